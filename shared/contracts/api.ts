@@ -1,0 +1,140 @@
+import { z } from "zod";
+import { AnalysisResult } from "./analysis-result.ts";
+import { Scope } from "./api-key.ts";
+import { JobId, KeyId, Sha256Hex, TenantId, UploadId } from "./ids.ts";
+import { JobCost, JobError, JobKind, JobStatus, Metadata, Priority, UserId } from "./job.ts";
+import { Jurisdiction } from "./regions.ts";
+
+/** Largest presigned PUT in one piece: 100 MB. */
+export const MAX_UPLOAD_BYTES = 100 * 1024 * 1024;
+
+/** Audio types an upload may declare. */
+export const audioContentType = z
+  .string()
+  .max(128)
+  .regex(
+    /^(audio\/[a-z0-9.+-]+|video\/(webm|mp4)|application\/(ogg|octet-stream))(;\s*codecs="?[\w.,-]+"?)?$/i,
+    "must be an audio type, such as audio/wav",
+  );
+
+/** `POST /v1/uploads` */
+export const CreateUpload = z
+  .strictObject({
+    content_type: audioContentType,
+    bytes: z.int().min(1),
+    sha256: Sha256Hex.optional(),
+  })
+  .meta({ id: "CreateUpload" });
+
+export const Upload = z
+  .strictObject({
+    upload_id: UploadId,
+    url: z.url(),
+    method: z.literal("PUT"),
+    headers: z.record(z.string(), z.string()),
+    expires_at: z.iso.datetime(),
+    region: z.string(),
+  })
+  .meta({ id: "Upload" });
+export type Upload = z.infer<typeof Upload>;
+
+/** A job as clients see it. */
+export const Job = z
+  .strictObject({
+    id: JobId,
+    kind: JobKind,
+    status: JobStatus,
+    waiting_for: z.enum(["region", "audio"]).optional(),
+    priority: Priority,
+    region: z.string(),
+    dispatch: z.int(),
+    attempt: z.int(),
+    user_id: UserId.optional(),
+    metadata: Metadata.optional(),
+    created_at: z.iso.datetime(),
+    started_at: z.iso.datetime().optional(),
+    finished_at: z.iso.datetime().optional(),
+    queue_position: z.int().optional(),
+    progress: z.number().min(0).max(1).optional(),
+    result: AnalysisResult.optional(),
+    error: JobError.optional(),
+    cost: JobCost.optional(),
+    audio_url: z.url().optional(),
+  })
+  .meta({ id: "Job" });
+export type Job = z.infer<typeof Job>;
+
+/** A job as lists show it: what the database keeps, without result and content. */
+export const JobSummary = z
+  .strictObject({
+    id: JobId,
+    kind: JobKind,
+    status: JobStatus,
+    priority: Priority,
+    region: z.string(),
+    dispatch: z.int(),
+    attempt: z.int(),
+    user_id: UserId.optional(),
+    error_code: z.string().optional(),
+    audio_duration_s: z.number().optional(),
+    created_at: z.iso.datetime(),
+    started_at: z.iso.datetime().optional(),
+    finished_at: z.iso.datetime().optional(),
+    cost_usd: z.number(),
+  })
+  .meta({ id: "JobSummary" });
+export type JobSummary = z.infer<typeof JobSummary>;
+
+export const JobList = z
+  .strictObject({ data: z.array(JobSummary), next_cursor: z.string().nullable() })
+  .meta({ id: "JobList" });
+export type JobList = z.infer<typeof JobList>;
+
+export const RegionStatus = z
+  .strictObject({
+    id: z.string(),
+    name: z.string(),
+    jurisdiction: Jurisdiction,
+    healthy: z.boolean(),
+    latency_ms: z.number().nullable(),
+    waiting_jobs: z.int().nullable(),
+    running_jobs: z.int().nullable(),
+  })
+  .meta({ id: "RegionStatus" });
+export type RegionStatus = z.infer<typeof RegionStatus>;
+export const RegionList = z.strictObject({ data: z.array(RegionStatus) }).meta({ id: "RegionList" });
+
+/** `GET region /readyz`, also what the edge reads a region's load from. */
+export const Readiness = z.strictObject({
+  status: z.enum(["ready", "not_ready"]),
+  region: z.string(),
+  checks: z.record(z.string(), z.enum(["ok", "failed"])),
+  waiting_jobs: z.int(),
+  running_jobs: z.int(),
+});
+export type Readiness = z.infer<typeof Readiness>;
+
+/** `POST /v1/admin/keys`; the key itself is in the answer once and never again. */
+export const CreateKey = z
+  .strictObject({
+    tenant_id: TenantId,
+    name: z.string().min(1).max(200),
+    scopes: z.array(Scope).min(1).default(["analyze"]),
+    expires_at: z.iso.datetime().nullable().default(null),
+  })
+  .meta({ id: "CreateKey" });
+
+export const CreatedKey = z
+  .strictObject({
+    key_id: KeyId,
+    key: z.string(),
+    tenant_id: TenantId,
+    name: z.string(),
+    scopes: z.array(Scope),
+    expires_at: z.iso.datetime().nullable(),
+  })
+  .meta({ id: "CreatedKey" });
+
+export const RevokedKey = z
+  .strictObject({ key_id: KeyId, revoked_at: z.iso.datetime() })
+  .meta({ id: "RevokedKey" });

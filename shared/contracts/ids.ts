@@ -1,0 +1,60 @@
+import { z } from "zod";
+import { findRegionByCode, type Region } from "./regions.ts";
+import { uuidv7, uuidv7Time } from "./uuidv7.ts";
+
+const UUID7 = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}";
+
+/** `job_<region code>_<uuidv7>`: minted by the edge; tells its birth region and time. */
+export const JobId = z
+  .string()
+  .regex(new RegExp(`^job_[a-z]{3}_${UUID7}$`))
+  .meta({ id: "JobId", example: "job_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d" });
+export type JobId = z.infer<typeof JobId>;
+
+/** `upl_<region code>_<uuidv7>`: names the object in that region's bucket. */
+export const UploadId = z
+  .string()
+  .regex(new RegExp(`^upl_[a-z]{3}_${UUID7}$`))
+  .meta({ id: "UploadId", example: "upl_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d" });
+export type UploadId = z.infer<typeof UploadId>;
+
+export const TenantId = z
+  .string()
+  .regex(/^ten_[a-z0-9][a-z0-9_-]{0,47}$/)
+  .meta({ id: "TenantId" });
+export type TenantId = z.infer<typeof TenantId>;
+
+export const KeyId = z
+  .string()
+  .regex(/^key_[a-z0-9][a-z0-9_-]{0,47}$/)
+  .meta({ id: "KeyId" });
+export type KeyId = z.infer<typeof KeyId>;
+
+export const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+
+/** Source of ids; `now` in Unix milliseconds. */
+export interface IdSource {
+  now(): number;
+  randomBytes(length: number): Uint8Array;
+}
+
+export const systemIdSource: IdSource = {
+  now: () => Date.now(),
+  randomBytes: (length) => crypto.getRandomValues(new Uint8Array(length)),
+};
+
+export function mintJobId(region: Region, source: IdSource = systemIdSource): JobId {
+  return `job_${region.code}_${uuidv7(source.now(), source.randomBytes(10))}`;
+}
+
+export function mintUploadId(region: Region, source: IdSource = systemIdSource): UploadId {
+  return `upl_${region.code}_${uuidv7(source.now(), source.randomBytes(10))}`;
+}
+
+/** Birth region and creation time (Unix ms) of a job or upload id; undefined when it is not one of ours. */
+export function readId(id: string): { region: Region; createdAtMs: number } | undefined {
+  const match = /^(?:job|upl)_([a-z]{3})_(.{36})$/.exec(id);
+  const region = match ? findRegionByCode(match[1]!) : undefined;
+  if (!match || !region) return undefined;
+  return { region, createdAtMs: uuidv7Time(match[2]!) };
+}

@@ -1,0 +1,95 @@
+import { z } from "zod";
+import { AnalysisResult } from "./analysis-result.ts";
+import { KeyRecord } from "./api-key.ts";
+import { Epoch } from "./epoch.ts";
+import { KeyId, Sha256Hex, TenantId } from "./ids.ts";
+import { JobStatus } from "./job.ts";
+import { Residency } from "./regions.ts";
+import { Scope } from "./api-key.ts";
+
+/** Signed calls between edge and regions. Every body is JSON; every answer is JSON or a problem. */
+
+/** `POST region /internal/jobs` (JobSpec) → 202. Idempotent by (job id, dispatch). */
+export const SubmitAnswer = z.strictObject({
+  job_id: z.string(),
+  dispatch: z.int(),
+  /** True when this very dispatch was taken before. */
+  duplicate: z.boolean(),
+  queue_position: z.int().min(0),
+});
+export type SubmitAnswer = z.infer<typeof SubmitAnswer>;
+
+/** `GET region /internal/jobs/{id}?tenant_id=` → what the region's Redis knows of a job that is not final. */
+export const RegionJobState = z.strictObject({
+  status: JobStatus,
+  epoch: Epoch,
+  started_at: z.iso.datetime().optional(),
+  queue_position: z.int().min(0).optional(),
+  progress: z.number().min(0).max(1).optional(),
+});
+export type RegionJobState = z.infer<typeof RegionJobState>;
+
+/** `POST region /internal/results/read` → the result of a final run. */
+export const ReadResult = z.strictObject({
+  job_id: z.string(),
+  tenant_id: TenantId,
+  result_key: z.string(),
+});
+export type ReadResult = z.infer<typeof ReadResult>;
+export const ReadResultAnswer = z.strictObject({
+  result: AnalysisResult,
+  from: z.enum(["redis", "s3"]),
+});
+
+/** `POST region /internal/keys/lookup` → the record of a key by its hash, or null. */
+export const LookupKey = z.strictObject({ key_hash: Sha256Hex });
+export const LookupKeyAnswer = z.strictObject({ key: KeyRecord.nullable() });
+
+/** `POST region /internal/admin/tenants`: create a tenant; repeating it changes nothing. */
+export const CreateTenant = z
+  .strictObject({
+    id: TenantId,
+    name: z.string().min(1).max(200),
+    residency: Residency.default("global"),
+  })
+  .meta({ id: "CreateTenant" });
+export const Tenant = CreateTenant.extend({ created_at: z.iso.datetime() }).meta({ id: "Tenant" });
+export type Tenant = z.infer<typeof Tenant>;
+
+/** `POST region /internal/admin/keys`: store a key's hash. The edge mints the key; no region ever sees it. */
+export const StoreKey = z.strictObject({
+  key_id: KeyId,
+  key_hash: Sha256Hex,
+  tenant_id: TenantId,
+  name: z.string().max(200),
+  scopes: z.array(Scope).min(1),
+  expires_at: z.iso.datetime().nullable(),
+});
+export type StoreKey = z.infer<typeof StoreKey>;
+
+/** `POST region /internal/admin/keys/revoke` → the hash of the key that was revoked. */
+export const RevokeKey = z.strictObject({ key_id: KeyId });
+export const RevokeKeyAnswer = z.strictObject({
+  key_id: KeyId,
+  key_hash: Sha256Hex,
+  revoked_at: z.iso.datetime(),
+});
+
+/** `GET region /internal/jobs?tenant_id=&limit=&cursor=` → rows of the local replica, newest first. */
+export const JobRow = z.strictObject({
+  id: z.string(),
+  kind: z.string(),
+  status: JobStatus,
+  region: z.string(),
+  priority: z.string(),
+  epoch: Epoch,
+  user_id: z.string().nullable(),
+  error_code: z.string().nullable(),
+  audio_duration_s: z.number().nullable(),
+  created_at: z.iso.datetime(),
+  started_at: z.iso.datetime().nullable(),
+  finished_at: z.iso.datetime().nullable(),
+  usd: z.number(),
+});
+export type JobRow = z.infer<typeof JobRow>;
+export const JobRows = z.strictObject({ data: z.array(JobRow), next_cursor: z.string().nullable() });

@@ -1,0 +1,92 @@
+import { z } from "zod";
+import { Epoch } from "./epoch.ts";
+import { JobId, TenantId, UploadId } from "./ids.ts";
+import { ErrorCode } from "../errors/catalogue.ts";
+
+export const JobKind = z.enum(["analysis"]).meta({ id: "JobKind" });
+export type JobKind = z.infer<typeof JobKind>;
+
+export const JobStatus = z
+  .enum(["queued", "running", "succeeded", "failed", "canceled"])
+  .meta({ id: "JobStatus" });
+export type JobStatus = z.infer<typeof JobStatus>;
+
+export const FinalStatus = JobStatus.extract(["succeeded", "failed", "canceled"]);
+export type FinalStatus = z.infer<typeof FinalStatus>;
+
+export const Priority = z.enum(["interactive", "standard", "batch"]).meta({ id: "Priority" });
+export type Priority = z.infer<typeof Priority>;
+
+export const AnalysisPart = z
+  .enum(["features", "voice_activity", "transcript", "emotion", "age", "sex", "speaking_rate"])
+  .meta({ id: "AnalysisPart" });
+export type AnalysisPart = z.infer<typeof AnalysisPart>;
+
+/** Free key-value pairs of the client's own: at most 16, short. Content, as far as residency goes. */
+export const Metadata = z
+  .record(z.string().min(1).max(64), z.string().max(512))
+  .refine((value) => Object.keys(value).length <= 16, "at most 16 entries")
+  .meta({ id: "Metadata" });
+
+export const UserId = z.string().min(1).max(128).regex(/^[\x21-\x7e]+$/);
+
+/** Why a job failed, as the client sees it. */
+export const JobError = z
+  .strictObject({ code: ErrorCode, detail: z.string(), retryable: z.boolean() })
+  .meta({ id: "JobError" });
+export type JobError = z.infer<typeof JobError>;
+
+export const JobCost = z
+  .strictObject({
+    usd: z.number().min(0),
+    stages: z.array(
+      z.strictObject({ stage: z.string(), seconds: z.number().min(0), usd: z.number().min(0) }),
+    ),
+  })
+  .meta({ id: "JobCost" });
+export type JobCost = z.infer<typeof JobCost>;
+
+/** What a job's audio is before the worker has fetched it. */
+export const JobInput = z.strictObject({
+  upload_id: UploadId,
+});
+
+/** `POST /v1/analyses` with a JSON body. */
+export const CreateAnalysis = z
+  .strictObject({
+    upload_id: UploadId,
+    parts: z.array(AnalysisPart).min(1).max(7).optional(),
+    priority: Priority.default("standard"),
+    user_id: UserId.optional(),
+    metadata: Metadata.optional(),
+  })
+  .meta({ id: "CreateAnalysis" });
+export type CreateAnalysis = z.infer<typeof CreateAnalysis>;
+
+/** An accepted job as the ledger hands it to a region: everything a region needs, nothing it must look up. */
+export const JobSpec = z
+  .strictObject({
+    v: z.literal(1),
+    id: JobId,
+    kind: JobKind,
+    tenant_id: TenantId,
+    residency: z.enum(["global", "us", "eu", "in"]),
+    dispatch: z.int().min(1),
+    priority: Priority,
+    parts: z.array(AnalysisPart).min(1),
+    upload_id: UploadId,
+    user_id: UserId.optional(),
+    metadata: Metadata.optional(),
+    created_at: z.iso.datetime(),
+    request_id: z.string().max(128),
+    traceparent: z.string().max(128).optional(),
+  })
+  .meta({ id: "JobSpec" });
+export type JobSpec = z.infer<typeof JobSpec>;
+
+/** Order in which a region runs what waits; the highest first. */
+export const priorities: readonly Priority[] = Priority.options;
+
+/** Which run made a state, for messages that cross a wall. */
+export const RunRef = z.strictObject({ job_id: JobId, tenant_id: TenantId, epoch: Epoch });
+export type RunRef = z.infer<typeof RunRef>;
