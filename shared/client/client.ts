@@ -1,0 +1,111 @@
+import type { z } from "zod";
+import {
+  type CreateUpload,
+  Job,
+  JobList,
+  RegionList,
+  Upload,
+  type CreateKey,
+  CreatedKey,
+  RevokedKey,
+} from "../contracts/api.ts";
+import { CreateTenant, Tenant } from "../contracts/internal-api.ts";
+import type { CreateAnalysis } from "../contracts/job.ts";
+import { ConnectionError } from "./errors.ts";
+import { createHttp, type HttpOptions } from "./http.ts";
+import { sleep } from "./sleep.ts";
+
+export interface ClientOptions extends HttpOptions {
+  /** Asks for a region by name (`X-Antiphon-Region`); has no effect in production. */
+  region?: string | undefined;
+}
+
+interface Wait {
+  signal?: AbortSignal | undefined;
+  /** Called for every state seen, also when nothing changed. */
+  onUpdate?: (job: Job) => void;
+}
+
+const POLL_MIN_MS = 150;
+const POLL_MAX_MS = 2_000;
+
+export const isFinal = (job: Job): boolean => !["queued", "running"].includes(job.status);
+
+/**
+ * A typed client of the Antiphon API. Throws AntiphonError for an answer that is not a success and
+ * ConnectionError when there was none.
+ */
+export function createClient(options: ClientOptions) {
+  const send = options.fetch ?? fetch;
+  const http = createHttp({
+    ...options,
+    headers: { ...options.headers, ...(options.region ? { "x-antiphon-region": options.region } : {}) },
+  });
+
+  /** Asks for a presigned upload. */
+  function createUpload(request: z.input<typeof CreateUpload>, signal?: AbortSignal): Promise<Upload> {
+    return http.call("/v1/uploads", Upload, { method: "POST", body: request, signal });
+  }
+
+  /** PUTs the bytes to where `createUpload` said. */
+  async function putUpload(upload: Upload, body: Blob, signal?: AbortSignal): Promise<void> {
+    let response: Response;
+    try {
+      response = await send(upload.url, {
+        method: upload.method,
+        headers: upload.headers,
+        body,
+        ...(signal ? { signal } : {}),
+      });
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      throw new ConnectionError("the object store did not answer", { cause: error });
+    }
+    const text = await response.text();
+    if (response.ok) return;
+    const reason = /<Code>(\w+)<\/Code>/.exec(text)?.[1] ?? "no reason given";
+    throw new ConnectionError(`the upload was refused: HTTP ${response.status} (${reason})`);
+  }
+
+  function createAnalysis(request: z.input<typeof CreateAnalysis>, signal?: AbortSignal): Promise<Job> {
+    return http.call("/v1/analyses", Job, { method: "POST", body: request, signal });
+  }
+
+  function getJob(id: string, signal?: AbortSignal): Promise<Job> {
+    return http.call(`/v1/jobs/${encodeURIComponent(id)}`, Job, { signal });
+  }
+
+  function listJobs(query: { limit?: number; cursor?: string; user_id?: string } = {}): Promise<JobList> {
+    const search = new URLSearchParams();
+    for (const [name, value] of Object.entries(query)) search.set(name, String(value));
+    return http.call(`/v1/jobs?${search}`, JobList);
+  }
+
+  /** Polls until the job is final, ever more slowly up to every two seconds. */
+  async function waitForJob(id: string, { signal, onUpdate }: Wait = {}): Promise<Job> {
+    for (let pause = POLL_MIN_MS; ; pause = Math.min(pause * 1.5, POLL_MAX_MS)) {
+      const job = await getJob(id, signal);
+      onUpdate?.(job);
+      if (isFinal(job)) return job;
+      await sleep(pause, signal);
+    }
+  }
+
+  /** What each region is doing. */
+  function listRegions(): Promise<z.infer<typeof RegionList>> {
+    return http.call("/v1/regions", RegionList);
+  }
+
+  const admin = {
+    createTenant: (tenant: z.input<typeof CreateTenant>) =>
+      http.call("/v1/admin/tenants", Tenant, { method: "POST", body: tenant }),
+    createKey: (key: z.input<typeof CreateKey>) =>
+      http.call("/v1/admin/keys", CreatedKey, { method: "POST", body: key }),
+    revokeKey: (keyId: string) =>
+      http.call(`/v1/admin/keys/${encodeURIComponent(keyId)}`, RevokedKey, { method: "DELETE" }),
+  };
+
+  return { createUpload, putUpload, createAnalysis, getJob, listJobs, waitForJob, listRegions, admin };
+}
+
+export type Client = ReturnType<typeof createClient>;

@@ -1,0 +1,91 @@
+import { z } from "zod";
+import { Problem } from "../errors/problem.ts";
+import { AntiphonError, ConnectionError } from "./errors.ts";
+import { sleep } from "./sleep.ts";
+
+export interface CallOptions {
+  method?: "GET" | "POST" | "DELETE";
+  /** Sent as JSON. */
+  body?: unknown;
+  headers?: Record<string, string>;
+  signal?: AbortSignal | undefined;
+}
+
+export interface HttpOptions {
+  baseUrl: string;
+  apiKey: string;
+  /** Sent with every call. */
+  headers?: Record<string, string>;
+  /** How often a call is repeated after a retryable answer or a broken connection. */
+  retries?: number;
+  fetch?: typeof fetch;
+}
+
+const RETRY_BASE_MS = 250;
+const RETRY_CAP_MS = 8_000;
+
+/**
+ * One call of the API: JSON in, a checked value out. Retries what is safe to repeat: every POST carries
+ * an idempotency key, so a repeated one cannot take effect twice.
+ */
+export function createHttp(options: HttpOptions) {
+  const { apiKey, retries = 4 } = options;
+  const send = options.fetch ?? fetch;
+  const base = new URL(options.baseUrl);
+
+  async function once(path: string, call: CallOptions, idempotencyKey: string): Promise<Response> {
+    const method = call.method ?? "GET";
+    const headers = new Headers({ ...options.headers, ...call.headers });
+    headers.set("authorization", `Bearer ${apiKey}`);
+    if (method === "POST") headers.set("idempotency-key", idempotencyKey);
+    if (call.body !== undefined) headers.set("content-type", "application/json");
+    try {
+      return await send(new URL(path, base), {
+        method,
+        headers,
+        ...(call.body === undefined ? {} : { body: JSON.stringify(call.body) }),
+        ...(call.signal ? { signal: call.signal } : {}),
+      });
+    } catch (error) {
+      if (call.signal?.aborted) throw error;
+      throw new ConnectionError(`${base.origin} did not answer`, { cause: error });
+    }
+  }
+
+  async function call<T extends z.ZodType>(path: string, schema: T, init: CallOptions = {}): Promise<z.output<T>> {
+    const idempotencyKey = crypto.randomUUID();
+    for (let attempt = 0; ; attempt++) {
+      let waitMs: number;
+      try {
+        const response = await once(path, init, idempotencyKey);
+        if (response.ok) return schema.parse(await response.json());
+        const error = await readProblem(response);
+        if (!error.problem.retryable || response.status < 429 || attempt >= retries) throw error;
+        waitMs = retryAfterMs(response) ?? backoffMs(attempt);
+      } catch (error) {
+        if (!(error instanceof ConnectionError) || attempt >= retries) throw error;
+        waitMs = backoffMs(attempt);
+      }
+      await sleep(waitMs, init.signal);
+    }
+  }
+
+  return { call };
+}
+
+/** Exponential backoff with full jitter. */
+function backoffMs(attempt: number): number {
+  return Math.random() * Math.min(RETRY_CAP_MS, RETRY_BASE_MS * 2 ** attempt);
+}
+
+function retryAfterMs(response: Response): number | undefined {
+  const seconds = Number(response.headers.get("retry-after") ?? Number.NaN);
+  return Number.isFinite(seconds) ? Math.min(seconds * 1000, 60_000) : undefined;
+}
+
+/** The problem of a failed answer, or a ConnectionError when a stranger (a proxy, say) answered. */
+export async function readProblem(response: Response): Promise<AntiphonError> {
+  const parsed = Problem.safeParse(await response.json().catch(() => undefined));
+  if (!parsed.success) throw new ConnectionError(`unexpected answer: HTTP ${response.status}`);
+  return new AntiphonError(parsed.data);
+}
