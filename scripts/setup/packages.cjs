@@ -124,6 +124,20 @@ function createPackages(root) {
     }
   }
 
+  async function fetchPackages(env, logFile, quiet) {
+    const [command, ...before] = npmCommand(env);
+    const flags = ["--ignore-scripts", "--no-audit", "--no-fund"];
+    const step = { title: "Installing packages", command, cwd: root, env, logFile, quiet };
+    try {
+      await runStep({ ...step, args: [...before, "ci", ...flags] });
+    } catch (error) {
+      // Some mirrors hide packages made for other systems; npm ci then calls the lock file incomplete.
+      if (!/package-lock\.json or npm-shrinkwrap\.json are in sync/.test(error.message))
+        throw error;
+      await runStep({ ...step, args: [...before, "install", "--no-save", ...flags] });
+    }
+  }
+
   function linkNode() {
     const link = path.join(modules, ".bin", "node");
     if (fs.existsSync(link)) return;
@@ -154,16 +168,7 @@ function createPackages(root) {
     fs.rmSync(stampFile, { force: true });
     const env = npmEnvironment();
     if (!treeMatchesLock()) {
-      const [command, ...before] = npmCommand(env);
-      await runStep({
-        title: "Installing packages",
-        command,
-        args: [...before, "ci", "--ignore-scripts", "--no-audit", "--no-fund"],
-        cwd: root,
-        env,
-        logFile,
-        quiet,
-      });
+      await fetchPackages(env, logFile, quiet);
       await runInstallScripts(scriptsToRun(), env, logFile, quiet);
     } else {
       await runInstallScripts(missing(), env, logFile, quiet);
