@@ -1,0 +1,70 @@
+import { Command, Option } from "commander";
+import { AntiphonError, ConnectionError } from "../../shared/client/errors.ts";
+import { Priority } from "../../shared/contracts/job.ts";
+import { analyze, type AnalyzeOptions } from "./analyze.ts";
+import { UsageError, type ConnectionOptions } from "./connection.ts";
+import { jobs, type JobsOptions } from "./jobs.ts";
+import { status } from "./status.ts";
+
+const abort = new AbortController();
+process.once("SIGINT", () => abort.abort());
+process.once("SIGTERM", () => abort.abort());
+
+/** Runs a command and sets the exit code: 0 done, 1 the job or call failed, 2 wrong usage, 130 interrupted. */
+async function run(command: () => Promise<number>): Promise<void> {
+  try {
+    process.exitCode = await command();
+  } catch (error) {
+    process.exitCode = error instanceof UsageError ? 2 : 1;
+    if (abort.signal.aborted) {
+      process.exitCode = 130;
+      process.stderr.write("interrupted\n");
+    } else if (error instanceof AntiphonError) {
+      const { problem } = error;
+      process.stderr.write(`${problem.code}: ${problem.detail}\n`);
+      for (const field of problem.errors ?? []) process.stderr.write(`  ${field.path}: ${field.message}\n`);
+      process.stderr.write(`  request ${problem.request_id}${problem.retryable ? ", worth another try" : ""}\n`);
+    } else if (error instanceof UsageError || error instanceof ConnectionError) {
+      process.stderr.write(`${error.message}\n`);
+    } else throw error;
+  }
+}
+
+const program = new Command("antiphon").description("Voice in; analysis, transcripts and speech out.");
+
+function connected(name: string, description: string): Command {
+  return program
+    .command(name)
+    .description(description)
+    .option("--url <url>", "the API (default: ANTIPHON_URL, or the local planet)")
+    .option("--key <key>", "the API key (default: ANTIPHON_API_KEY, or the local planet's)")
+    .option("--region <id>", "ask for a region; has no effect in production")
+    .option("--json", "print JSON");
+}
+
+connected("analyze", "upload a recording, analyse it, print the result")
+  .argument("[file]", "audio file (default: the sample that ships with the project)")
+  .option("--parts <list>", "comma-separated parts (default: all)")
+  .option("--user <id>", "your own id for the person who speaks")
+  .addOption(new Option("--priority <priority>").choices(Priority.options))
+  .action((file: string | undefined, options: AnalyzeOptions) => run(() => analyze(file, options, abort.signal)));
+
+connected("jobs", "show one job, or list the newest")
+  .argument("[id]")
+  .option("--limit <n>", "how many", "20")
+  .option("--user <id>", "only this end user's")
+  .action((id: string | undefined, options: JobsOptions) => run(() => jobs(id, options)));
+
+connected("status", "show each region's health and load").action(
+  (options: ConnectionOptions & { json?: boolean }) => run(() => status(options)),
+);
+
+for (const name of ["transcribe", "speak"]) {
+  program
+    .command(name, { hidden: true })
+    .argument("[input...]")
+    .allowUnknownOption()
+    .action(() => run(() => Promise.reject(new UsageError(`${name} is not available in this version`))));
+}
+
+await program.parseAsync();
