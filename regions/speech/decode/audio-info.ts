@@ -25,6 +25,8 @@ export const AudioHeader = z.strictObject({
   sample_rate_hz: z.int().positive(),
   channels: z.int().positive(),
   has_video: z.boolean(),
+  /** What the container promises, which may be a lie; null when it promises nothing. */
+  expected_duration_s: z.number().positive().nullable(),
 });
 export type AudioHeader = z.infer<typeof AudioHeader>;
 

@@ -38,7 +38,7 @@ export function decodeFile(path: string, maxDurationS: number, sink: DecodeSink)
     assertComplete(source, container);
     const audio = openAudio(source, container);
     try {
-      if ((audio.promised_s ?? 0) > maxDurationS) throw tooLong(maxDurationS);
+      if ((audio.header.expected_duration_s ?? 0) > maxDurationS) throw tooLong(maxDurationS);
       sink.header(audio.header);
       return { ...audio.header, ...decodeStream(audio, maxDurationS, sink), decoder_version: getFFmpegInfo().version.slice(0, 80) };
     } finally {
@@ -135,7 +135,7 @@ interface Outcome {
 }
 
 function judge({ audio, decoded_s, fault, damaged }: Outcome): void {
-  const { container, sample_rate_hz } = audio.header;
+  const { container, sample_rate_hz, expected_duration_s } = audio.header;
   if (decoded_s === 0) {
     if (fault) throw new AudioError("audio_corrupt", "Nothing in the file could be decoded.");
     throw new AudioError("audio_empty", "The file holds no sound.");
@@ -143,12 +143,12 @@ function judge({ audio, decoded_s, fault, damaged }: Outcome): void {
   if (damaged) throw new AudioError("audio_corrupt", "The recording is damaged in the middle.");
   // Encoder delay and padding may or may not be counted by the container.
   const slack_s = container === "flac" ? 0.5 / sample_rate_hz : Math.max(0.1, 4096 / sample_rate_hz);
-  const missing_s = audio.promised_s === undefined ? undefined : audio.promised_s - decoded_s;
+  const missing_s = expected_duration_s === null ? undefined : expected_duration_s - decoded_s;
   if (missing_s !== undefined && missing_s > slack_s) {
     // An ogg file's promise is its last page, which is there: what is missing was lost before it.
     throw new AudioError(
       container === "ogg" ? "audio_corrupt" : "audio_truncated",
-      `The file promises ${audio.promised_s?.toFixed(2)} s of sound and holds ${decoded_s.toFixed(2)} s.`,
+      `The file promises ${expected_duration_s?.toFixed(2)} s of sound and holds ${decoded_s.toFixed(2)} s.`,
     );
   }
   if (fault && missing_s === undefined) {

@@ -38,8 +38,6 @@ export interface OpenAudio {
   stream: Stream;
   codec: CodecContext;
   header: AudioHeader;
-  /** What the container promised before any packet was read; undefined when it promised nothing. */
-  promised_s: number | undefined;
   close(): void;
 }
 
@@ -69,14 +67,16 @@ export function openAudio(source: ByteSource, container: Container): OpenAudio {
     }
     // Kept from before the stream is probed: afterwards FFmpeg fills gaps with guesses from the bit rate.
     const early = new Map(format.streams.map((stream) => [stream.index, seconds(stream)]));
-    const whole = format.duration === AV_NOPTS_VALUE ? undefined : Number(format.duration) / 1e6;
+    const whole = format.duration <= 0n ? undefined : Number(format.duration) / 1e6;
     format.findStreamInfoSync();
     const best = format.findBestStream(AVMEDIA_TYPE_AUDIO, -1, -1, true, 0);
     const stream = format.streams.find(({ index }) => index === best.streamIndex);
     if (stream === undefined) {
       throw new AudioError("audio_unsupported", `The ${container} file has no audio that can be decoded.`);
     }
-    const header = describe(format, stream, container);
+    const has_video = format.streams.some(isVideo);
+    const expected_duration_s = early.get(stream.index) ?? (has_video ? undefined : whole) ?? null;
+    const header = { ...describe(stream, container), has_video, expected_duration_s };
     const decoder = best.decoder ?? Codec.findDecoder(stream.codecpar.codecId);
     if (decoder === null || !audioDecoders.test(decoder.name ?? "")) {
       throw new AudioError("audio_unsupported", `The codec ${header.codec} is not supported.`);
@@ -85,15 +85,19 @@ export function openAudio(source: ByteSource, container: Container): OpenAudio {
       if (other.index !== stream.index) other.discard = AVDISCARD_ALL;
     }
     openCodec(codec, stream, decoder);
-    const promised_s = early.get(stream.index) ?? (header.has_video ? undefined : whole);
-    return { format, stream, codec, header, promised_s, close };
+    return { format, stream, codec, header, close };
   } catch (error) {
     close();
     throw error;
   }
 }
 
-function describe(format: FormatContext, stream: Stream, container: Container): AudioHeader {
+/** Cover art is a stream of its own kind, and no video. */
+function isVideo({ codecpar, attachedPic }: Stream): boolean {
+  return codecpar.codecType === AVMEDIA_TYPE_VIDEO && attachedPic === null;
+}
+
+function describe(stream: Stream, container: Container) {
   const { codecpar } = stream;
   const { channels, sampleRate } = codecpar;
   const codec = avGetCodecName(codecpar.codecId) ?? "unknown";
@@ -111,9 +115,6 @@ function describe(format: FormatContext, stream: Stream, container: Container): 
     codec: codec.slice(0, 40),
     sample_rate_hz: sampleRate,
     channels,
-    has_video: format.streams.some(
-      (one) => one.codecpar.codecType === AVMEDIA_TYPE_VIDEO && one.attachedPic === null,
-    ),
   };
 }
 

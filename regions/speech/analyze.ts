@@ -1,0 +1,151 @@
+import type {
+  AudioFacts,
+  AudioLevel,
+  Engine,
+  UnavailablePart,
+  VoiceActivity,
+} from "../../shared/contracts/analysis-result.ts";
+import type { AnalysisPart } from "../../shared/contracts/job.ts";
+import type { AudioInfo } from "./decode/audio-info.ts";
+import { checkDeclaredType } from "./decode/check-declared-type.ts";
+import type { Decoder } from "./decode/decoder.ts";
+import { SAMPLE_RATE } from "./decode/protocol.ts";
+import { feedStages } from "./feed-stages.ts";
+import type { Inference } from "./inference/create-inference-thread.ts";
+import type { LevelMeasure } from "./levels/level-measure.ts";
+import { loadManifest } from "./models/load-manifest.ts";
+import type { ModelManifest } from "./models/load-manifest.ts";
+import { resolveModel } from "./models/resolve-model.ts";
+import type { ResolvedModel } from "./models/resolve-model.ts";
+import { createVoiceActivity } from "./voice-activity/create-voice-activity.ts";
+
+export interface AnalyzerOptions {
+  decoder: Decoder;
+  inference: Inference;
+  /** Models to choose from; the manifest that ships when absent. */
+  manifest?: ModelManifest;
+  /** Longest recording that is analysed, seconds. */
+  maxDurationS?: number;
+}
+
+export interface AnalyzeOptions {
+  parts: readonly AnalysisPart[];
+  /** The content type under which the recording was sent. */
+  declaredContentType?: string | undefined;
+  signal?: AbortSignal | undefined;
+  onProgress?: ((progress: AnalysisProgress) => void) | undefined;
+}
+
+export interface AnalysisProgress {
+  decoded_s: number;
+  /** In [0, 1]; absent when the container does not say how long the recording is. */
+  fraction?: number;
+}
+
+/** The part of an analysis result that the audio alone decides. */
+export interface Analysis extends Partial<Record<Exclude<AnalysisPart, "voice_activity">, UnavailablePart>> {
+  audio: Omit<AudioFacts, "sha256" | "bytes">;
+  voice_activity?: VoiceActivity | UnavailablePart;
+  engines: Record<string, Engine>;
+  /** Computing time by stage; stages run at the same time, so the sum may exceed `total`. */
+  timings_ms: Record<string, number>;
+}
+
+export interface Analyzer {
+  /**
+   * Decodes a local file once and feeds every stage that was asked for.
+   * @throws {AudioError} the recording is at fault
+   * @throws {DecoderError | InferenceError} the machinery is; see their `retryable`
+   */
+  analyze(path: string, options: AnalyzeOptions): Promise<Analysis>;
+}
+
+export function createAnalyzer(options: AnalyzerOptions): Analyzer {
+  const { decoder, inference, manifest = loadManifest(), maxDurationS = 8 * 3600 } = options;
+  const voiceModel = resolveModel(manifest, "voice_activity");
+
+  async function analyze(path: string, job: AnalyzeOptions): Promise<Analysis> {
+    const start = performance.now();
+    const failed = new AbortController();
+    const signal = job.signal === undefined ? failed.signal : AbortSignal.any([job.signal, failed.signal]);
+    const voice =
+      job.parts.includes("voice_activity") && voiceModel.status === "ready"
+        ? createVoiceActivity({ inference, model: voiceModel.model, signal })
+        : undefined;
+    let info: AudioInfo | undefined;
+    let expected_s: number | null = null;
+    let samples = 0;
+    const blocks = decoder.decode(path, {
+      signal,
+      maxDurationS,
+      onHeader: (header) => {
+        checkDeclaredType(job.declaredContentType, header);
+        expected_s = header.expected_duration_s;
+      },
+      onInfo: (complete) => {
+        info = complete;
+      },
+    });
+    try {
+      await feedStages(blocks, voice === undefined ? [] : [voice], {
+        onBlock: (block) => {
+          samples += block.length;
+          job.onProgress?.(progressOf(samples / SAMPLE_RATE, expected_s));
+        },
+      });
+      const voice_activity = voice === undefined ? undefined : await voice.finish();
+      if (info === undefined) throw new TypeError("The decoder ended without its info.");
+      return {
+        audio: toAudioFacts(info),
+        ...unavailableParts(job.parts, voiceModel),
+        ...(voice_activity === undefined ? {} : { voice_activity }),
+        engines: enginesOf(info, voice === undefined ? undefined : voiceModel),
+        timings_ms: {
+          decode: round(info.decode_ms),
+          ...(voice === undefined ? {} : { voice_activity: round(voice.inferenceMs()) }),
+          total: round(performance.now() - start),
+        },
+      };
+    } finally {
+      failed.abort();
+    }
+  }
+
+  return { analyze };
+}
+
+function progressOf(decoded_s: number, expected_s: number | null): AnalysisProgress {
+  return expected_s === null ? { decoded_s } : { decoded_s, fraction: Math.min(1, decoded_s / expected_s) };
+}
+
+function toAudioFacts(info: AudioInfo): Omit<AudioFacts, "sha256" | "bytes"> {
+  const { duration_s, sample_rate_hz, channels, codec, container } = info;
+  return { duration_s, sample_rate_hz, channels, codec, container, level: toLevel(info.level) };
+}
+
+function toLevel({ rms_dbfs, peak_dbfs, silent, clipping }: LevelMeasure): AudioLevel {
+  return { rms_dbfs, peak_dbfs, silent, clipping };
+}
+
+/** Parts without an engine in this version, or whose model is not here. */
+function unavailableParts(
+  parts: readonly AnalysisPart[],
+  voiceModel: ResolvedModel,
+): Partial<Record<AnalysisPart, UnavailablePart>> {
+  const missing = parts.flatMap((part): [AnalysisPart, UnavailablePart][] => {
+    if (part === "voice_activity") return voiceModel.status === "ready" ? [] : [[part, voiceModel]];
+    return [[part, { status: "unavailable", reason: `No engine for ${part} is part of this version.` }]];
+  });
+  return Object.fromEntries(missing);
+}
+
+function enginesOf(info: AudioInfo, voiceModel: ResolvedModel | undefined): Record<string, Engine> {
+  const decode = { name: "ffmpeg", version: info.decoder_version, model_sha256: null };
+  if (voiceModel?.status !== "ready") return { decode };
+  const { name, version, sha256 } = voiceModel.model;
+  return { decode, voice_activity: { name, version, model_sha256: sha256 } };
+}
+
+function round(milliseconds: number): number {
+  return Math.round(milliseconds * 10) / 10;
+}
