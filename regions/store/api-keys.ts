@@ -1,0 +1,140 @@
+import { eq, sql } from "drizzle-orm";
+import type { z } from "zod";
+import { KeyRecord } from "../../shared/contracts/api-key.ts";
+import type { RevokeKeyAnswer, StoreKey } from "../../shared/contracts/internal-api.ts";
+import { ApiError } from "../../shared/errors/problem.ts";
+import { writeAudit, type Actor } from "./audit-log.ts";
+import type { Database, Orm } from "./database.ts";
+import type { ReplayOptions } from "./replay.ts";
+import { apiKeys, tenants } from "./schema.ts";
+
+export interface ApiKeys {
+  /**
+   * The record of a key by its SHA-256. What this region's server does not know is asked of the primary, so that a key
+   * works as soon as it was given out; with the primary away the answer is the server's own.
+   * @throws ApiError dependency_unavailable when neither answers
+   */
+  lookup(keyHash: string): Promise<KeyRecord | null>;
+  /**
+   * Stores a key's hash; repeating it with the same hash changes nothing.
+   * @throws ApiError not_found (no such tenant) | invalid_request (id or hash belongs to another key) | dependency_unavailable
+   */
+  store(key: StoreKey, by: Actor, options?: ReplayOptions): Promise<KeyRecord>;
+  /**
+   * Revokes a key for good; repeating it answers the first time.
+   * @throws ApiError not_found | dependency_unavailable
+   */
+  revoke(
+    keyId: string,
+    by: Actor,
+    options?: ReplayOptions,
+  ): Promise<z.infer<typeof RevokeKeyAnswer>>;
+}
+
+export function createApiKeys(database: Database): ApiKeys {
+  const byHash = (keyHash: string) => async (orm: Orm) => {
+    const [row] = await selectKeys(orm).where(eq(apiKeys.key_hash, keyHash));
+    return row ? toRecord(row) : null;
+  };
+
+  return {
+    async lookup(keyHash) {
+      const near = await database.read(byHash(keyHash));
+      if (near) return near;
+      try {
+        return await database.readPrimary(byHash(keyHash));
+      } catch (error) {
+        if (error instanceof ApiError && error.code === "dependency_unavailable") return null;
+        throw error;
+      }
+    },
+
+    store: (key, by, options) =>
+      database.controlWrite(async (transaction) => {
+        const [tenant] = await transaction
+          .select()
+          .from(tenants)
+          .where(eq(tenants.id, key.tenant_id));
+        if (!tenant) throw new ApiError("not_found", `There is no tenant ${key.tenant_id}.`);
+        const made = await transaction
+          .insert(apiKeys)
+          .values({
+            id: key.key_id,
+            key_hash: key.key_hash,
+            tenant_id: key.tenant_id,
+            name: key.name,
+            scopes: key.scopes,
+            expires_at: key.expires_at === null ? null : new Date(key.expires_at),
+          })
+          .onConflictDoNothing()
+          .returning({ id: apiKeys.id });
+        if (made.length > 0) {
+          await writeAudit(transaction, by, {
+            action: "key.create",
+            target: key.key_id,
+            details: { tenant_id: key.tenant_id, scopes: key.scopes },
+          });
+        }
+        const [row] = await selectKeys(transaction).where(eq(apiKeys.id, key.key_id));
+        if (!row || row.key_hash !== key.key_hash || row.tenant_id !== key.tenant_id) {
+          throw new ApiError("invalid_request", "The key's id or hash belongs to another key.");
+        }
+        return toRecord(row);
+      }, options),
+
+    revoke: (keyId, by, options) =>
+      database.controlWrite(async (transaction) => {
+        const [before] = await transaction
+          .select({ revoked_at: apiKeys.revoked_at })
+          .from(apiKeys)
+          .where(eq(apiKeys.id, keyId))
+          .for("update");
+        if (!before) throw new ApiError("not_found", `There is no key ${keyId}.`);
+        const [row] = await transaction
+          .update(apiKeys)
+          .set({ revoked_at: sql`coalesce(${apiKeys.revoked_at}, now())` })
+          .where(eq(apiKeys.id, keyId))
+          .returning();
+        if (!before.revoked_at)
+          await writeAudit(transaction, by, { action: "key.revoke", target: keyId });
+        return {
+          key_id: keyId,
+          key_hash: row!.key_hash,
+          revoked_at: row!.revoked_at!.toISOString(),
+        };
+      }, options),
+  };
+}
+
+const selectKeys = (orm: Pick<Orm, "select">) =>
+  orm
+    .select({
+      key_id: apiKeys.id,
+      key_hash: apiKeys.key_hash,
+      tenant_id: apiKeys.tenant_id,
+      residency: tenants.residency,
+      scopes: apiKeys.scopes,
+      expires_at: apiKeys.expires_at,
+      revoked_at: apiKeys.revoked_at,
+    })
+    .from(apiKeys)
+    .innerJoin(tenants, eq(tenants.id, apiKeys.tenant_id))
+    .$dynamic();
+
+interface KeyRow {
+  key_id: string;
+  key_hash: string;
+  tenant_id: string;
+  residency: string;
+  scopes: string[];
+  expires_at: Date | null;
+  revoked_at: Date | null;
+}
+
+function toRecord({ key_hash: _, ...row }: KeyRow): KeyRecord {
+  return KeyRecord.parse({
+    ...row,
+    expires_at: row.expires_at?.toISOString() ?? null,
+    revoked_at: row.revoked_at?.toISOString() ?? null,
+  });
+}

@@ -1,0 +1,24 @@
+import type { ApiKeys } from "./api-keys.ts";
+import type { Tenants } from "./tenants.ts";
+
+/** A tenant and its keys' hashes, as the environment gives them. */
+export interface BootstrapTenant {
+  tenant: Parameters<Tenants["create"]>[0];
+  keys: { key_id: string; key_hash: string; name: string; scopes: ("analyze" | "admin")[] }[];
+}
+
+/** Makes sure of the first tenants and keys; what is there already stays as it is. */
+export async function bootstrapTenants(
+  wanted: readonly BootstrapTenant[],
+  { tenants, apiKeys }: { tenants: Tenants; apiKeys: ApiKeys },
+  signal?: AbortSignal,
+): Promise<void> {
+  const by = { actor: "keeper:bootstrap" };
+  const options = signal ? { signal } : {};
+  for (const { tenant, keys } of wanted) {
+    await tenants.create(tenant, by, options);
+    for (const key of keys) {
+      await apiKeys.store({ ...key, tenant_id: tenant.id, expires_at: null }, by, options);
+    }
+  }
+}

@@ -1,0 +1,104 @@
+import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
+import {
+  DatabaseError,
+  databaseErrorCode,
+  isDatabaseAway,
+  orUnavailable,
+} from "./database-error.ts";
+import { openPool, type Pool } from "./postgres-pool.ts";
+import { flushedLsn, waitForReplay, type ReplayOptions } from "./replay.ts";
+import * as schema from "./schema.ts";
+
+export type Orm = PostgresJsDatabase<typeof schema>;
+/** A transaction of the primary, or the primary itself. */
+export type Transaction = Parameters<Parameters<Orm["transaction"]>[0]>[0];
+
+export interface DatabaseOptions {
+  /** Every host of the cluster. */
+  primaryUrl: string;
+  /** The server of this region. */
+  replicaUrl: string;
+  applicationName?: string;
+  statementTimeoutMs?: number;
+  connectTimeoutMs?: number;
+  /** Connections to each, at most. */
+  max?: number;
+  /** How long a replica that did not answer is left alone. */
+  replicaRestMs?: number;
+}
+
+export interface Database {
+  primary: Pool;
+  /** Reads from this region's server, or from the primary while that is away. */
+  read<T>(work: (orm: Orm) => Promise<T>): Promise<T>;
+  /** Reads from the primary. */
+  readPrimary<T>(work: (orm: Orm) => Promise<T>): Promise<T>;
+  /**
+   * A control write: one transaction on the primary, answered only when a replica has replayed it.
+   * @throws ApiError dependency_unavailable when the primary is away, or no replica confirms in time (the write may
+   * then have been made: callers repeat it, so it must be idempotent)
+   */
+  controlWrite<T>(
+    work: (transaction: Transaction) => Promise<T>,
+    options?: ReplayOptions,
+  ): Promise<T>;
+  /** Whether this region's server answers and has the schema. */
+  isReadable(): Promise<boolean>;
+  isPrimaryReachable(): Promise<boolean>;
+  close(): Promise<void>;
+}
+
+/** Connects lazily; a server that is away makes queries fail, never the process. */
+export function createDatabase(options: DatabaseOptions): Database {
+  const { primaryUrl, replicaUrl, applicationName = "antiphon", replicaRestMs = 2000 } = options;
+  const shared = {
+    applicationName,
+    ...(options.statementTimeoutMs ? { statementTimeoutMs: options.statementTimeoutMs } : {}),
+    ...(options.connectTimeoutMs ? { connectTimeoutMs: options.connectTimeoutMs } : {}),
+    ...(options.max ? { max: options.max } : {}),
+  };
+  const primary = openPool({ ...shared, url: primaryUrl, primary: true });
+  const replica = openPool({ ...shared, url: replicaUrl, primary: false });
+  const primaryOrm = drizzle(primary, { schema });
+  const replicaOrm = drizzle(replica, { schema });
+  let replicaRestsUntil = 0;
+
+  const readPrimary = <T>(work: (orm: Orm) => Promise<T>) => orUnavailable(() => work(primaryOrm));
+
+  return {
+    primary,
+    readPrimary,
+    async read(work) {
+      if (performance.now() < replicaRestsUntil) return readPrimary(work);
+      try {
+        return await work(replicaOrm);
+      } catch (error) {
+        const schemaIsMissing = databaseErrorCode(error) === "42P01";
+        if (!isDatabaseAway(error) && !schemaIsMissing) throw new DatabaseError(error);
+        replicaRestsUntil = performance.now() + replicaRestMs;
+        return readPrimary(work);
+      }
+    },
+    async controlWrite(work, replayOptions) {
+      const { answer, lsn } = await orUnavailable(async () => {
+        const made = await primaryOrm.transaction(work);
+        return { answer: made, lsn: await flushedLsn(primary) };
+      });
+      await waitForReplay(primary, lsn, replayOptions);
+      return answer;
+    },
+    async isReadable() {
+      const [row] = await replica<
+        [{ ready: boolean }]
+      >`select to_regclass('jobs') is not null as ready`;
+      return row.ready;
+    },
+    async isPrimaryReachable() {
+      await primary`select 1`;
+      return true;
+    },
+    async close() {
+      await Promise.all([primary.end({ timeout: 2 }), replica.end({ timeout: 2 })]);
+    },
+  };
+}

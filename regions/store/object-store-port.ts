@@ -1,0 +1,45 @@
+import type { Readable } from "node:stream";
+
+export interface ObjectHead {
+  bytes: number;
+  contentType: string | undefined;
+  /** As the store gives it, quotes and all. */
+  etag: string | undefined;
+  lastModified: Date | undefined;
+}
+
+export interface StoredObject extends ObjectHead {
+  /** Destroy it when it is not read to the end. */
+  body: Readable;
+}
+
+export interface ObjectCall {
+  signal?: AbortSignal;
+}
+
+export interface PutObject extends ObjectCall {
+  contentType: string;
+  /** Needed for a stream, whose length the store cannot see. */
+  bytes?: number;
+}
+
+/**
+ * This region's bucket. What is not there is undefined, never an error.
+ * Every call throws ApiError dependency_unavailable while the store is away.
+ */
+export interface ObjectStore {
+  head(key: string, call?: ObjectCall): Promise<ObjectHead | undefined>;
+  get(key: string, call?: ObjectCall): Promise<StoredObject | undefined>;
+  /** The whole object as text; throws RangeError when it is larger than `maxBytes`. */
+  getText(key: string, maxBytes: number, call?: ObjectCall): Promise<string | undefined>;
+  put(key: string, body: Uint8Array | string | Readable, options: PutObject): Promise<void>;
+  /** Copies within the bucket, on the server, with its content type; false when `from` is not there. */
+  copy(from: string, to: string, call?: ObjectCall): Promise<boolean>;
+  /** Deleting what is not there is no error. */
+  delete(key: string, call?: ObjectCall): Promise<void>;
+  /** Keys below a prefix, in order, `limit` at most. */
+  list(prefix: string, limit: number, call?: ObjectCall): Promise<string[]>;
+  /** Whether the bucket answers. */
+  isReachable(call?: ObjectCall): Promise<boolean>;
+  close(): void;
+}

@@ -1,0 +1,171 @@
+import type { Readable } from "node:stream";
+import {
+  CopyObjectCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  HeadBucketCommand,
+  HeadObjectCommand,
+  ListObjectsV2Command,
+  PutObjectCommand,
+  S3Client,
+  S3ServiceException,
+} from "@aws-sdk/client-s3";
+import { findRegion } from "../../shared/contracts/regions.ts";
+import { ApiError } from "../../shared/errors/problem.ts";
+import type { ObjectCall, ObjectHead, ObjectStore } from "./object-store-port.ts";
+
+export interface ObjectStoreOptions {
+  /** Region id of ours; names the AWS region. */
+  region: string;
+  bucket: string;
+  /** Absent: AWS itself. */
+  endpoint?: string | undefined;
+  /** Absent: the SDK's own chain (environment, instance role). */
+  accessKeyId?: string | undefined;
+  secretAccessKey?: string | undefined;
+  /** Tries per call, the first one included. */
+  maxAttempts?: number;
+  connectTimeoutMs?: number;
+  /** Silence after which a call is given up. */
+  requestTimeoutMs?: number;
+}
+
+interface Facts {
+  ContentLength?: number | undefined;
+  ContentType?: string | undefined;
+  ETag?: string | undefined;
+  LastModified?: Date | undefined;
+}
+
+/** The S3 adapter; the only module that knows the SDK. */
+export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
+  const { region, bucket, endpoint, accessKeyId, secretAccessKey } = options;
+  const { maxAttempts = 3, connectTimeoutMs = 2000, requestTimeoutMs = 15_000 } = options;
+  const aws = findRegion(region)?.aws;
+  if (!aws) throw new Error(`no region is called ${region}`);
+  const client = new S3Client({
+    region: aws,
+    maxAttempts,
+    // Other stores than AWS do not know the SDK's own trailing checksums.
+    requestChecksumCalculation: "WHEN_REQUIRED",
+    responseChecksumValidation: "WHEN_REQUIRED",
+    requestHandler: {
+      connectionTimeout: connectTimeoutMs,
+      requestTimeout: requestTimeoutMs,
+      throwOnRequestTimeout: true,
+    },
+    ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
+    ...(accessKeyId && secretAccessKey ? { credentials: { accessKeyId, secretAccessKey } } : {}),
+  });
+  const at = (key: string) => ({ Bucket: bucket, Key: key });
+  const abort = ({ signal }: ObjectCall = {}) => (signal ? { abortSignal: signal } : {});
+
+  return {
+    async head(key, call) {
+      return orUndefined(call, async () =>
+        toHead(await client.send(new HeadObjectCommand(at(key)), abort(call))),
+      );
+    },
+    async get(key, call) {
+      return orUndefined(call, async () => {
+        const found = await client.send(new GetObjectCommand(at(key)), abort(call));
+        return { ...toHead(found), body: found.Body as Readable };
+      });
+    },
+    async getText(key, maxBytes, call) {
+      return orUndefined(call, async () => {
+        const found = await client.send(new GetObjectCommand(at(key)), abort(call));
+        const body = found.Body as Readable;
+        const chunks: Buffer[] = [];
+        let bytes = 0;
+        // Leaving the loop by an error destroys the stream.
+        for await (const chunk of body as AsyncIterable<Buffer>) {
+          bytes += chunk.length;
+          if (bytes > maxBytes) throw new RangeError(`${key} is larger than ${maxBytes} bytes`);
+          chunks.push(chunk);
+        }
+        return Buffer.concat(chunks).toString("utf8");
+      });
+    },
+    async put(key, body, { contentType, bytes, ...call }) {
+      const length = bytes === undefined ? {} : { ContentLength: bytes };
+      const command = new PutObjectCommand({
+        ...at(key),
+        Body: body,
+        ContentType: contentType,
+        ...length,
+      });
+      await orAway(call, () => client.send(command, abort(call)));
+    },
+    async copy(from, to, call) {
+      const source = [bucket, ...from.split("/")].map(encodeURIComponent).join("/");
+      const done = await orUndefined(call, () =>
+        client.send(
+          new CopyObjectCommand({ ...at(to), CopySource: source, MetadataDirective: "COPY" }),
+          abort(call),
+        ),
+      );
+      return done !== undefined;
+    },
+    async delete(key, call) {
+      await orUndefined(call, () => client.send(new DeleteObjectCommand(at(key)), abort(call)));
+    },
+    async list(prefix, limit, call) {
+      const keys: string[] = [];
+      let token: string | undefined;
+      do {
+        const command = new ListObjectsV2Command({
+          Bucket: bucket,
+          Prefix: prefix,
+          MaxKeys: Math.min(1000, limit - keys.length),
+          ...(token ? { ContinuationToken: token } : {}),
+        });
+        const page = await orAway(call, () => client.send(command, abort(call)));
+        for (const { Key } of page.Contents ?? []) if (Key !== undefined) keys.push(Key);
+        token = page.IsTruncated ? page.NextContinuationToken : undefined;
+      } while (token && keys.length < limit);
+      return keys;
+    },
+    async isReachable(call) {
+      await client.send(new HeadBucketCommand({ Bucket: bucket }), abort(call));
+      return true;
+    },
+    close: () => client.destroy(),
+  };
+}
+
+function toHead(facts: Facts): ObjectHead {
+  return {
+    bytes: facts.ContentLength ?? 0,
+    contentType: facts.ContentType,
+    etag: facts.ETag,
+    lastModified: facts.LastModified,
+  };
+}
+
+async function orUndefined<T>(
+  call: ObjectCall | undefined,
+  work: () => Promise<T>,
+): Promise<T | undefined> {
+  return orAway(call, async () => {
+    try {
+      return await work();
+    } catch (error) {
+      const missing =
+        error instanceof S3ServiceException && ["NoSuchKey", "NotFound"].includes(error.name);
+      if (missing) return undefined;
+      throw error;
+    }
+  });
+}
+
+/** The caller's own abort and faults pass; whatever else the store says means that it cannot be used now. */
+async function orAway<T>(call: ObjectCall | undefined, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    call?.signal?.throwIfAborted();
+    if (error instanceof RangeError) throw error;
+    throw new ApiError("dependency_unavailable", "The object store is away.", { cause: error });
+  }
+}
