@@ -132,7 +132,7 @@ function createPackages(root) {
       await runStep({ ...step, args: [...before, "ci", ...flags] });
     } catch (error) {
       // Some mirrors hide packages made for other systems; npm ci then calls the lock file incomplete.
-      if (!/package-lock\.json or npm-shrinkwrap\.json are in sync/.test(error.message))
+      if (!/package-lock\.json or npm-shrinkwrap\.json are in sync/.test(error.output || ""))
         throw error;
       await runStep({ ...step, args: [...before, "install", "--no-save", ...flags] });
     }

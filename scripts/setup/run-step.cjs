@@ -3,12 +3,13 @@ const { spawn } = require("node:child_process");
 const fs = require("node:fs");
 const path = require("node:path");
 
-const TAIL_LINES = 60;
+const TAIL_LINES = 40;
 const TICK_MS = 10_000;
 
 /**
  * Runs a command with its output in a log file, and shows how long it has been going.
- * On failure the end of the log is shown and the promise rejects with a message for people.
+ * On failure the end of the log is shown and the promise rejects with a message for people,
+ * the whole output beside it as `error.output`.
  *
  * @param {object} step
  * @param {string} step.title what is being done, for people
@@ -24,6 +25,7 @@ function runStep({ title, command, args, logFile, cwd, env, quiet }) {
   fs.mkdirSync(path.dirname(logFile), { recursive: true });
   const log = fs.openSync(logFile, "a");
   fs.writeSync(log, `\n$ ${command} ${args.join(" ")}\n`);
+  const before = fs.fstatSync(log).size;
   const start = Date.now();
   const elapsed = () => `${Math.round((Date.now() - start) / 1000)} s`;
   const tty = process.stderr.isTTY && !quiet;
@@ -45,12 +47,11 @@ function runStep({ title, command, args, logFile, cwd, env, quiet }) {
     );
     child.once("exit", (code, signal) => {
       if (code === 0) return resolve();
-      const tail = fs.readFileSync(logFile, "utf8").trimEnd().split("\n").slice(-TAIL_LINES);
-      reject(
-        new Error(
-          `${title}: failed (${signal || `exit ${code}`})\n\n${tail.join("\n")}\n\nAll of it: ${logFile}`,
-        ),
-      );
+      const output = fs.readFileSync(logFile).subarray(before).toString("utf8").trimEnd();
+      const tail = output.split("\n").slice(-TAIL_LINES).join("\n");
+      const how = signal || `exit ${code}`;
+      const message = `${title}: failed (${how})\n\n${tail}\n\nAll of it: ${logFile}`;
+      reject(Object.assign(new Error(message), { output }));
     });
   })
     .then(
