@@ -1,0 +1,12 @@
+/** All but the cache lie in the queue's hash slot, so that one script may touch them together. */
+export const resultKeys = {
+  job: (jobId: string) => `{antiphon}:job:${jobId}`,
+  offers: "{antiphon}:offers",
+  deadOffers: "{antiphon}:offers:dead",
+  outbox: "{antiphon}:outbox",
+  deadOutbox: "{antiphon}:outbox:dead",
+  result: (jobId: string) => `antiphon:result:${jobId}`,
+};
+
+/** Consumer groups. */
+export const groups = { offers: "keepers", outbox: "writers" };

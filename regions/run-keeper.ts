@@ -1,0 +1,170 @@
+import { KeeperConfig, readConfig } from "./config.ts";
+import { createLogger } from "./ops/logger.ts";
+import { createMetrics } from "./ops/metrics.ts";
+import { createOpsServer } from "./ops/ops-server.ts";
+import { createReadiness } from "./ops/readiness.ts";
+import { repeat } from "./ops/repeat.ts";
+import { onShutdown } from "./ops/shutdown.ts";
+import { createRedisQueue } from "./queue/redis-queue.ts";
+import { createBatchWriter } from "./results/batch-writer.ts";
+import { createEdgeCompletions } from "./results/edge-completions.ts";
+import { createOfferRelay } from "./results/offer-relay.ts";
+import { createRedis } from "./results/redis.ts";
+import { createResultCache } from "./results/result-cache.ts";
+import { resultKeys } from "./results/result-keys.ts";
+import { createApiKeys } from "./store/api-keys.ts";
+import { bootstrapTenants } from "./store/bootstrap.ts";
+import { createDatabase } from "./store/database.ts";
+import { createFinalJobs } from "./store/final-jobs.ts";
+import { migrate } from "./store/migrate.ts";
+import { createObjectStore } from "./store/object-store.ts";
+import { currentMonths, ensurePartitions } from "./store/partitions.ts";
+import { waitForReplay } from "./store/replay.ts";
+import { createTenants } from "./store/tenants.ts";
+
+/*
+ * The keeper of a region: takes jobs from dead workers, offers finished runs to the ledger, carries accepted ones into
+ * Postgres, and keeps the schema, its partitions and the first tenants in order. Whatever is away is waited for.
+ */
+
+const REAP_EVERY_MS = 500;
+const PARTITIONS_EVERY_MS = 6 * 3600 * 1000;
+
+const config = readConfig(KeeperConfig, process.env);
+const region = config.ANTIPHON_REGION;
+const logger = createLogger("keeper", region, config.LOG_LEVEL);
+const metrics = createMetrics();
+const stop = new AbortController();
+
+const redis = createRedis(config.REDIS_URL, (error) =>
+  logger.debug({ err: error }, "redis is away"),
+);
+const queue = createRedisQueue({
+  url: config.REDIS_URL,
+  region,
+  onError: (error) => logger.debug({ err: error }, "redis is away"),
+});
+const database = createDatabase({
+  primaryUrl: config.DATABASE_URL,
+  replicaUrl: config.DATABASE_REPLICA_URL,
+  applicationName: `antiphon-keeper-${region}`,
+});
+const objects = createObjectStore({
+  region,
+  bucket: config.S3_BUCKET,
+  endpoint: config.S3_ENDPOINT,
+  accessKeyId: config.S3_ACCESS_KEY_ID,
+  secretAccessKey: config.S3_SECRET_ACCESS_KEY,
+});
+const cache = createResultCache({
+  redis,
+  readObject: (key, maxBytes, signal) => objects.getText(key, maxBytes, signal ? { signal } : {}),
+});
+const finalJobs = createFinalJobs(database);
+const relay = createOfferRelay({
+  redis,
+  offerCompletions: createEdgeCompletions({
+    edgeUrl: config.EDGE_URL,
+    region,
+    linkSecrets: config.LINK_SECRETS,
+  }),
+  deleteObject: (key, signal) => objects.delete(key, { signal }),
+  cache,
+  logger,
+  metrics,
+});
+const writer = createBatchWriter({
+  redis,
+  target: {
+    write: finalJobs.write,
+    waitForReplay: (lsn, signal) => waitForReplay(database.primary, lsn, { signal }),
+  },
+  logger,
+  metrics,
+});
+
+const reaped = metrics.counter(
+  "antiphon_reaped_total",
+  "Runs taken from a worker whose lease was over.",
+);
+const lengths = metrics.gauge("antiphon_stream_entries", "Entries on a stream of this region.");
+metrics.onScrape(async () => {
+  const { offers, outbox, deadOffers, deadOutbox } = resultKeys;
+  for (const stream of [offers, outbox, deadOffers, deadOutbox]) {
+    lengths.set(await redis.xlen(stream), { stream });
+  }
+});
+
+let schemaIsCurrent = false;
+let tenantsAreThere = config.BOOTSTRAP_TENANTS === undefined;
+
+async function keepSchema(): Promise<void> {
+  const ran = await migrate(database.primary);
+  if (ran.length > 0) logger.info({ migrations: ran }, "brought the schema up to date");
+  const made = await ensurePartitions(database.primary, currentMonths(Date.now()));
+  if (made.length > 0) logger.info({ partitions: made }, "made partitions");
+  schemaIsCurrent = true;
+  if (!tenantsAreThere) {
+    const stores = { tenants: createTenants(database), apiKeys: createApiKeys(database) };
+    await bootstrapTenants(config.BOOTSTRAP_TENANTS ?? [], stores, stop.signal);
+    tenantsAreThere = true;
+    logger.info({ tenants: config.BOOTSTRAP_TENANTS?.length ?? 0 }, "the first tenants are there");
+  }
+}
+
+async function reap(): Promise<void> {
+  for (const { jobId, epoch, outcome } of await queue.reap()) {
+    reaped.inc({ outcome });
+    logger.warn(
+      { job_id: jobId, epoch, outcome },
+      "took a run from a worker that was silent for too long",
+    );
+  }
+}
+
+const ops = await createOpsServer({
+  metrics,
+  port: config.OPS_PORT,
+  readiness: createReadiness({
+    region,
+    checks: {
+      redis: () => redis.ping(),
+      database: () => database.isReadable(),
+      schema: async () => schemaIsCurrent,
+      tenants: async () => tenantsAreThere,
+    },
+    load: async () => {
+      const { waiting, running } = await queue.load();
+      return { waiting_jobs: waiting, running_jobs: running };
+    },
+  }),
+});
+
+const { signal } = stop;
+const loops = Promise.all([
+  relay.run(signal),
+  writer.run(signal),
+  repeat(keepSchema, {
+    everyMs: PARTITIONS_EVERY_MS,
+    signal,
+    onError: (error) => logger.warn({ err: error }, "cannot look after the schema now"),
+  }),
+  repeat(reap, {
+    everyMs: REAP_EVERY_MS,
+    signal,
+    onError: (error) => logger.warn({ err: error }, "cannot look for silent workers now"),
+  }),
+]);
+
+const fail = onShutdown(
+  async () => {
+    stop.abort(new Error("the keeper stops"));
+    await loops;
+    await Promise.allSettled([ops.close(), queue.close(), database.close()]);
+    redis.disconnect();
+    objects.close();
+  },
+  { logger },
+);
+loops.catch(fail);
+logger.info({ ops_port: ops.port }, "the keeper runs");
