@@ -1,7 +1,7 @@
 import { S3Error } from "./s3-error.ts";
 
 /** Both ends inclusive, in bytes. */
-export interface ByteRange {
+interface ByteRange {
   start: number;
   end: number;
 }

@@ -13,7 +13,7 @@ export function encodePath(path: string): string {
   return encodeRfc3986(path).replaceAll("%2F", "/");
 }
 
-export interface CanonicalRequestParts {
+interface CanonicalRequestParts {
   method: string;
   /** Decoded path, beginning with a slash. */
   path: string;

@@ -15,7 +15,7 @@ const MIB = 1024 * 1024;
 const IDLE_SOCKET_MS = 60_000;
 const CLOSE_GRACE_MS = 3_000;
 
-export interface Credentials {
+interface Credentials {
   accessKeyId: string;
   secretAccessKey: string;
 }
@@ -44,7 +44,7 @@ export interface ObjectStoreOptions {
   log: Logger;
 }
 
-export interface ObjectStore {
+interface ObjectStore {
   /** Begins to serve, and to replicate; resolves to the port (0 asks for a free one). */
   listen: (port: number, host?: string) => Promise<number>;
   /** Finishes what is under way within seconds, and stops. */
@@ -111,8 +111,15 @@ export async function createObjectStore(options: ObjectStoreOptions): Promise<Ob
   // requestTimeout would cut a slow upload that still makes progress; the idle timeout does not.
   const server = createServer({ requestTimeout: 0, headersTimeout: 20_000 });
   server.timeout = IDLE_SOCKET_MS;
-  server.on("request", (message, response) => void handleRequest(message, response, false));
-  server.on("checkContinue", (message, response) => void handleRequest(message, response, true));
+  server.on("request", (message, response) => answer(message, response, false));
+  server.on("checkContinue", (message, response) => answer(message, response, true));
+
+  function answer(...request: Parameters<typeof handleRequest>): void {
+    handleRequest(...request).catch((error: unknown) => {
+      log.error({ err: error }, "a request could not even be refused");
+      request[1].destroy();
+    });
+  }
 
   async function listen(port: number, host = "127.0.0.1"): Promise<number> {
     await new Promise<void>((resolve, reject) => {

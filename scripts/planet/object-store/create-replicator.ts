@@ -12,7 +12,7 @@ import {
 const CONCURRENCY = 4;
 const FIRST_RETRY_MS = 250;
 
-export interface ReplicatorOptions {
+interface ReplicatorOptions {
   storage: ObjectStorage;
   rules: ReplicationRules;
   peers: Peer[];

@@ -13,7 +13,7 @@ import type { createSignatureVerifier } from "./verify-signature.ts";
 const MAX_DRAIN_BYTES = 64 * 1024 * 1024;
 const MAX_DRAIN_MS = 5_000;
 
-export interface RequestHandlerOptions {
+interface RequestHandlerOptions {
   services: StoreServices;
   verifySignature: ReturnType<typeof createSignatureVerifier>;
   cors: ReturnType<typeof createCors>;
@@ -22,7 +22,7 @@ export interface RequestHandlerOptions {
   log: Logger;
 }
 
-/** Returns the function that answers one HTTP request; it never rejects. */
+/** Returns the function that answers one HTTP request; failures become S3 errors. */
 export function createRequestHandler(options: RequestHandlerOptions) {
   const { services, verifySignature, cors, health, log } = options;
 

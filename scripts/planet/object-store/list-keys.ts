@@ -1,9 +1,9 @@
 import type { KeyIndex } from "./key-index.ts";
 
 /** Where a page ended: at a key, or after all keys of a common prefix. */
-export type ListPosition = { key: string } | { prefix: string };
+type ListPosition = { key: string } | { prefix: string };
 
-export interface ListOptions {
+interface ListOptions {
   prefix: string;
   /** Empty for none. */
   delimiter: string;
@@ -11,7 +11,7 @@ export interface ListOptions {
   after: ListPosition;
 }
 
-export interface ListPage {
+interface ListPage {
   keys: string[];
   prefixes: string[];
   /** Where the next page goes on; undefined on the last. */

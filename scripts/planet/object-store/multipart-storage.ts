@@ -39,7 +39,7 @@ export interface NamedPart {
   checksums: ReceivedBody["checksums"];
 }
 
-export interface MultipartStorageOptions {
+interface MultipartStorageOptions {
   dataDir: string;
   now: () => number;
   /** Smallest size of any part but the last, bytes. */

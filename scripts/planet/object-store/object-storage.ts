@@ -9,7 +9,7 @@ import type { ReplicationRules } from "./replication-rules.ts";
 import { S3Error } from "./s3-error.ts";
 import type { ObjectAttributes, ObjectContent, StoredObject, Tombstone } from "./stored-object.ts";
 
-export interface ObjectStorageOptions {
+interface ObjectStorageOptions {
   dataDir: string;
   /** Milliseconds since 1970. */
   now: () => number;
@@ -25,7 +25,7 @@ export interface ReplicaOrigin {
   etag?: string | undefined;
 }
 
-export interface ObjectDraft extends ObjectAttributes, ObjectContent {
+interface ObjectDraft extends ObjectAttributes, ObjectContent {
   bucket: string;
   key: string;
   uploadId?: string;
@@ -33,7 +33,7 @@ export interface ObjectDraft extends ObjectAttributes, ObjectContent {
 }
 
 /** Throws when a conditional write must not happen; sees what is there now. */
-export type WriteCheck = (existing: StoredObject | undefined) => void;
+type WriteCheck = (existing: StoredObject | undefined) => void;
 
 export type ObjectStorage = Awaited<ReturnType<typeof openObjectStorage>>;
 

@@ -22,7 +22,7 @@ export interface ReceivedBody {
   checksums: Partial<Record<ChecksumName, string>>;
 }
 
-export type BodySink = (chunks: AsyncIterable<Buffer>) => Promise<void>;
+type BodySink = (chunks: AsyncIterable<Buffer>) => Promise<void>;
 
 /**
  * Streams the body into `sink` and then verifies its length, payload hash and checksums; a sink must

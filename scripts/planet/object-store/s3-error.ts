@@ -36,7 +36,7 @@ const STATUS = {
 } as const;
 
 /** The error codes of S3's REST API that this store answers with. */
-export type S3ErrorCode = keyof typeof STATUS;
+type S3ErrorCode = keyof typeof STATUS;
 
 /** A refusal in S3's terms; the request handler turns it into an XML body with the matching status. */
 export class S3Error extends Error {

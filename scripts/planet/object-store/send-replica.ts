@@ -7,7 +7,7 @@ import { encodePath } from "./canonical-request.ts";
 import { replicaHeaders } from "./replica-headers.ts";
 import type { StoredObject, Tombstone } from "./stored-object.ts";
 
-const IDLE_TIMEOUT_MS = 30_000;
+const IDLE_TIMEOUT_MS = 10_000;
 const EMPTY_SHA256 = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
 /** Another region's store. */
@@ -102,7 +102,7 @@ async function send(
   outgoing.once("timeout", () => outgoing.destroy(new Error("The peer has gone silent.")));
   const answered = new Promise<IncomingMessage>((resolve, reject) => {
     outgoing.once("response", resolve);
-    outgoing.once("error", reject);
+    outgoing.on("error", reject);
   });
   // A refusal may come before all bytes are sent; then the answer counts, not the broken pipe.
   const sent = bytes ? pipeline(bytes, outgoing).catch(() => undefined) : outgoing.end();

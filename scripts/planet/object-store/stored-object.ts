@@ -21,7 +21,7 @@ export interface ObjectContent {
 }
 
 /** How an object stands with the peers; absent when no rule covers its key. */
-export interface ReplicationState {
+interface ReplicationState {
   status: "PENDING" | "COMPLETED" | "REPLICA";
   /** Regions that still lack this revision. */
   pending: string[];

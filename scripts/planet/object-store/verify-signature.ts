@@ -7,7 +7,7 @@ const ALGORITHM = "AWS4-HMAC-SHA256";
 const MAX_SKEW_MS = 15 * 60_000;
 const MAX_EXPIRES_S = 7 * 24 * 3600;
 
-export interface SignatureVerifierOptions {
+interface SignatureVerifierOptions {
   region: string;
   /** Secret access key by access key id. */
   credentials: ReadonlyMap<string, string>;
@@ -16,7 +16,7 @@ export interface SignatureVerifierOptions {
 }
 
 /** Who signed, and what was said of the body: UNSIGNED-PAYLOAD, STREAMING-…, or its SHA-256 in hex. */
-export interface Identity {
+interface Identity {
   accessKeyId: string;
   payloadHash: string;
 }

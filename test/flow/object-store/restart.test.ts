@@ -80,7 +80,7 @@ test("what was acknowledged is there after SIGKILL, and SIGTERM stops cleanly", 
 
 test("a multipart upload goes on after a restart, and replaced bytes are gone", async () => {
   const first = await startStore();
-  cleanups.push(first.remove);
+  cleanups.push(() => first.remove());
   const object = { Bucket: BUCKET, Key: "parts" };
   await first.client.send(new PutObjectCommand({ ...object, Body: "before" }));
   const { UploadId } = await first.client.send(new CreateMultipartUploadCommand(object));
@@ -89,7 +89,7 @@ test("a multipart upload goes on after a restart, and replaced bytes are gone", 
   await first.stop();
 
   const second = await startStore({ dataDir: first.data });
-  cleanups.push(second.stop);
+  cleanups.push(() => second.stop());
   await second.client.send(
     new CompleteMultipartUploadCommand({
       ...object,
