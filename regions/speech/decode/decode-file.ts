@@ -12,6 +12,8 @@ import { createResampler } from "./resampler.ts";
 import { sniffContainer } from "./sniff-container.ts";
 
 export interface DecodeSink {
+  /** Called when the bytes are about to reach FFmpeg. */
+  exposed(): void;
   /** Called once, before any samples. */
   header(header: AudioHeader): void;
   /** 16 kHz mono; a view that is only valid during the call. */
@@ -36,6 +38,7 @@ export function decodeFile(path: string, maxDurationS: number, sink: DecodeSink)
       throw new AudioError("audio_unsupported", "The file is in no audio format that is read here.");
     }
     assertComplete(source, container);
+    sink.exposed();
     const audio = openAudio(source, container);
     try {
       if ((audio.header.expected_duration_s ?? 0) > maxDurationS) throw tooLong(maxDurationS);

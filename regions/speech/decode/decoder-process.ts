@@ -61,9 +61,13 @@ function collect(samples: Float32Array): void {
 function decode({ path, max_duration_s }: DecoderRequest): DecoderMessage {
   filled = 0;
   waited_ms = 0;
+  let exposed = false;
   const start = performance.now();
   try {
     const info = decodeFile(path, max_duration_s, {
+      exposed: () => {
+        exposed = true;
+      },
       header: (header) => send({ type: "header", header }),
       samples: collect,
     });
@@ -77,6 +81,7 @@ function decode({ path, max_duration_s }: DecoderRequest): DecoderMessage {
       type: "failed",
       code: known ? (error.code as AudioError["code"]) : "decoder_crashed",
       message: String(error instanceof Error ? error.message : error).slice(0, 500),
+      exposed,
     };
   }
 }

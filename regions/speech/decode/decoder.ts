@@ -9,6 +9,8 @@ export interface DecoderOptions {
   maxProcesses?: number;
   /** A process is replaced after this many files, so that a leak in native code stays small. */
   jobsPerProcess?: number;
+  /** A process is replaced after a file that failed inside FFmpeg, lest a hostile one reads the next. */
+  replaceAfterFailure?: boolean;
   /** A decoder that is silent for so long while its reader waits is killed. */
   stallMs?: number;
   /** Told of each process that is started. */
@@ -44,7 +46,7 @@ const DAY_S = 86_400;
 
 /** Decoding in processes of its own; they start when needed and stay for the next file. */
 export function createDecoder(options: DecoderOptions = {}): Decoder {
-  const { maxProcesses = 2, jobsPerProcess = 100, stallMs = 30_000, onSpawn } = options;
+  const { maxProcesses = 2, jobsPerProcess = 100, replaceAfterFailure = true, stallMs = 30_000, onSpawn } = options;
   const slots = createSlots(maxProcesses);
   const idle: DecoderChild[] = [];
   const children = new Set<DecoderChild>();
@@ -69,7 +71,7 @@ export function createDecoder(options: DecoderOptions = {}): Decoder {
     const { signal, maxDurationS = DAY_S, onHeader, onInfo } = job;
     const stop = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal]);
     let child: DecoderChild | undefined;
-    let clean = false;
+    let reusable = false;
     let release: (() => void) | undefined;
     try {
       release = await slots.acquire(stop);
@@ -82,11 +84,12 @@ export function createDecoder(options: DecoderOptions = {}): Decoder {
         } else if (frame.message.type === "header") {
           onHeader?.(frame.message.header);
         } else if (frame.message.type === "done") {
-          clean = true;
+          reusable = true;
           onInfo?.(frame.message.info);
           return;
         } else {
-          const { code, message } = frame.message;
+          const { code, message, exposed } = frame.message;
+          reusable = code !== "decoder_crashed" && !(exposed && replaceAfterFailure);
           if (code === "file_unreadable" || code === "decoder_crashed") throw new DecoderError(code, message);
           throw new AudioError(code, message);
         }
@@ -96,8 +99,7 @@ export function createDecoder(options: DecoderOptions = {}): Decoder {
       throw error;
     } finally {
       if (child !== undefined) {
-        // After bad media a process is not trusted with the next recording.
-        if (clean && child.jobs < jobsPerProcess && !closing.signal.aborted) idle.push(child);
+        if (reusable && child.jobs < jobsPerProcess && !closing.signal.aborted) idle.push(child);
         else discard(child);
       }
       release?.();

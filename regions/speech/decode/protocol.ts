@@ -23,6 +23,8 @@ export const DecoderMessage = z.discriminatedUnion("type", [
     type: z.literal("failed"),
     code: z.enum([...audioErrorCodes, "file_unreadable", "decoder_crashed"]),
     message: z.string().max(500),
+    /** FFmpeg has seen the bytes: from a hostile file, the process may have come out changed. */
+    exposed: z.boolean(),
   }),
 ]);
 export type DecoderMessage = z.infer<typeof DecoderMessage>;
