@@ -1,0 +1,114 @@
+import type { AnalysisResult } from "../../shared/contracts/analysis-result.ts";
+import type { CompletionOffer, UsageRow } from "../../shared/contracts/completion.ts";
+import type { Epoch } from "../../shared/contracts/epoch.ts";
+import type { FinalStatus, JobCost, JobError, JobSpec } from "../../shared/contracts/job.ts";
+import { catalogue, type ErrorCode } from "../../shared/errors/catalogue.ts";
+import type { Completion } from "./queue-port.ts";
+
+/** How a run ended. Times in Unix milliseconds. */
+export interface Ending {
+  spec: JobSpec;
+  epoch: Epoch;
+  region: string;
+  startedAtMs: number;
+  finishedAtMs: number;
+  cost?: JobCost;
+}
+
+const nothing: JobCost = { usd: 0, stages: [] };
+
+/** The offer and the envelope of a run that succeeded. `resultKey`: where the result lies in the region's bucket. */
+export function succeeded(
+  ending: Ending & { cost: JobCost; result: AnalysisResult; resultKey: string; extension: string },
+): Completion {
+  const { result, resultKey, extension } = ending;
+  const { sha256, bytes, duration_s } = result.audio;
+  return complete(ending, "succeeded", {
+    result,
+    resultKey,
+    audio: { sha256, bytes, duration_s, extension },
+  });
+}
+
+/** The offer and the envelope of a run that failed for good, with a code that the client will see. */
+export function failed(ending: Ending & { code: ErrorCode; detail?: string }): Completion {
+  const { code, detail = catalogue[code].title } = ending;
+  return complete(ending, "failed", {
+    error: { code, detail, retryable: catalogue[code].retryable },
+  });
+}
+
+interface Outcome {
+  error?: JobError;
+  result?: AnalysisResult;
+  resultKey?: string;
+  audio?: NonNullable<CompletionOffer["audio"]>;
+}
+
+function complete(ending: Ending, status: FinalStatus, outcome: Outcome): Completion {
+  const { spec, epoch, region, cost = nothing } = ending;
+  const { error, result, resultKey, audio } = outcome;
+  const started_at = new Date(ending.startedAtMs).toISOString();
+  const finished_at = new Date(Math.max(ending.startedAtMs, ending.finishedAtMs)).toISOString();
+  // Postgres replicates to every region, so a bound tenant's content must not get into it.
+  const contentMayTravel = spec.residency === "global";
+  const usage: UsageRow[] = cost.stages.map((stage) => ({
+    job_id: spec.id,
+    tenant_id: spec.tenant_id,
+    stage: stage.stage,
+    quantity: stage.seconds,
+    unit: "compute_second",
+    usd: stage.usd,
+  }));
+  if (audio) {
+    usage.push({
+      job_id: spec.id,
+      tenant_id: spec.tenant_id,
+      stage: "audio",
+      quantity: audio.duration_s,
+      unit: "audio_second",
+      usd: 0,
+    });
+  }
+  return {
+    offer: {
+      job_id: spec.id,
+      tenant_id: spec.tenant_id,
+      region,
+      epoch,
+      status,
+      ...(error ? { error } : {}),
+      ...(resultKey ? { result_key: resultKey } : {}),
+      ...(audio ? { audio } : {}),
+      started_at,
+      finished_at,
+      cost,
+    },
+    envelope: {
+      v: 1,
+      type: "job.final",
+      job: {
+        id: spec.id,
+        tenant_id: spec.tenant_id,
+        kind: spec.kind,
+        residency: spec.residency,
+        region,
+        priority: spec.priority,
+        epoch,
+        status,
+        error_code: error?.code ?? null,
+        user_id: contentMayTravel ? (spec.user_id ?? null) : null,
+        metadata: contentMayTravel ? (spec.metadata ?? null) : null,
+        audio_sha256: audio?.sha256 ?? null,
+        audio_duration_s: audio?.duration_s ?? null,
+        result_key: resultKey ?? null,
+        created_at: spec.created_at,
+        started_at,
+        finished_at,
+        usd: cost.usd,
+      },
+      result: contentMayTravel && result ? { ...result } : null,
+      usage,
+    },
+  };
+}
