@@ -43,7 +43,9 @@ export interface AnalysisProgress {
 }
 
 /** The part of an analysis result that the audio alone decides. */
-export interface Analysis extends Partial<Record<Exclude<AnalysisPart, "voice_activity">, UnavailablePart>> {
+export interface Analysis extends Partial<
+  Record<Exclude<AnalysisPart, "voice_activity">, UnavailablePart>
+> {
   audio: Omit<AudioFacts, "sha256" | "bytes">;
   voice_activity?: VoiceActivity | UnavailablePart;
   engines: Record<string, Engine>;
@@ -67,7 +69,8 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
   async function analyze(path: string, job: AnalyzeOptions): Promise<Analysis> {
     const start = performance.now();
     const failed = new AbortController();
-    const signal = job.signal === undefined ? failed.signal : AbortSignal.any([job.signal, failed.signal]);
+    const signal =
+      job.signal === undefined ? failed.signal : AbortSignal.any([job.signal, failed.signal]);
     const voice =
       job.parts.includes("voice_activity") && voiceModel.status === "ready"
         ? createVoiceActivity({ inference, model: voiceModel.model, signal })
@@ -115,7 +118,9 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
 }
 
 function progressOf(decoded_s: number, expected_s: number | null): AnalysisProgress {
-  return expected_s === null ? { decoded_s } : { decoded_s, fraction: Math.min(1, decoded_s / expected_s) };
+  return expected_s === null
+    ? { decoded_s }
+    : { decoded_s, fraction: Math.min(1, decoded_s / expected_s) };
 }
 
 function toAudioFacts(info: AudioInfo): Omit<AudioFacts, "sha256" | "bytes"> {
@@ -134,7 +139,9 @@ function unavailableParts(
 ): Partial<Record<AnalysisPart, UnavailablePart>> {
   const missing = parts.flatMap((part): [AnalysisPart, UnavailablePart][] => {
     if (part === "voice_activity") return voiceModel.status === "ready" ? [] : [[part, voiceModel]];
-    return [[part, { status: "unavailable", reason: `No engine for ${part} is part of this version.` }]];
+    return [
+      [part, { status: "unavailable", reason: `No engine for ${part} is part of this version.` }],
+    ];
   });
   return Object.fromEntries(missing);
 }

@@ -43,7 +43,9 @@ const checks: Partial<Record<Container, (source: ByteSource) => string | undefin
     let end = page + 27 + segments;
     for (let i = 0; i < segments; i += 1) end += tail[page + 27 + i] ?? 0;
     if (end > tail.length) return "The last page is not complete.";
-    return ((tail[page + 5] ?? 0) & 4) === 0 ? "The page that ends the stream is missing." : undefined;
+    return ((tail[page + 5] ?? 0) & 4) === 0
+      ? "The page that ends the stream is missing."
+      : undefined;
   },
 
   mp4(source) {
@@ -77,7 +79,10 @@ const checks: Partial<Record<Container, (source: ByteSource) => string | undefin
 };
 
 /** An EBML variable-length integer (RFC 8794, section 4); no value when all its bits are ones, which means “unknown”. */
-function readVint(bytes: Buffer, at: number): { length: number; value: number | undefined } | undefined {
+function readVint(
+  bytes: Buffer,
+  at: number,
+): { length: number; value: number | undefined } | undefined {
   const first = bytes[at];
   if (first === undefined || first === 0) return undefined;
   const length = Math.clz32(first) - 23;

@@ -6,9 +6,25 @@ const typesOf: Record<Container, readonly string[]> = {
   wav: ["audio/wav", "audio/x-wav", "audio/wave", "audio/vnd.wave", "audio/x-pn-wav"],
   w64: ["audio/wav", "audio/x-wav", "audio/wave", "audio/x-w64", "audio/w64"],
   flac: ["audio/flac", "audio/x-flac"],
-  mp3: ["audio/mpeg", "audio/mp3", "audio/x-mp3", "audio/x-mpeg", "audio/mpeg3", "audio/x-mpeg-3", "audio/mpga"],
+  mp3: [
+    "audio/mpeg",
+    "audio/mp3",
+    "audio/x-mp3",
+    "audio/x-mpeg",
+    "audio/mpeg3",
+    "audio/x-mpeg-3",
+    "audio/mpga",
+  ],
   aac: ["audio/aac", "audio/x-aac", "audio/aacp", "audio/x-hx-aac-adts"],
-  ogg: ["audio/ogg", "application/ogg", "audio/x-ogg", "video/ogg", "audio/opus", "audio/vorbis", "audio/speex"],
+  ogg: [
+    "audio/ogg",
+    "application/ogg",
+    "audio/x-ogg",
+    "video/ogg",
+    "audio/opus",
+    "audio/vorbis",
+    "audio/speex",
+  ],
   mp4: [
     "audio/mp4",
     "audio/m4a",
@@ -38,7 +54,13 @@ const codecOf: Record<string, RegExp> = {
   "audio/speex": /speex/,
 };
 
-const genericTypes = new Set(["", "application/octet-stream", "binary/octet-stream", "audio/*", "audio/unknown"]);
+const genericTypes = new Set([
+  "",
+  "application/octet-stream",
+  "binary/octet-stream",
+  "audio/*",
+  "audio/unknown",
+]);
 
 /**
  * Compares a declared content type with what the bytes are.
@@ -49,7 +71,8 @@ export function checkDeclaredType(declared: string | undefined, header: AudioHea
   const type = (declared ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
   if (genericTypes.has(type)) return;
   const codec = codecOf[type];
-  if (typesOf[header.container].includes(type) && (codec === undefined || codec.test(header.codec))) return;
+  if (typesOf[header.container].includes(type) && (codec === undefined || codec.test(header.codec)))
+    return;
   throw new AudioError(
     "audio_mislabelled",
     `The content type says ${type.slice(0, 80)}, but the file is ${header.container} with ${header.codec}.`,

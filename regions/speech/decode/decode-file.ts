@@ -30,12 +30,19 @@ const forgivesStart = new Set<Container>(["mp3", "aac"]);
  * @returns the info without the time, which only the caller can tell from waiting
  * @throws {AudioError} with every code but `audio_mislabelled`
  */
-export function decodeFile(path: string, maxDurationS: number, sink: DecodeSink): Omit<AudioInfo, "decode_ms"> {
+export function decodeFile(
+  path: string,
+  maxDurationS: number,
+  sink: DecodeSink,
+): Omit<AudioInfo, "decode_ms"> {
   const source = openByteSource(path);
   try {
     const container = sniffContainer(source);
     if (container === undefined) {
-      throw new AudioError("audio_unsupported", "The file is in no audio format that is read here.");
+      throw new AudioError(
+        "audio_unsupported",
+        "The file is in no audio format that is read here.",
+      );
     }
     assertComplete(source, container);
     sink.exposed();
@@ -43,7 +50,11 @@ export function decodeFile(path: string, maxDurationS: number, sink: DecodeSink)
     try {
       if ((audio.header.expected_duration_s ?? 0) > maxDurationS) throw tooLong(maxDurationS);
       sink.header(audio.header);
-      return { ...audio.header, ...decodeStream(audio, maxDurationS, sink), decoder_version: getFFmpegInfo().version.slice(0, 80) };
+      return {
+        ...audio.header,
+        ...decodeStream(audio, maxDurationS, sink),
+        decoder_version: getFFmpegInfo().version.slice(0, 80),
+      };
     } finally {
       audio.close();
     }
@@ -83,7 +94,10 @@ function decodeStream(audio: OpenAudio, maxDurationS: number, sink: DecodeSink) 
     decoded_s = [...counts].reduce((sum, [rate, count]) => sum + count / rate, 0);
     if (decoded_s > maxDurationS) throw tooLong(maxDurationS);
     if (!measureFrame(meter, frame) || meter.peak() > MAX_PEAK) {
-      throw new AudioError("audio_corrupt", "The recording holds samples that are not finite numbers.");
+      throw new AudioError(
+        "audio_corrupt",
+        "The recording holds samples that are not finite numbers.",
+      );
     }
     resampler.push(frame);
   }
@@ -145,7 +159,8 @@ function judge({ audio, decoded_s, fault, damaged }: Outcome): void {
   }
   if (damaged) throw new AudioError("audio_corrupt", "The recording is damaged in the middle.");
   // Encoder delay and padding may or may not be counted by the container.
-  const slack_s = container === "flac" ? 0.5 / sample_rate_hz : Math.max(0.1, 4096 / sample_rate_hz);
+  const slack_s =
+    container === "flac" ? 0.5 / sample_rate_hz : Math.max(0.1, 4096 / sample_rate_hz);
   const missing_s = expected_duration_s === null ? undefined : expected_duration_s - decoded_s;
   if (missing_s !== undefined && missing_s > slack_s) {
     // An ogg file's promise is its last page, which is there: what is missing was lost before it.

@@ -40,7 +40,9 @@ export class DecoderChild {
   }
 
   get alive(): boolean {
-    return this.#child.exitCode === null && this.#child.signalCode === null && this.#child.connected;
+    return (
+      this.#child.exitCode === null && this.#child.signalCode === null && this.#child.connected
+    );
   }
 
   start(request: DecoderRequest): void {
@@ -66,7 +68,8 @@ export class DecoderChild {
       const frame = await this.#reader.next();
       signal?.throwIfAborted();
       if (frame !== undefined) return frame;
-      if (stalled) throw new DecoderError("decoder_stalled", `The decoder was silent for ${stallMs} ms.`);
+      if (stalled)
+        throw new DecoderError("decoder_stalled", `The decoder was silent for ${stallMs} ms.`);
       await this.kill();
       throw new DecoderError("decoder_crashed", this.#lastWords());
     } catch (error) {

@@ -1,4 +1,8 @@
-export type DecoderErrorCode = "decoder_crashed" | "decoder_stalled" | "decoder_closed" | "file_unreadable";
+export type DecoderErrorCode =
+  | "decoder_crashed"
+  | "decoder_stalled"
+  | "decoder_closed"
+  | "file_unreadable";
 
 /** The decoder failed, not (provably) the recording: the same job may be tried again. */
 export class DecoderError extends Error {

@@ -28,7 +28,7 @@ let waited_ms = 0;
 
 function writeAll(bytes: Uint8Array): void {
   const start = performance.now();
-  for (let at = 0; at < bytes.length; ) at += writeSync(FRAME_FD, bytes, at);
+  for (let at = 0; at < bytes.length;) at += writeSync(FRAME_FD, bytes, at);
   waited_ms += performance.now() - start;
 }
 
@@ -49,7 +49,7 @@ function send(message: DecoderMessage): void {
 }
 
 function collect(samples: Float32Array): void {
-  for (let at = 0; at < samples.length; ) {
+  for (let at = 0; at < samples.length;) {
     const taken = Math.min(samples.length - at, BLOCK_SAMPLES - filled);
     block.set(samples.subarray(at, at + taken), filled);
     filled += taken;
@@ -72,11 +72,16 @@ function decode({ path, max_duration_s }: DecoderRequest): DecoderMessage {
       samples: collect,
     });
     sendBlock();
-    return { type: "done", info: { ...info, decode_ms: Math.max(0, performance.now() - start - waited_ms) } };
+    return {
+      type: "done",
+      info: { ...info, decode_ms: Math.max(0, performance.now() - start - waited_ms) },
+    };
   } catch (error) {
     // The reader is gone: there is nobody to tell.
     if (error instanceof Error && "syscall" in error && error.syscall === "write") process.exit(1);
-    const known = error instanceof AudioError || (error instanceof DecoderError && error.code === "file_unreadable");
+    const known =
+      error instanceof AudioError ||
+      (error instanceof DecoderError && error.code === "file_unreadable");
     return {
       type: "failed",
       code: known ? (error.code as AudioError["code"]) : "decoder_crashed",

@@ -46,7 +46,13 @@ const DAY_S = 86_400;
 
 /** Decoding in processes of its own; they start when needed and stay for the next file. */
 export function createDecoder(options: DecoderOptions = {}): Decoder {
-  const { maxProcesses = 2, jobsPerProcess = 100, replaceAfterFailure = true, stallMs = 30_000, onSpawn } = options;
+  const {
+    maxProcesses = 2,
+    jobsPerProcess = 100,
+    replaceAfterFailure = true,
+    stallMs = 30_000,
+    onSpawn,
+  } = options;
   const slots = createSlots(maxProcesses);
   const idle: DecoderChild[] = [];
   const children = new Set<DecoderChild>();
@@ -90,12 +96,14 @@ export function createDecoder(options: DecoderOptions = {}): Decoder {
         } else {
           const { code, message, exposed } = frame.message;
           reusable = code !== "decoder_crashed" && !(exposed && replaceAfterFailure);
-          if (code === "file_unreadable" || code === "decoder_crashed") throw new DecoderError(code, message);
+          if (code === "file_unreadable" || code === "decoder_crashed")
+            throw new DecoderError(code, message);
           throw new AudioError(code, message);
         }
       }
     } catch (error) {
-      if (closing.signal.aborted) throw new DecoderError("decoder_closed", "The decoder was closed.");
+      if (closing.signal.aborted)
+        throw new DecoderError("decoder_closed", "The decoder was closed.");
       throw error;
     } finally {
       if (child !== undefined) {

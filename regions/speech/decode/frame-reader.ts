@@ -38,13 +38,15 @@ export function createFrameReader(pipe: Readable) {
       if (head === undefined) return undefined;
       const kind = head.readUInt32LE(0);
       const length = head.readUInt32LE(4);
-      if (length === 0 || length > MAX_FRAME_BYTES) throw new RangeError("A frame of impossible length.");
+      if (length === 0 || length > MAX_FRAME_BYTES)
+        throw new RangeError("A frame of impossible length.");
       const payload = await take(length);
       if (payload === undefined) return undefined;
       if (kind === FRAME_MESSAGE) {
         return { kind: "message", message: DecoderMessage.parse(JSON.parse(payload.toString())) };
       }
-      if (kind !== FRAME_SAMPLES || length % 4 !== 0) throw new RangeError("A frame of no known kind.");
+      if (kind !== FRAME_SAMPLES || length % 4 !== 0)
+        throw new RangeError("A frame of no known kind.");
       // Shared, so that inference threads can read it without another copy.
       const samples = new Float32Array(new SharedArrayBuffer(length));
       new Uint8Array(samples.buffer).set(payload);

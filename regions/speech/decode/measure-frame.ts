@@ -34,7 +34,8 @@ const readers = {
 export function measureFrame(meter: ReturnType<typeof createLevelMeter>, frame: Frame): boolean {
   const format = kinds.get(frame.format as AVSampleFormat);
   const planes = frame.data;
-  if (format === undefined || planes === null) throw new RangeError("The sample format is not known.");
+  if (format === undefined || planes === null)
+    throw new RangeError("The sample format is not known.");
   const { type, ...reader } = readers[format.kind];
   const { channels, nbSamples: count } = frame;
   let finite = true;
@@ -51,7 +52,9 @@ export function measureFrame(meter: ReturnType<typeof createLevelMeter>, frame: 
   if (plane === undefined) throw new RangeError("The samples are missing.");
   const samples = viewSamples<InstanceType<typeof type>>(type, plane, count * channels);
   for (let channel = 0; channel < channels; channel += 1) {
-    finite = meter.push(channel, { ...reader, samples, offset: channel, stride: channels, count }) && finite;
+    finite =
+      meter.push(channel, { ...reader, samples, offset: channel, stride: channels, count }) &&
+      finite;
   }
   return finite;
 }

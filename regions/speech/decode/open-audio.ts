@@ -4,7 +4,14 @@ import {
   AVMEDIA_TYPE_VIDEO,
   AV_NOPTS_VALUE,
 } from "node-av/constants";
-import { avGetCodecName, Codec, CodecContext, Dictionary, FormatContext, InputFormat } from "node-av/lib";
+import {
+  avGetCodecName,
+  Codec,
+  CodecContext,
+  Dictionary,
+  FormatContext,
+  InputFormat,
+} from "node-av/lib";
 import type { Stream } from "node-av/lib";
 import { AudioError } from "./audio-error.ts";
 import type { AudioHeader, Container } from "./audio-info.ts";
@@ -48,7 +55,8 @@ export interface OpenAudio {
  */
 export function openAudio(source: ByteSource, container: Container): OpenAudio {
   const demuxer = InputFormat.findInputFormat(demuxers[container]);
-  if (demuxer === null) throw new AudioError("audio_unsupported", `This build reads no ${container}.`);
+  if (demuxer === null)
+    throw new AudioError("audio_unsupported", `This build reads no ${container}.`);
   const format = new FormatContext();
   format.allocContext();
   const codec = new CodecContext();
@@ -72,7 +80,10 @@ export function openAudio(source: ByteSource, container: Container): OpenAudio {
     const best = format.findBestStream(AVMEDIA_TYPE_AUDIO, -1, -1, true, 0);
     const stream = format.streams.find(({ index }) => index === best.streamIndex);
     if (stream === undefined) {
-      throw new AudioError("audio_unsupported", `The ${container} file has no audio that can be decoded.`);
+      throw new AudioError(
+        "audio_unsupported",
+        `The ${container} file has no audio that can be decoded.`,
+      );
     }
     const has_video = format.streams.some(isVideo);
     const expected_duration_s = early.get(stream.index) ?? (has_video ? undefined : whole) ?? null;
@@ -124,8 +135,9 @@ function openCodec(codec: CodecContext, stream: Stream, decoder: Codec): void {
   codec.pktTimebase = stream.timeBase;
   codec.threadCount = 1;
   // FLAC carries checksums that are worth an error; other codecs report oddities that every player forgives.
-  const strict = decoder.name === "flac" ? { err_detect: "crccheck+explode" } : {};
-  if (codec.open2Sync(decoder, Dictionary.fromObject(strict)) < 0) {
+  // Set as an option, not passed to open2: node-av 6.1.1 frees a dictionary twice that open2 has consumed.
+  if (decoder.name === "flac") codec.setOption("err_detect", "crccheck+explode");
+  if (codec.open2Sync(decoder, null) < 0) {
     throw new AudioError("audio_corrupt", `The ${decoder.name} stream cannot be opened.`);
   }
 }
@@ -138,7 +150,9 @@ function seconds(stream: Stream): number | undefined {
 let names: string | undefined;
 function decoderNames(): string {
   names ??= Codec.getCodecList()
-    .flatMap((codec) => (codec.isDecoder() && audioDecoders.test(codec.name ?? "") ? [codec.name] : []))
+    .flatMap((codec) =>
+      codec.isDecoder() && audioDecoders.test(codec.name ?? "") ? [codec.name] : [],
+    )
     .join(",");
   return names;
 }

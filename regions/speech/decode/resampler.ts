@@ -7,7 +7,11 @@ import { viewSamples } from "./view-samples.ts";
 
 /** What a channel stands for is of no account in an average, and files that do not say must work too. */
 function layoutOf(channels: number): ChannelLayout {
-  return { nbChannels: channels, order: AV_CHANNEL_ORDER_NATIVE, mask: (1n << BigInt(channels)) - 1n };
+  return {
+    nbChannels: channels,
+    order: AV_CHANNEL_ORDER_NATIVE,
+    mask: (1n << BigInt(channels)) - 1n,
+  };
 }
 
 const MONO = layoutOf(1);
@@ -42,11 +46,21 @@ export function createResampler(write: (samples: Float32Array) => void) {
     const format = frame.format as typeof AV_SAMPLE_FMT_FLT;
     const weights = Array.from({ length: channels }, () => 1 / channels);
     if (
-      context.allocSetOpts2(MONO, AV_SAMPLE_FMT_FLT, SAMPLE_RATE, layoutOf(channels), format, frame.sampleRate) < 0 ||
+      context.allocSetOpts2(
+        MONO,
+        AV_SAMPLE_FMT_FLT,
+        SAMPLE_RATE,
+        layoutOf(channels),
+        format,
+        frame.sampleRate,
+      ) < 0 ||
       context.setMatrix(weights, channels) < 0 ||
       context.init() < 0
     ) {
-      throw new AudioError("audio_unsupported", `No way from ${frame.sampleRate} Hz in ${channels} channels.`);
+      throw new AudioError(
+        "audio_unsupported",
+        `No way from ${frame.sampleRate} Hz in ${channels} channels.`,
+      );
     }
   }
 

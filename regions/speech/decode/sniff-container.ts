@@ -13,7 +13,11 @@ export function sniffContainer(source: ByteSource): Container | undefined {
   let start = 0;
   let head = source.read(0, WINDOW);
   // ID3v2 tags stand before mp3, and at times before aac and flac; they may hold megabytes of cover art.
-  for (let tags = 0; tags < 4 && head.length >= 10 && head.toString("latin1", 0, 3) === "ID3"; tags += 1) {
+  for (
+    let tags = 0;
+    tags < 4 && head.length >= 10 && head.toString("latin1", 0, 3) === "ID3";
+    tags += 1
+  ) {
     const size =
       ((head[6] ?? 0) & 127) * 2 ** 21 +
       ((head[7] ?? 0) & 127) * 2 ** 14 +
@@ -26,7 +30,8 @@ export function sniffContainer(source: ByteSource): Container | undefined {
   const first = text(0, 4);
   if (first === "fLaC") return "flac";
   if (start === 0) {
-    if ((first === "RIFF" || first === "RF64" || first === "BW64") && text(8, 12) === "WAVE") return "wav";
+    if ((first === "RIFF" || first === "RF64" || first === "BW64") && text(8, 12) === "WAVE")
+      return "wav";
     if (first === "riff" && text(24, 28) === "wave") return "w64";
     if (first === "OggS") return "ogg";
     if (head.length >= 4 && head.readUInt32BE(0) === 0x1a45dfa3) return "webm";

@@ -1,7 +1,12 @@
 import { Worker } from "node:worker_threads";
 import type { ModelFile } from "../models/resolve-model.ts";
 import { InferenceError } from "./inference-error.ts";
-import type { InferenceReply, InferenceRequest, InferenceTask, InferenceTasks } from "./protocol.ts";
+import type {
+  InferenceReply,
+  InferenceRequest,
+  InferenceTask,
+  InferenceTasks,
+} from "./protocol.ts";
 
 export interface InferenceThreadOptions {
   /** A request that is unanswered for so long takes the thread down: it is stuck in native code. */
@@ -31,7 +36,10 @@ interface Pending {
 
 /** One inference thread. It starts with the first request; when it dies its requests fail and the next starts another. */
 export function createInferenceThread(options: InferenceThreadOptions = {}): Inference {
-  const { stallMs = 60_000, startThread = () => new Worker(new URL("./inference-thread.ts", import.meta.url)) } = options;
+  const {
+    stallMs = 60_000,
+    startThread = () => new Worker(new URL("./inference-thread.ts", import.meta.url)),
+  } = options;
   const pending = new Map<number, Pending>();
   let thread: Worker | undefined;
   let nextId = 1;
@@ -49,7 +57,10 @@ export function createInferenceThread(options: InferenceThreadOptions = {}): Inf
       else request?.reject(new InferenceError(reply.code, reply.message));
     });
     worker.on("exit", () => {
-      if (thread === worker) lose(new InferenceError("inference_thread_died", `The inference thread died: ${cause}.`));
+      if (thread === worker)
+        void lose(
+          new InferenceError("inference_thread_died", `The inference thread died: ${cause}.`),
+        );
     });
     return worker;
   }
@@ -57,7 +68,7 @@ export function createInferenceThread(options: InferenceThreadOptions = {}): Inf
   function lose(error: InferenceError): Promise<number> | undefined {
     const dead = thread;
     thread = undefined;
-    for (const request of [...pending.values()]) request.reject(error);
+    for (const request of pending.values()) request.reject(error);
     return dead?.terminate();
   }
 
@@ -78,7 +89,8 @@ export function createInferenceThread(options: InferenceThreadOptions = {}): Inf
       pending.get(id)?.reject(signal?.reason);
     };
     const timer = setTimeout(() => {
-      if (thread === worker) void lose(new InferenceError("inference_stalled", `No answer in ${stallMs} ms.`));
+      if (thread === worker)
+        void lose(new InferenceError("inference_stalled", `No answer in ${stallMs} ms.`));
     }, stallMs);
     try {
       return (await new Promise((resolve, reject) => {

@@ -24,14 +24,22 @@ function sessionOf(request: InferenceRequest & { type: "run" }): Promise<Inferen
   return session;
 }
 
-async function run(request: InferenceRequest & { type: "run" }, signal: AbortSignal): Promise<InferenceReply> {
+async function run(
+  request: InferenceRequest & { type: "run" },
+  signal: AbortSignal,
+): Promise<InferenceReply> {
   const { id } = request;
   try {
     const session = await sessionOf(request);
     return { type: "result", id, output: await runVoiceActivity(session, request.input, signal) };
   } catch (error) {
     const code = error instanceof InferenceError ? error.code : "inference_failed";
-    return { type: "failed", id, code, message: error instanceof Error ? error.message : String(error) };
+    return {
+      type: "failed",
+      id,
+      code,
+      message: error instanceof Error ? error.message : String(error),
+    };
   }
 }
 

@@ -10,7 +10,10 @@ import { InferenceError } from "./inference-error.ts";
  */
 export async function loadSession(model: ModelFile): Promise<InferenceSession> {
   const bytes = await readFile(model.path).catch(() => {
-    throw new InferenceError("model_unreadable", `The file of the model ${model.name} cannot be read.`);
+    throw new InferenceError(
+      "model_unreadable",
+      `The file of the model ${model.name} cannot be read.`,
+    );
   });
   const sha256 = createHash("sha256").update(bytes).digest("hex");
   if (sha256 !== model.sha256) {

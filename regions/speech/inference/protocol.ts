@@ -24,7 +24,13 @@ export type InferenceTask = keyof InferenceTasks;
 /** To the inference thread. Requests carry all the state they need, so a thread that dies takes no stream with it. */
 export type InferenceRequest =
   | {
-      [T in InferenceTask]: { type: "run"; id: number; task: T; model: ModelFile; input: InferenceTasks[T]["input"] };
+      [T in InferenceTask]: {
+        type: "run";
+        id: number;
+        task: T;
+        model: ModelFile;
+        input: InferenceTasks[T]["input"];
+      };
     }[InferenceTask]
   | { type: "cancel"; id: number };
 

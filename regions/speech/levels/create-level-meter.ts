@@ -65,7 +65,10 @@ export function createLevelMeter() {
         clipped_ratio: clipped / Math.max(1, total),
         longest_run: longestRun,
       },
-      dc_offset: means.reduce((worst, mean) => (Math.abs(mean) > Math.abs(worst) ? mean : worst), 0),
+      dc_offset: means.reduce(
+        (worst, mean) => (Math.abs(mean) > Math.abs(worst) ? mean : worst),
+        0,
+      ),
     };
   }
 

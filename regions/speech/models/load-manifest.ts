@@ -26,6 +26,8 @@ const Manifest = z.strictObject({ models: z.array(ModelEntry) });
 export type ModelManifest = z.infer<typeof Manifest>;
 
 /** Reads and checks a manifest; the one that ships with the project when no file is named. */
-export function loadManifest(file: URL | string = new URL("./manifest.json", import.meta.url)): ModelManifest {
+export function loadManifest(
+  file: URL | string = new URL("./manifest.json", import.meta.url),
+): ModelManifest {
   return Manifest.parse(JSON.parse(readFileSync(file, "utf8")));
 }

@@ -33,5 +33,8 @@ export function resolveModel(manifest: ModelManifest, task: ModelEntry["task"]):
       install: "npm ci",
     };
   }
-  return { status: "ready", model: { name: entry.name, version: entry.version, path, sha256: entry.sha256 } };
+  return {
+    status: "ready",
+    model: { name: entry.name, version: entry.version, path, sha256: entry.sha256 },
+  };
 }

@@ -24,7 +24,12 @@ export function createVoiceActivity({ inference, model, segments, signal }: Voic
 
   async function infer(windows: Float32Array<SharedArrayBuffer>): Promise<void> {
     if (windows.length === 0) return;
-    const output = await inference.run("voice_activity", model, { samples: windows, state }, { signal });
+    const output = await inference.run(
+      "voice_activity",
+      model,
+      { samples: windows, state },
+      { signal },
+    );
     state = output.state;
     inference_ms += output.inference_ms;
     probabilities.push(output.probabilities);
@@ -56,9 +61,15 @@ export function createVoiceActivity({ inference, model, segments, signal }: Voic
       await infer(last);
     }
     const duration_s = samples / SAMPLE_RATE;
-    const found = segmentSpeech(join(probabilities), duration_s, { ...defaultSegmentOptions, ...segments });
+    const found = segmentSpeech(join(probabilities), duration_s, {
+      ...defaultSegmentOptions,
+      ...segments,
+    });
     const speech_s = found.reduce((sum, { start_s, end_s }) => sum + end_s - start_s, 0);
-    return { speech_ratio: duration_s === 0 ? 0 : Math.min(1, speech_s / duration_s), segments: found };
+    return {
+      speech_ratio: duration_s === 0 ? 0 : Math.min(1, speech_s / duration_s),
+      segments: found,
+    };
   }
 
   return { push, finish, inferenceMs: () => inference_ms };

@@ -28,7 +28,8 @@ export async function runVoiceActivity(
       state: new Tensor("float32", recurrent, [2, 1, RECURRENT / 2]),
       sr: rate,
     });
-    if (output === undefined || stateN === undefined) throw new TypeError("The model has other outputs.");
+    if (output === undefined || stateN === undefined)
+      throw new TypeError("The model has other outputs.");
     recurrent = stateN.data as Float32Array<ArrayBuffer>;
     probabilities[at / WINDOW] = (output.data as Float32Array)[0] ?? Number.NaN;
   }

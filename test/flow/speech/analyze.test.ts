@@ -44,7 +44,11 @@ describe("an analysis", () => {
     });
     AudioFacts.parse({ ...result.audio, sha256: "0".repeat(64), bytes: 1 });
     const voice = VoiceActivity.parse(result.voice_activity);
-    expect(result.audio).toMatchObject({ duration_s: 2.659375, sample_rate_hz: 16_000, channels: 1 });
+    expect(result.audio).toMatchObject({
+      duration_s: 2.659375,
+      sample_rate_hz: 16_000,
+      channels: 1,
+    });
     expect(voice.segments).toHaveLength(1);
     expect(voice.segments[0]?.start_s).toBeCloseTo(0.19, 1);
     expect(voice.speech_ratio).toBeGreaterThan(0.85);
@@ -59,22 +63,30 @@ describe("an analysis", () => {
     expect(JSON.parse(JSON.stringify(result))).toEqual(result);
   });
 
-  test.each(["speech.flac", "speech.mp3", "speech-opus.ogg", "speech-vorbis.ogg", "speech.m4a", "speech.webm"])(
-    "of %s finds the speech where the wav has it",
-    async (name) => {
-      const parts = ["voice_activity"] as const;
-      const wav = VoiceActivity.parse((await analyzer.analyze(samplePath, { parts })).voice_activity);
-      const other = VoiceActivity.parse((await analyzer.analyze(fixturePath(name), { parts })).voice_activity);
-      expect(other.segments).toHaveLength(wav.segments.length);
-      for (const [i, segment] of wav.segments.entries()) {
-        expect(Math.abs((other.segments[i]?.start_s ?? 99) - segment.start_s)).toBeLessThan(0.07);
-        expect(Math.abs((other.segments[i]?.end_s ?? 99) - segment.end_s)).toBeLessThan(0.07);
-      }
-    },
-  );
+  test.each([
+    "speech.flac",
+    "speech.mp3",
+    "speech-opus.ogg",
+    "speech-vorbis.ogg",
+    "speech.m4a",
+    "speech.webm",
+  ])("of %s finds the speech where the wav has it", async (name) => {
+    const parts = ["voice_activity"] as const;
+    const wav = VoiceActivity.parse((await analyzer.analyze(samplePath, { parts })).voice_activity);
+    const other = VoiceActivity.parse(
+      (await analyzer.analyze(fixturePath(name), { parts })).voice_activity,
+    );
+    expect(other.segments).toHaveLength(wav.segments.length);
+    for (const [i, segment] of wav.segments.entries()) {
+      expect(Math.abs((other.segments[i]?.start_s ?? 99) - segment.start_s)).toBeLessThan(0.07);
+      expect(Math.abs((other.segments[i]?.end_s ?? 99) - segment.end_s)).toBeLessThan(0.07);
+    }
+  });
 
   test("of silence has no speech and says that it is silent", async () => {
-    const result = await analyzer.analyze(fixturePath("silence.wav"), { parts: ["voice_activity"] });
+    const result = await analyzer.analyze(fixturePath("silence.wav"), {
+      parts: ["voice_activity"],
+    });
     expect(result.voice_activity).toEqual({ speech_ratio: 0, segments: [] });
     expect(result.audio.level).toMatchObject({ silent: true, rms_dbfs: null, peak_dbfs: null });
   });
@@ -94,17 +106,26 @@ describe("an analysis", () => {
   });
 
   test("without its model is still an analysis", async () => {
-    const source = { type: "npm", package: "@livekit/agents-plugin-silero", file: "dist/none.onnx" } as const;
+    const source = {
+      type: "npm",
+      package: "@livekit/agents-plugin-silero",
+      file: "dist/none.onnx",
+    } as const;
     const poor = { models: manifest.models.map((entry) => ({ ...entry, source })) };
-    const result = await createAnalyzer({ decoder, inference, manifest: poor }).analyze(samplePath, {
-      parts: ["voice_activity"],
-    });
+    const result = await createAnalyzer({ decoder, inference, manifest: poor }).analyze(
+      samplePath,
+      {
+        parts: ["voice_activity"],
+      },
+    );
     expect(result.voice_activity).toMatchObject({ status: "unavailable", install: "npm ci" });
     expect(Object.keys(result.engines)).toEqual(["decode"]);
   });
 
   test("with a model of another hash fails and says so", async () => {
-    const forged = { models: manifest.models.map((entry) => ({ ...entry, sha256: "0".repeat(64) })) };
+    const forged = {
+      models: manifest.models.map((entry) => ({ ...entry, sha256: "0".repeat(64) })),
+    };
     const failing = createAnalyzer({ decoder, inference, manifest: forged });
     await expect(failing.analyze(samplePath, { parts: ["voice_activity"] })).rejects.toMatchObject({
       code: "model_hash_mismatch",
@@ -116,7 +137,11 @@ describe("an analysis", () => {
     const stop = new AbortController();
     const reason = new Error("enough");
     const parts = ["voice_activity"] as const;
-    const running = analyzer.analyze(samplePath, { parts, signal: stop.signal, onProgress: () => stop.abort(reason) });
+    const running = analyzer.analyze(samplePath, {
+      parts,
+      signal: stop.signal,
+      onProgress: () => stop.abort(reason),
+    });
     await expect(running).rejects.toBe(reason);
     await expect(analyzer.analyze(samplePath, { parts, signal: stop.signal })).rejects.toBe(reason);
   });
@@ -132,13 +157,19 @@ test("voice activity is the same in blocks of any size", async () => {
 });
 
 describe("an inference thread", () => {
-  const input = () => ({ samples: new Float32Array(new SharedArrayBuffer(512 * 4)), state: emptyState() });
+  const input = () => ({
+    samples: new Float32Array(new SharedArrayBuffer(512 * 4)),
+    state: emptyState(),
+  });
 
   test("that dies fails what was pending with an error worth a retry, and the next request starts another", async () => {
     const threads: Worker[] = [];
     const own = createInferenceThread({
       startThread: () => {
-        const url = new URL("../../../regions/speech/inference/inference-thread.ts", import.meta.url);
+        const url = new URL(
+          "../../../regions/speech/inference/inference-thread.ts",
+          import.meta.url,
+        );
         const thread = new Worker(url);
         threads.push(thread);
         return thread;
@@ -148,7 +179,10 @@ describe("an inference thread", () => {
       await own.run("voice_activity", model, input());
       const pending = own.run("voice_activity", model, input());
       void threads[0]?.terminate();
-      await expect(pending).rejects.toMatchObject({ code: "inference_thread_died", retryable: true });
+      await expect(pending).rejects.toMatchObject({
+        code: "inference_thread_died",
+        retryable: true,
+      });
       expect((await own.run("voice_activity", model, input())).probabilities).toHaveLength(1);
       expect(threads).toHaveLength(2);
     } finally {
@@ -162,12 +196,17 @@ describe("an inference thread", () => {
       stallMs: 3000,
       startThread: () => {
         spawned += 1;
-        const entry = new URL("../../../regions/speech/inference/inference-thread.ts", import.meta.url);
+        const entry = new URL(
+          "../../../regions/speech/inference/inference-thread.ts",
+          import.meta.url,
+        );
         return spawned === 1 ? new Worker("for (;;);", { eval: true }) : new Worker(entry);
       },
     });
     try {
-      await expect(own.run("voice_activity", model, input())).rejects.toMatchObject({ code: "inference_stalled" });
+      await expect(own.run("voice_activity", model, input())).rejects.toMatchObject({
+        code: "inference_stalled",
+      });
       expect((await own.run("voice_activity", model, input())).probabilities).toHaveLength(1);
     } finally {
       await own.close();
@@ -186,6 +225,8 @@ describe("an inference thread", () => {
   test("refuses work once it is closed", async () => {
     const own = createInferenceThread();
     await own.close();
-    await expect(own.run("voice_activity", model, input())).rejects.toMatchObject({ code: "inference_closed" });
+    await expect(own.run("voice_activity", model, input())).rejects.toMatchObject({
+      code: "inference_closed",
+    });
   });
 });

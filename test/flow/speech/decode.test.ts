@@ -37,7 +37,8 @@ describe("every format gives the samples of the wav", () => {
     expect(Math.abs(samples.length / 16_000 - info.duration_s)).toBeLessThan(0.001);
     const wav = await decodeAll(decoder, samplePath);
     expect(Math.abs((info.level.rms_dbfs ?? 0) - (wav.info.level.rms_dbfs ?? 0))).toBeLessThan(0.6);
-    if (slack_s === 0) expect(Buffer.from(samples.buffer).equals(Buffer.from(wav.samples.buffer))).toBe(true);
+    if (slack_s === 0)
+      expect(Buffer.from(samples.buffer).equals(Buffer.from(wav.samples.buffer))).toBe(true);
   });
 
   test("eight channels of the same speech keep its loudness", async () => {
@@ -85,15 +86,20 @@ describe("each bad file is refused with its code", () => {
   });
 
   test("a folder and a file that is missing", async () => {
-    expect(await failure(decodeAll(decoder, folder.path(".")))).toMatchObject({ code: "audio_unsupported" });
-    expect(await failure(decodeAll(decoder, folder.path("none.wav")))).toMatchObject({ code: "file_unreadable" });
+    expect(await failure(decodeAll(decoder, folder.path(".")))).toMatchObject({
+      code: "audio_unsupported",
+    });
+    expect(await failure(decodeAll(decoder, folder.path("none.wav")))).toMatchObject({
+      code: "file_unreadable",
+    });
   });
 
   test("a recording that says it is too long is refused before it is decoded", async () => {
     const path = await folder.silence("seven-hours.wav", 7 * 3600);
     const blocks: unknown[] = [];
     const decoding = async () => {
-      for await (const block of decoder.decode(path, { maxDurationS: 6 * 3600 })) blocks.push(block);
+      for await (const block of decoder.decode(path, { maxDurationS: 6 * 3600 }))
+        blocks.push(block);
     };
     expect(await failure(decoding())).toMatchObject({ code: "audio_too_long" });
     expect(blocks).toHaveLength(0);
@@ -115,11 +121,15 @@ test("playlists and session descriptions under an audio name open no connection"
   try {
     const { port } = server.address() as AddressInfo;
     for (const name of ["playlist.m3u8", "concat.ffconcat", "session.sdp"]) {
-      const text = (await readFile(fixturePath(name), "utf8")).replaceAll(/:9\/|audio 9 /g, (at) => at.replace("9", `${port}`));
+      const text = (await readFile(fixturePath(name), "utf8")).replaceAll(/:9\/|audio 9 /g, (at) =>
+        at.replace("9", `${port}`),
+      );
       expect(text).toContain(String(port));
       for (const ending of ["mp3", "wav", "m3u8", "sdp", "ffconcat"]) {
         const path = await folder.write(`disguised.${ending}`, text);
-        expect(await failure(decodeAll(decoder, path))).toMatchObject({ code: "audio_unsupported" });
+        expect(await failure(decodeAll(decoder, path))).toMatchObject({
+          code: "audio_unsupported",
+        });
       }
     }
     expect(connections).toBe(0);
@@ -212,6 +222,18 @@ test("a process is reused for good files and replaced after its share of them", 
   }
 });
 
+test("one process decodes file after file without dying", async () => {
+  const pids: unknown[] = [];
+  const own = createDecoder({ jobsPerProcess: 1000, onSpawn: (pid) => pids.push(pid) });
+  try {
+    // FLAC takes options to its codec: what native code frees too often is noticed at a later garbage collection.
+    for (let i = 0; i < 150; i += 1) await decodeAll(own, fixturePath("speech.flac"));
+    expect(pids).toHaveLength(1);
+  } finally {
+    await own.close();
+  }
+});
+
 test("an hour passes through bounded memory", async () => {
   const path = await folder.silence("hour.wav", 3600);
   let samples = 0;
@@ -228,21 +250,36 @@ test("an hour passes through bounded memory", async () => {
 
 test("damaged bytes end in samples or in a typed error, never in anything else", async () => {
   const own = createDecoder({ replaceAfterFailure: false });
-  const names = ["speech.flac", "speech.mp3", "speech-opus.ogg", "speech-vorbis.ogg", "speech.m4a", "speech.webm"];
+  const names = [
+    "speech.flac",
+    "speech.mp3",
+    "speech-opus.ogg",
+    "speech-vorbis.ogg",
+    "speech.m4a",
+    "speech.webm",
+  ];
   const files = await Promise.all(names.map((name) => readFile(fixturePath(name))));
   try {
     await fc.assert(
       fc.asyncProperty(
         fc.constantFrom(...files),
-        fc.array(fc.tuple(fc.double({ min: 0, max: 0.999, noNaN: true }), fc.integer({ min: 0, max: 255 })), {
-          minLength: 1,
-          maxLength: 20,
-        }),
+        fc.array(
+          fc.tuple(
+            fc.double({ min: 0, max: 0.999, noNaN: true }),
+            fc.integer({ min: 0, max: 255 }),
+          ),
+          {
+            minLength: 1,
+            maxLength: 20,
+          },
+        ),
         fc.double({ min: 0.05, max: 1, noNaN: true }),
         async (file, scratches, kept) => {
           const copy = Buffer.from(file.subarray(0, Math.ceil(file.length * kept)));
           for (const [at, value] of scratches) copy[Math.floor(at * copy.length)] = value;
-          const outcome = await decodeAll(own, await folder.write("mutated", copy)).catch((error: unknown) => error);
+          const outcome = await decodeAll(own, await folder.write("mutated", copy)).catch(
+            (error: unknown) => error,
+          );
           if (outcome instanceof Error) expect(outcome).toBeInstanceOf(AudioError);
           else expect(outcome).toHaveProperty("info");
         },
@@ -255,7 +292,9 @@ test("damaged bytes end in samples or in a typed error, never in anything else",
 }, 60_000);
 
 function decibels(samples: Float32Array): number {
-  return 10 * Math.log10(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length);
+  return (
+    10 * Math.log10(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length)
+  );
 }
 
 async function failure(promise: Promise<unknown>): Promise<unknown> {

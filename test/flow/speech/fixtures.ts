@@ -6,7 +6,9 @@ import { wav } from "../../../scripts/fixtures/wav.ts";
 import type { DecodeOptions, Decoder } from "../../../regions/speech/decode/decoder.ts";
 import type { AudioInfo } from "../../../regions/speech/decode/audio-info.ts";
 
-export const samplePath = fileURLToPath(new URL("../../../samples/hello-antiphon.wav", import.meta.url));
+export const samplePath = fileURLToPath(
+  new URL("../../../samples/hello-antiphon.wav", import.meta.url),
+);
 
 export function fixturePath(name: string): string {
   return fileURLToPath(new URL(`../../fixtures/audio/${name}`, import.meta.url));

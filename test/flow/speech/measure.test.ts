@@ -2,31 +2,46 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { checkDeclaredType } from "../../../regions/speech/decode/check-declared-type.ts";
 import { createLevelMeter } from "../../../regions/speech/levels/create-level-meter.ts";
-import { defaultSegmentOptions, segmentSpeech } from "../../../regions/speech/voice-activity/segment-speech.ts";
+import {
+  defaultSegmentOptions,
+  segmentSpeech,
+} from "../../../regions/speech/voice-activity/segment-speech.ts";
 
 const W = defaultSegmentOptions.windowS;
 const run = (length: number, probability: number) => Array.from({ length }, () => probability);
 
 describe("speech segments", () => {
   test("are ordered, apart and inside the recording, whatever the probabilities", () => {
-    const probability = fc.oneof(fc.double({ min: 0, max: 1, noNaN: true }), fc.constantFrom(0, 0.35, 0.5, 1));
+    const probability = fc.oneof(
+      fc.double({ min: 0, max: 1, noNaN: true }),
+      fc.constantFrom(0, 0.35, 0.5, 1),
+    );
     fc.assert(
-      fc.property(fc.array(probability, { maxLength: 400 }), fc.double({ min: 0, max: 1, noNaN: true }), (all, cut) => {
-        const duration = Math.max(0, all.length - cut) * W;
-        let end = 0;
-        for (const segment of segmentSpeech(all, duration)) {
-          expect(segment.start_s).toBeGreaterThanOrEqual(end);
-          expect(segment.end_s).toBeGreaterThan(segment.start_s);
-          expect(segment.end_s - segment.start_s).toBeGreaterThanOrEqual(defaultSegmentOptions.minSpeechS - 0.002);
-          end = segment.end_s;
-        }
-        expect(end).toBeLessThanOrEqual(duration);
-      }),
+      fc.property(
+        fc.array(probability, { maxLength: 400 }),
+        fc.double({ min: 0, max: 1, noNaN: true }),
+        (all, cut) => {
+          const duration = Math.max(0, all.length - cut) * W;
+          let end = 0;
+          for (const segment of segmentSpeech(all, duration)) {
+            expect(segment.start_s).toBeGreaterThanOrEqual(end);
+            expect(segment.end_s).toBeGreaterThan(segment.start_s);
+            expect(segment.end_s - segment.start_s).toBeGreaterThanOrEqual(
+              defaultSegmentOptions.minSpeechS - 0.002,
+            );
+            end = segment.end_s;
+          }
+          expect(end).toBeLessThanOrEqual(duration);
+        },
+      ),
     );
   });
 
   test("cover every window of sure speech that lasts", () => {
-    const [segment, ...others] = segmentSpeech([...run(10, 0), ...run(20, 0.9), ...run(10, 0)], 40 * W);
+    const [segment, ...others] = segmentSpeech(
+      [...run(10, 0), ...run(20, 0.9), ...run(10, 0)],
+      40 * W,
+    );
     expect(others).toEqual([]);
     expect(segment?.start_s).toBeCloseTo(10 * W - 0.03, 3);
     expect(segment?.end_s).toBeCloseTo(30 * W + 0.03, 3);
@@ -57,7 +72,10 @@ describe("a level meter", () => {
 
   test("reads a full-scale sine as 0 dBFS peak and -3.01 dBFS RMS", () => {
     const meter = createLevelMeter();
-    meter.push(0, view(Float32Array.from({ length: 16_000 }, (_, i) => Math.sin((2 * Math.PI * i) / 64))));
+    meter.push(
+      0,
+      view(Float32Array.from({ length: 16_000 }, (_, i) => Math.sin((2 * Math.PI * i) / 64))),
+    );
     const { rms_dbfs, peak_dbfs, dc_offset, silent } = meter.result();
     expect(rms_dbfs).toBeCloseTo(-3.01, 2);
     expect(peak_dbfs).toBeCloseTo(0, 5);
@@ -71,7 +89,11 @@ describe("a level meter", () => {
     meter.push(1, view(Float32Array.of(0, 0, -1)));
     meter.push(0, view(Float32Array.of(1, 1, 0)));
     meter.push(1, view(Float32Array.of(0, 0, 0)));
-    expect(meter.result().clipping).toEqual({ clipped_samples: 5, clipped_ratio: 5 / 12, longest_run: 4 });
+    expect(meter.result().clipping).toEqual({
+      clipped_samples: 5,
+      clipped_ratio: 5 / 12,
+      longest_run: 4,
+    });
   });
 
   test("tells the offset of the worst channel and notices what is no number", () => {
@@ -115,6 +137,8 @@ describe("a declared content type", () => {
     ["audio/opus", header("ogg", "vorbis")],
     ["image/png", header("wav")],
   ])("%s contradicts", (declared, actual) => {
-    expect(() => checkDeclaredType(declared, actual)).toThrow(expect.objectContaining({ code: "audio_mislabelled" }));
+    expect(() => checkDeclaredType(declared, actual)).toThrow(
+      expect.objectContaining({ code: "audio_mislabelled" }),
+    );
   });
 });
