@@ -44,7 +44,7 @@ export interface ObjectStoreOptions {
   log: Logger;
 }
 
-interface ObjectStore {
+export interface ObjectStore {
   /** Begins to serve, and to replicate; resolves to the port (0 asks for a free one). */
   listen: (port: number, host?: string) => Promise<number>;
   /** Finishes what is under way within seconds, and stops. */

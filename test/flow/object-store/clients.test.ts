@@ -9,6 +9,7 @@ import {
   CreateMultipartUploadCommand,
   DeleteObjectCommand,
   GetBucketAclCommand,
+  GetObjectAclCommand,
   GetObjectCommand,
   GetObjectTaggingCommand,
   HeadBucketCommand,
@@ -245,10 +246,14 @@ describe("the AWS SDK", () => {
     expect(await client.send(new GetObjectTaggingCommand(at("tagged")))).toMatchObject({
       TagSet: [],
     });
-    await expect(client.send(new GetBucketAclCommand({ Bucket: BUCKET }))).rejects.toMatchObject({
-      name: "NotImplemented",
-      $metadata: { httpStatusCode: 501 },
-    });
+    // Must not pass for a read of the object, or of the list.
+    const bucketAcl = client.send(new GetBucketAclCommand({ Bucket: BUCKET }));
+    const objectAcl = client.send(new GetObjectAclCommand(at("tagged")));
+    for (const answer of await Promise.allSettled([bucketAcl, objectAcl])) {
+      expect(answer).toMatchObject({
+        reason: { name: "NotImplemented", $metadata: { httpStatusCode: 501 } },
+      });
+    }
   });
 });
 

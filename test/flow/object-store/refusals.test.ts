@@ -269,6 +269,17 @@ describe("a header-signed request", () => {
   });
 });
 
+test("a client that is refused in the middle of a large upload hears why", async () => {
+  const body = "x".repeat(16_000_000);
+  const headers = { "content-length": String(body.length) };
+  const { url } = await sign(running, { method: "PUT", key: "large", headers });
+  expect(await put(url, headers, body)).toEqual([400, "EntityTooLarge"]);
+  expect(await put(url.replace("large", "other"), headers, body)).toEqual([
+    403,
+    "SignatureDoesNotMatch",
+  ]);
+});
+
 test("an anonymous read or write is refused", async () => {
   const url = `${running.endpoint}/${BUCKET}/a.txt`;
   expect(await outcome(await fetch(url))).toEqual([403, "AccessDenied"]);
