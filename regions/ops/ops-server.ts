@@ -15,7 +15,8 @@ export async function createOpsServer(
   options: OpsRoutesOptions & { port?: number; hostname?: string },
 ): Promise<OpsServer> {
   const { port = 0, hostname } = options;
-  const server = createServer(getRequestListener(createOpsRoutes(options).fetch));
+  const listener = getRequestListener(createOpsRoutes(options).fetch);
+  const server = createServer((request, response) => void listener(request, response));
   server.listen(port, hostname);
   await once(server, "listening");
   return {

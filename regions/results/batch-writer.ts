@@ -27,7 +27,7 @@ export interface BatchWriterOptions {
   stream?: Partial<
     Pick<
       StreamConsumerOptions,
-      "blockMs" | "claimAfterMs" | "firstClaimAfterMs" | "graceMs" | "backoff"
+      "blockMs" | "claimAfterMs" | "youngClaimAfterMs" | "graceMs" | "backoff"
     >
   >;
 }

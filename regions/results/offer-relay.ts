@@ -20,7 +20,7 @@ export interface OfferRelayOptions {
   stream?: Partial<
     Pick<
       StreamConsumerOptions,
-      "blockMs" | "claimAfterMs" | "firstClaimAfterMs" | "graceMs" | "backoff"
+      "blockMs" | "claimAfterMs" | "youngClaimAfterMs" | "graceMs" | "backoff"
     >
   >;
 }

@@ -22,8 +22,8 @@ export interface StreamConsumerOptions {
   blockMs?: number;
   /** Entries that a consumer took and has not removed for so long are taken over: it may have died. */
   claimAfterMs?: number;
-  /** The same, for the first look after the start: most likely it was our own predecessor that died. */
-  firstClaimAfterMs?: number;
+  /** The same, in the first `claimAfterMs` after the start: most likely it was our own predecessor that died. */
+  youngClaimAfterMs?: number;
   /** How long a batch in hand may go on after the stop. */
   graceMs?: number;
   backoff?: { minMs?: number; maxMs?: number };
@@ -47,7 +47,7 @@ export async function consumeStream(
   const {
     blockMs = 1000,
     claimAfterMs = 15_000,
-    firstClaimAfterMs = 1000,
+    youngClaimAfterMs = 1000,
     graceMs = 3000,
   } = options;
   const log = logger.child({ stream });
@@ -62,7 +62,7 @@ export async function consumeStream(
 
   let groupIsThere = false;
   let claimAtMs = 0;
-  let claimIdleMs = firstClaimAfterMs;
+  const youngUntilMs = performance.now() + claimAfterMs;
   let inHand: StreamEntry[] = [];
 
   async function step(): Promise<void> {
@@ -71,12 +71,10 @@ export async function consumeStream(
       groupIsThere = true;
     }
     if (inHand.length === 0 && performance.now() >= claimAtMs) {
-      inHand = await claimAbandoned(redis, stream, group, claimIdleMs, batchSize);
+      const idleMs = performance.now() < youngUntilMs ? youngClaimAfterMs : claimAfterMs;
+      inHand = await claimAbandoned(redis, stream, group, idleMs, batchSize);
       // A full batch: there may be more of them.
-      if (inHand.length < batchSize) {
-        claimAtMs = performance.now() + claimAfterMs / 3;
-        claimIdleMs = claimAfterMs;
-      }
+      if (inHand.length < batchSize) claimAtMs = performance.now() + Math.max(50, idleMs / 3);
     }
     if (inHand.length === 0) {
       const read = await blocking.xreadgroup(

@@ -1,5 +1,5 @@
 import { and, desc, eq, lt, or } from "drizzle-orm";
-import { JobRows } from "../../shared/contracts/internal-api.ts";
+import type { JobRows } from "../../shared/contracts/internal-api.ts";
 import type { z } from "zod";
 import type { Database } from "./database.ts";
 import { createJobCursor } from "./job-cursor.ts";

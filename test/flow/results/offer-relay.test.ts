@@ -1,0 +1,200 @@
+import { pino } from "pino";
+import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { createMetrics } from "../../../regions/ops/metrics.ts";
+import { createEdgeCompletions } from "../../../regions/results/edge-completions.ts";
+import { createOfferRelay } from "../../../regions/results/offer-relay.ts";
+import { createRedis, type Redis } from "../../../regions/results/redis.ts";
+import { createResultCache } from "../../../regions/results/result-cache.ts";
+import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startEdgeDouble, type EdgeDouble } from "./edge-double.ts";
+import { startKeeper } from "./keeper-process.ts";
+import { makeRun } from "./make-run.ts";
+
+const SECRET = "link-secret-".repeat(4);
+const { offers, outbox, deadOffers } = {
+  offers: "{antiphon}:offers",
+  outbox: "{antiphon}:outbox",
+  deadOffers: "{antiphon}:offers:dead",
+};
+
+let server: TestRedis;
+let redis: Redis;
+let edge: EdgeDouble;
+let deleted: string[];
+const stops: (() => Promise<unknown>)[] = [];
+
+beforeAll(async () => {
+  server = await startRedis();
+}, 30_000);
+afterAll(() => server?.close());
+beforeEach(async () => {
+  redis = createRedis(server.url);
+  await expect.poll(() => redis.ping().catch(() => ""), { timeout: 5000 }).toBe("PONG");
+  await redis.flushall();
+  edge = await startEdgeDouble(SECRET);
+  deleted = [];
+});
+afterEach(async () => {
+  await Promise.all(stops.splice(0).map((stop) => stop()));
+  await edge.close();
+  redis.disconnect();
+});
+
+function startRelay(): void {
+  const stop = new AbortController();
+  const relay = createOfferRelay({
+    redis,
+    offerCompletions: createEdgeCompletions({
+      edgeUrl: edge.url,
+      region: "us-east",
+      linkSecrets: [SECRET],
+    }),
+    deleteObject: async (key) => void deleted.push(key),
+    cache: createResultCache({ redis, readObject: async () => undefined }),
+    logger: pino({ level: "silent" }),
+    metrics: createMetrics(),
+    stream: {
+      blockMs: 100,
+      claimAfterMs: 200,
+      youngClaimAfterMs: 0,
+      graceMs: 100,
+      backoff: { minMs: 10, maxMs: 50 },
+    },
+  });
+  const running = relay.run(stop.signal);
+  stops.push(() => {
+    stop.abort();
+    return running;
+  });
+}
+
+/** As the queue's finish.lua does. */
+async function offer(run = makeRun(), state: { dispatch?: number; attempt?: number } = {}) {
+  const { job_id, epoch } = run.offer;
+  await redis.hset(`{antiphon}:job:${job_id}`, { ...epoch, ...state, status: "offered" });
+  await redis.xadd(offers, "*", "offer", JSON.stringify(run));
+  return run;
+}
+const length = (stream: string) => redis.xlen(stream);
+const jobHash = (id: string) => redis.hgetall(`{antiphon}:job:${id}`);
+
+test("an accepted run becomes final in Redis, goes into the outbox once, and its offer leaves", async () => {
+  const run = await offer();
+  startRelay();
+  await expect.poll(() => length(outbox)).toBe(1);
+  expect(await length(offers)).toBe(0);
+  const [[, fields]] = (await redis.xrange(outbox, "-", "+")) as [[string, string[]]];
+  expect(fields[0]).toBe("envelope");
+  expect(JSON.parse(fields[1]!)).toEqual(run.envelope);
+  expect(await jobHash(run.offer.job_id)).toMatchObject({ status: "succeeded" });
+  expect(await redis.ttl(`{antiphon}:job:${run.offer.job_id}`)).toBeGreaterThan(86_000);
+  expect(JSON.parse((await redis.get(`antiphon:result:${run.offer.job_id}`))!)).toEqual(
+    run.envelope.result,
+  );
+  expect(deleted).toEqual([]);
+});
+
+test("a run that another one beat, or that nobody knows, leaves nothing behind", async () => {
+  const [beaten, unknown] = [makeRun({ attempt: 2 }), makeRun()];
+  edge.finals.set(beaten.offer.job_id, { dispatch: 2, attempt: 1 });
+  edge.known = new Set([beaten.offer.job_id]);
+  await offer(beaten);
+  await offer(unknown);
+  startRelay();
+  await expect.poll(() => length(offers)).toBe(0);
+  await expect.poll(() => deleted.length).toBe(2);
+  expect(new Set(deleted)).toEqual(new Set([beaten.offer.result_key, unknown.offer.result_key]));
+  expect(await redis.keys("*job*")).toEqual([]);
+  expect(await redis.keys("*result*")).toEqual([]);
+  expect(await length(outbox)).toBe(0);
+});
+
+test("dropping a beaten run leaves the state of the newer run of the same job alone", async () => {
+  const run = makeRun();
+  edge.finals.set(run.offer.job_id, { dispatch: 2, attempt: 1 });
+  await offer(run, { dispatch: 2, attempt: 1 });
+  startRelay();
+  await expect.poll(() => length(offers)).toBe(0);
+  expect(await jobHash(run.offer.job_id)).toMatchObject({ dispatch: "2" });
+});
+
+test("while the edge is away offers stay, and all of them arrive once it is back", async () => {
+  edge.away = true;
+  for (let i = 0; i < 150; i++) await offer();
+  startRelay();
+  await expect.poll(async () => (await redis.xpending(offers, "keepers"))[0]).toBe(100);
+  expect(await length(offers)).toBe(150);
+  edge.away = false;
+  await expect.poll(() => length(outbox), { timeout: 10_000 }).toBe(150);
+  expect(await length(offers)).toBe(0);
+  expect(edge.finals.size).toBe(150);
+});
+
+test("an offer that can never be made goes to the dead letters and holds nobody up", async () => {
+  const runs = await Promise.all([offer(), offer(), offer()]);
+  edge.invalid.add(runs[1]!.offer.job_id);
+  await redis.xadd(offers, "*", "offer", "{not json");
+  await redis.xadd(offers, "*", "offer", JSON.stringify({ ...makeRun(), offer: makeRun().offer }));
+  startRelay();
+  await expect.poll(() => length(outbox)).toBe(2);
+  await expect.poll(() => length(deadOffers)).toBe(3);
+  expect(await length(offers)).toBe(0);
+  const reasons = (await redis.xrange(deadOffers, "-", "+")).map(([, fields]) => fields![1]);
+  expect(reasons.join("; ")).toMatch(/not JSON.*custom.*invalid_request/);
+});
+
+test("two keepers at once, and a Redis that restarts, make no second outbox entry", async () => {
+  startRelay();
+  startRelay();
+  for (let i = 0; i < 50; i++) await offer();
+  await expect.poll(() => length(outbox)).toBeGreaterThan(0);
+  await server.stop();
+  await server.start();
+  await expect.poll(() => length(offers).catch(() => -1), { timeout: 10_000 }).toBe(0);
+  const entries = await redis.xrange(outbox, "-", "+");
+  const ids = entries.map(
+    ([, fields]) => (JSON.parse(fields![1]!) as { job: { id: string } }).job.id,
+  );
+  expect(ids).toHaveLength(50);
+  expect(new Set(ids).size).toBe(50);
+}, 30_000);
+
+test("a keeper killed between verdict and settling offers again, and one outbox entry is there in the end", async () => {
+  // Without a database, and so not ready; that keeps it from nothing else.
+  const environment = {
+    REDIS_URL: server.url,
+    DATABASE_URL: "postgres://antiphon:x@127.0.0.1:9/antiphon",
+    DATABASE_REPLICA_URL: "postgres://antiphon:x@127.0.0.1:9/antiphon",
+    EDGE_URL: edge.url,
+    LINK_SECRETS: SECRET,
+  };
+  const { offer: made } = await offer();
+  const asked = new Promise<void>((resolve) => {
+    edge.beforeAnswer = () => {
+      resolve();
+      return new Promise(() => undefined);
+    };
+  });
+  const first = await startKeeper(environment);
+  await asked;
+  expect(await first.end("SIGKILL")).toBeNull();
+  expect(await length(offers)).toBe(1);
+  expect(await length(outbox)).toBe(0);
+
+  edge.beforeAnswer = async () => undefined;
+  const second = await startKeeper(environment);
+  await expect.poll(() => length(outbox), { timeout: 15_000 }).toBe(1);
+  expect(await length(offers)).toBe(0);
+  expect(edge.offered).toEqual([made.job_id, made.job_id]);
+  const ready = await fetch(`${second.opsUrl}/readyz`);
+  expect(ready.status).toBe(503);
+  expect(await ready.json()).toMatchObject({
+    checks: { redis: "ok", database: "failed", schema: "failed" },
+  });
+  expect((await fetch(`${second.opsUrl}/healthz`)).status).toBe(200);
+  const metrics = await (await fetch(`${second.opsUrl}/metrics`)).text();
+  expect(metrics).toContain('antiphon_offers_total{verdict="accepted"} 1');
+  expect(metrics).toContain('antiphon_stream_entries{stream="{antiphon}:outbox"} 1');
+  expect(await second.end("SIGTERM")).toBe(0);
+  expect(await length(outbox)).toBe(1);
+}, 60_000);
