@@ -1,0 +1,91 @@
+import { Hono } from "hono";
+import { methodNotAllowed } from "hono/method-not-allowed";
+import { routePath } from "hono/route";
+import { ApiError, problemResponse } from "../shared/errors/problem.ts";
+import { requireScope } from "./admit/authenticate.ts";
+import { continueTrace, requestIdOf } from "./admit/request-id.ts";
+import { applySecurityHeaders } from "./admit/security-headers.ts";
+import { adminCalls } from "./calls/admin.ts";
+import { createAnalysis } from "./calls/analyses.ts";
+import { receiveCompletions } from "./calls/completions.ts";
+import { getJob, listJobs } from "./calls/jobs.ts";
+import { opsCalls } from "./calls/ops.ts";
+import { referenceCalls } from "./calls/reference.ts";
+import { createUpload } from "./calls/uploads.ts";
+import type { EdgeHono } from "./context.ts";
+import { describeError, log } from "./ops/log.ts";
+import type { EdgeServices } from "./services.ts";
+
+/** The edge's HTTP interface, put together from its services. */
+export function createApp(services: EdgeServices): Hono<EdgeHono> {
+  const app = new Hono<EdgeHono>();
+
+  // First, so that every answer has an id and the common headers, errors and unknown routes included:
+  // they come back through here as responses.
+  app.use(async (c, next) => {
+    c.set("requestId", requestIdOf(c.req.raw));
+    c.set("traceparent", continueTrace(c.req.raw));
+    await next();
+    c.res.headers.set("x-request-id", c.get("requestId"));
+    applySecurityHeaders(c.res.headers);
+    services.metrics.count("antiphon_edge_requests_total", {
+      route: c.res.status === 404 && routePath(c, -1) === "/*" ? "none" : routePath(c, -1),
+      status: String(c.res.status),
+    });
+  });
+
+  // Before the routes, because it turns their 404 into a 405 where another method exists. A handler's own
+  // 404 is thrown, and therefore left alone.
+  app.use(
+    methodNotAllowed({
+      app,
+      onMethodNotAllowed: (c, methods) =>
+        problemResponse(
+          new ApiError("method_not_allowed", undefined, { headers: { allow: methods.join(", ") } }),
+          c.get("requestId"),
+        ),
+    }),
+  );
+
+  app.notFound((c) => problemResponse(new ApiError("not_found"), c.get("requestId")));
+  app.onError((error, c) => {
+    const requestId = c.get("requestId");
+    if (!(error instanceof ApiError) || error.status >= 500) {
+      const fields = { request_id: requestId, path: c.req.path, error: describeError(error) };
+      log(error instanceof ApiError ? "warn" : "error", "a request failed", fields);
+    }
+    return problemResponse(error, requestId);
+  });
+
+  // The key is checked before a body is read, so that a stranger cannot make the edge work.
+  const client = requireScope(services, "analyze");
+  const operator = requireScope(services, "admin");
+
+  app.post("/v1/uploads", client, createUpload(services));
+  app.post("/v1/analyses", client, createAnalysis(services));
+  app.get("/v1/jobs", client, listJobs(services));
+  app.get("/v1/jobs/:id", client, getJob(services));
+
+  const ops = opsCalls(services);
+  app.get("/v1/regions", client, ops.regions);
+
+  const admin = adminCalls(services);
+  app.post("/v1/admin/tenants", operator, admin.createTenant);
+  app.post("/v1/admin/keys", operator, admin.createKey);
+  app.delete("/v1/admin/keys/:key_id", operator, admin.revokeKey);
+
+  // No key: the URL's own signature is the permit.
+  app.get("/v1/audio/:region/:file", (c) => services.deliverAudio(c.req.raw));
+
+  // No key: signed by the region.
+  app.post("/internal/completions", receiveCompletions(services));
+
+  const reference = referenceCalls();
+  app.get("/openapi.json", reference.openapi);
+  app.get("/docs", reference.docs);
+  app.get("/healthz", ops.alive);
+  app.get("/readyz", ops.ready);
+  app.get("/metrics", ops.metrics);
+
+  return app;
+}

@@ -1,0 +1,79 @@
+import { z } from "zod";
+import { CreateKey, type CreatedKey } from "../../shared/contracts/api.ts";
+import { hashApiKey, mintApiKey } from "../../shared/contracts/api-key.ts";
+import { KeyId, systemIdSource } from "../../shared/contracts/ids.ts";
+import { CreateTenant, RevokeKeyAnswer, Tenant } from "../../shared/contracts/internal-api.ts";
+import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
+import { toHex } from "../../shared/signing/bytes.ts";
+import { parseJson, readJsonText } from "../admit/read-body.ts";
+import { traceOf, type EdgeContext } from "../context.ts";
+import { tryRegions } from "../forward/try-regions.ts";
+import type { EdgeServices } from "../services.ts";
+import { json } from "./answer.ts";
+
+/** Control writes go to the primary, and wait there until a replica has them. */
+const ADMIN_TIMEOUT_MS = 10_000;
+const KEY_ENVIRONMENTS = { production: "live", development: "dev", test: "test" } as const;
+
+const mintKeyId = () => `key_${toHex(systemIdSource.randomBytes(10))}`;
+
+/** The calls below `/v1/admin`. Any region takes them to the primary. */
+export function adminCalls({ config, router, callRegion, once, keys, revocations }: EdgeServices) {
+  async function createTenant(c: EdgeContext): Promise<Response> {
+    const body = await readJsonText(c.req.raw);
+    const wanted = parseRequest(CreateTenant, parseJson(body));
+    return once(c, { body, mintId: () => wanted.id }, async () => {
+      const tenant = await tryRegions(callRegion, router.nearest(c.req.raw), {
+        method: "POST",
+        target: "/internal/admin/tenants",
+        body: wanted,
+        answer: Tenant,
+        timeoutMs: ADMIN_TIMEOUT_MS,
+        trace: traceOf(c),
+      });
+      return json(tenant, 201);
+    });
+  }
+
+  /** Mints the key here: regions store its hash, and only this answer ever shows it. */
+  async function createKey(c: EdgeContext): Promise<Response> {
+    const body = await readJsonText(c.req.raw);
+    const wanted = parseRequest(CreateKey, parseJson(body));
+    return once(c, { body, mintId: mintKeyId, secret: true }, async () => {
+      // Never the id of a claim that is resumed: its first key may be stored, and cannot be shown again.
+      const keyId = mintKeyId();
+      const key = mintApiKey(KEY_ENVIRONMENTS[config.environment], systemIdSource.randomBytes(32));
+      await tryRegions(callRegion, router.nearest(c.req.raw), {
+        method: "POST",
+        target: "/internal/admin/keys",
+        body: { ...wanted, key_id: keyId, key_hash: await hashApiKey(key) },
+        answer: z.unknown(),
+        timeoutMs: ADMIN_TIMEOUT_MS,
+        trace: traceOf(c),
+      });
+      const created: CreatedKeyAnswer = { key_id: keyId, key, ...wanted };
+      return json(created, 201);
+    });
+  }
+
+  async function revokeKey(c: EdgeContext): Promise<Response> {
+    const id = KeyId.safeParse(c.req.param("key_id"));
+    if (!id.success) throw new ApiError("not_found", "There is no such key.");
+    const revoked = await tryRegions(callRegion, router.nearest(c.req.raw), {
+      method: "POST",
+      target: "/internal/admin/keys/revoke",
+      body: { key_id: id.data },
+      answer: RevokeKeyAnswer,
+      timeoutMs: ADMIN_TIMEOUT_MS,
+      trace: traceOf(c),
+    });
+    // The list first: it alone reaches the isolates that would still find the record in a cache.
+    await revocations.revoke(revoked.key_id);
+    await keys.forget(revoked.key_hash);
+    return json({ key_id: revoked.key_id, revoked_at: revoked.revoked_at });
+  }
+
+  return { createTenant, createKey, revokeKey };
+}
+
+type CreatedKeyAnswer = z.infer<typeof CreatedKey>;

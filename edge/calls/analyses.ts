@@ -1,0 +1,123 @@
+import { audioContentType, Job } from "../../shared/contracts/api.ts";
+import { mintJobId, readId } from "../../shared/contracts/ids.ts";
+import { AnalysisPart, CreateAnalysis } from "../../shared/contracts/job.ts";
+import type { Region } from "../../shared/contracts/regions.ts";
+import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
+import { parseJson, readJsonText } from "../admit/read-body.ts";
+import { traceOf, type EdgeContext } from "../context.ts";
+import { describeError, log } from "../ops/log.ts";
+import type { EdgeServices } from "../services.ts";
+import { baseUrl, json } from "./answer.ts";
+import { readRawAudio } from "./raw-audio.ts";
+
+const MAX_WAIT_S = 60;
+
+/** `POST /v1/analyses`: a job from an upload, or from the audio itself as the body. */
+export function createAnalysis(services: EdgeServices) {
+  const { config, router, once, objects, dispatchJob, describeJob, ledger } = services;
+
+  async function submit(
+    c: EdgeContext,
+    jobId: string,
+    wanted: CreateAnalysis,
+    candidates: readonly Region[],
+  ): Promise<Response> {
+    const { key } = c.get("caller");
+    const trace = traceOf(c);
+    const { parts, upload_id, priority, user_id, metadata } = wanted;
+    const draft = {
+      v: 1 as const,
+      id: jobId,
+      kind: "analysis" as const,
+      tenant_id: key.tenant_id,
+      residency: key.residency,
+      priority,
+      parts: parts ?? AnalysisPart.options,
+      upload_id,
+      ...(user_id === undefined ? {} : { user_id }),
+      ...(metadata === undefined ? {} : { metadata }),
+      created_at: new Date(readId(jobId)!.createdAtMs).toISOString(),
+      request_id: trace.requestId,
+      traceparent: trace.traceparent,
+    };
+    const { job, queuePosition } = await dispatchJob(draft, candidates, trace);
+    return json(describeJob.pending(job, queuePosition), 202, {
+      location: `${baseUrl(c, config.publicUrl)}/v1/jobs/${jobId}`,
+    });
+  }
+
+  async function fromUpload(c: EdgeContext): Promise<Response> {
+    const body = await readJsonText(c.req.raw);
+    const wanted = parseRequest(CreateAnalysis, parseJson(body));
+    const uploaded = readId(wanted.upload_id);
+    if (!uploaded) throw new ApiError("upload_not_found");
+    const { residency } = c.get("caller").key;
+    const home = uploaded.region.id;
+    const candidates = router.candidates({ request: c.req.raw, residency, home });
+    const mintId = () => mintJobId(candidates[0]!);
+    return once(c, { body, mintId }, (jobId) => submit(c, jobId, wanted, candidates));
+  }
+
+  async function fromAudio(c: EdgeContext, contentType: string): Promise<Response> {
+    const { key } = c.get("caller");
+    const owner = { residency: key.residency, tenantId: key.tenant_id };
+    const candidates = router.candidates({ request: c.req.raw, residency: key.residency });
+    const audio = readRawAudio(c.req.raw, contentType);
+    const mintId = () => mintJobId(candidates[0]!);
+    const hashed = c.req.header("idempotency-key") !== undefined;
+    const response = await once(c, { body: audio.fingerprint, mintId }, async (jobId) => {
+      const stored = await audio.store(objects, candidates[0]!, owner, hashed);
+      const answer = await submit(
+        c,
+        jobId,
+        { ...audio.wanted, upload_id: stored.uploadId },
+        candidates,
+      );
+      if (stored.sha256) answer.headers.set("antiphon-content-sha256", stored.sha256);
+      return answer;
+    });
+    // The audio is not known before it has streamed through, so a replay is held against it only now.
+    const expected = response.headers.get("antiphon-content-sha256");
+    response.headers.delete("antiphon-content-sha256");
+    if (response.headers.has("idempotency-replayed") && (await audio.hash()) !== expected) {
+      throw new ApiError("idempotency_key_reused");
+    }
+    return response;
+  }
+
+  /** `Prefer: wait=N`: the whole job with 200 when it is final in time, else the 202 as it is. */
+  async function waitFor(c: EdgeContext, accepted: Response): Promise<Response> {
+    const seconds = preferredWait(c.req.header("prefer"));
+    if (seconds === undefined) return accepted;
+    accepted.headers.set("preference-applied", `wait=${seconds}`);
+    const { id } = Job.parse(await accepted.clone().json());
+    try {
+      const key = { id, tenant_id: c.get("caller").key.tenant_id };
+      const job = await ledger.wait(key, seconds * 1000);
+      if (job?.state !== "final") return accepted;
+      const whole = await describeJob.whole(job, baseUrl(c, config.publicUrl), traceOf(c));
+      return json(whole, 200, Object.fromEntries(accepted.headers));
+    } catch (error) {
+      // The job is accepted whatever happens here; the client can still ask for it.
+      log("warn", "waiting for a job failed", { job_id: id, error: describeError(error) });
+      return accepted;
+    }
+  }
+
+  return async (c: EdgeContext): Promise<Response> => {
+    const contentType = c.req.header("content-type") ?? "";
+    if (/^application\/json\s*(;|$)/i.test(contentType)) return waitFor(c, await fromUpload(c));
+    if (!audioContentType.safeParse(contentType).success) {
+      throw new ApiError(
+        "unsupported_media_type",
+        "Send application/json, or audio such as audio/wav.",
+      );
+    }
+    return waitFor(c, await fromAudio(c, contentType));
+  };
+}
+
+function preferredWait(header: string | undefined): number | undefined {
+  const seconds = /(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])/i.exec(header ?? "")?.[1];
+  return seconds === undefined ? undefined : Math.min(Number(seconds), MAX_WAIT_S);
+}

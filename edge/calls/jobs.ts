@@ -1,0 +1,63 @@
+import { z } from "zod";
+import type { JobSummary } from "../../shared/contracts/api.ts";
+import { JobId } from "../../shared/contracts/ids.ts";
+import { JobRows, type JobRow } from "../../shared/contracts/internal-api.ts";
+import { JobKind, Priority } from "../../shared/contracts/job.ts";
+import { ListJobs } from "../../shared/contracts/openapi.ts";
+import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
+import { traceOf, type EdgeContext } from "../context.ts";
+import { tryRegions } from "../forward/try-regions.ts";
+import type { EdgeServices } from "../services.ts";
+import { baseUrl, json } from "./answer.ts";
+
+const LIST_TIMEOUT_MS = 3_000;
+
+/** `GET /v1/jobs/{id}`: what the ledger says, with the region's progress or the result. */
+export function getJob({ config, ledger, describeJob }: EdgeServices) {
+  return async (c: EdgeContext): Promise<Response> => {
+    const id = JobId.safeParse(c.req.param("id"));
+    if (!id.success) throw new ApiError("job_not_found");
+    const job = await ledger.status({ id: id.data, tenant_id: c.get("caller").key.tenant_id });
+    if (!job) throw new ApiError("job_not_found");
+    return json(await describeJob.whole(job, baseUrl(c, config.publicUrl), traceOf(c)));
+  };
+}
+
+/** `GET /v1/jobs`: rows of the nearest permitted region's replica. */
+export function listJobs({ router, callRegion }: EdgeServices) {
+  return async (c: EdgeContext): Promise<Response> => {
+    const query = parseRequest(ListJobs, c.req.query());
+    const { key } = c.get("caller");
+    const candidates = router.candidates({ request: c.req.raw, residency: key.residency });
+    const search = new URLSearchParams({ tenant_id: key.tenant_id, limit: String(query.limit) });
+    if (query.cursor !== undefined) search.set("cursor", query.cursor);
+    if (query.user_id !== undefined) search.set("user_id", query.user_id);
+    const rows: z.infer<typeof JobRows> = await tryRegions(callRegion, candidates, {
+      method: "GET",
+      target: `/internal/jobs?${search}`,
+      answer: JobRows,
+      timeoutMs: LIST_TIMEOUT_MS,
+      trace: traceOf(c),
+    });
+    return json({ data: rows.data.map(summarize), next_cursor: rows.next_cursor });
+  };
+}
+
+function summarize(row: JobRow): JobSummary {
+  return {
+    id: row.id,
+    kind: JobKind.parse(row.kind),
+    status: row.status,
+    priority: Priority.parse(row.priority),
+    region: row.region,
+    dispatch: row.epoch.dispatch,
+    attempt: row.epoch.attempt,
+    ...(row.user_id === null ? {} : { user_id: row.user_id }),
+    ...(row.error_code === null ? {} : { error_code: row.error_code }),
+    ...(row.audio_duration_s === null ? {} : { audio_duration_s: row.audio_duration_s }),
+    created_at: row.created_at,
+    ...(row.started_at === null ? {} : { started_at: row.started_at }),
+    ...(row.finished_at === null ? {} : { finished_at: row.finished_at }),
+    cost_usd: row.usd,
+  };
+}

@@ -1,0 +1,85 @@
+import { mintUploadId } from "../../shared/contracts/ids.ts";
+import { CreateAnalysis } from "../../shared/contracts/job.ts";
+import { uploadKey, type Owner } from "../../shared/contracts/object-keys.ts";
+import type { Region } from "../../shared/contracts/regions.ts";
+import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
+import { toHex } from "../../shared/signing/bytes.ts";
+import type { ObjectStore } from "../forward/object-store.ts";
+
+/** Largest body of audio that goes through the Worker. */
+export const MAX_RAW_BYTES = 25 * 1024 * 1024;
+
+const RawAnalysis = CreateAnalysis.omit({ upload_id: true, metadata: true });
+
+/**
+ * A body of audio, checked as far as its headers and query go; no byte of it is read yet.
+ * @throws ApiError invalid_request | audio_empty | body_too_large
+ */
+export function readRawAudio(request: Request, contentType: string) {
+  const url = new URL(request.url);
+  const length = request.headers.get("content-length") ?? "";
+  if (!/^\d{1,15}$/.test(length)) {
+    throw new ApiError("invalid_request", "A body of audio needs a Content-Length.", {
+      errors: [{ path: "Content-Length", message: "is missing" }],
+    });
+  }
+  const bytes = Number(length);
+  const { body } = request;
+  if (bytes === 0 || !body) throw new ApiError("audio_empty");
+  if (bytes > MAX_RAW_BYTES) {
+    throw new ApiError("body_too_large", `A body may have ${MAX_RAW_BYTES} bytes at most.`);
+  }
+  const query = Object.fromEntries(url.searchParams);
+  const wanted = parseRequest(RawAnalysis, {
+    ...query,
+    ...(query["parts"] === undefined ? {} : { parts: query["parts"].split(",") }),
+  });
+
+  /** Streams the body into the region's bucket as a new upload. */
+  async function store(
+    objects: ObjectStore,
+    region: Region,
+    owner: Owner,
+    hashed: boolean,
+  ): Promise<{ uploadId: string; sha256: string | undefined }> {
+    const uploadId = mintUploadId(region);
+    const digest = hashed ? digesting() : undefined;
+    const source = digest ? body!.pipeThrough(digest.stream) : body!;
+    // Of known length, because S3 takes no chunked bodies; it also fails a body that ends early.
+    const sized = new FixedLengthStream(bytes);
+    const piped = source.pipeTo(sized.writable);
+    try {
+      const put = objects.put(region, uploadKey(owner, uploadId), sized.readable, contentType);
+      await Promise.all([put, piped]);
+    } catch (error) {
+      await piped.catch(() => undefined);
+      if (error instanceof ApiError) throw error;
+      throw new ApiError("invalid_request", "The body did not arrive whole.", { cause: error });
+    }
+    return { uploadId, sha256: await digest?.hex() };
+  }
+
+  /** SHA-256 of the body in hex, read without keeping it. */
+  async function hash(): Promise<string> {
+    const stream = new crypto.DigestStream("SHA-256");
+    await body!.pipeTo(stream);
+    return toHex(new Uint8Array(await stream.digest));
+  }
+
+  const fingerprint = JSON.stringify(["audio", url.search, contentType, bytes]);
+  return { wanted, fingerprint, store, hash };
+}
+
+/** Passes bytes on and hashes them on the way, at the pace of whoever reads. */
+function digesting() {
+  const digest = new crypto.DigestStream("SHA-256");
+  const writer = digest.getWriter();
+  const stream = new TransformStream<Uint8Array, Uint8Array>({
+    async transform(chunk, controller) {
+      await writer.write(chunk);
+      controller.enqueue(chunk);
+    },
+    flush: () => writer.close(),
+  });
+  return { stream, hex: async () => toHex(new Uint8Array(await digest.digest)) };
+}

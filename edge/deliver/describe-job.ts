@@ -1,0 +1,130 @@
+import type { z } from "zod";
+import type { Job } from "../../shared/contracts/api.ts";
+import { ReadResultAnswer, RegionJobState } from "../../shared/contracts/internal-api.ts";
+import { isPermitted, type Region } from "../../shared/contracts/regions.ts";
+import { ApiError } from "../../shared/errors/problem.ts";
+import { signAudioUrl } from "../../shared/signing/audio-url.ts";
+import type { Trace } from "../context.ts";
+import type { EdgeConfig } from "../env.ts";
+import type { CallRegion } from "../forward/call-region.ts";
+import type { LedgerJob } from "../ledger/ledger-job.ts";
+
+const AUDIO_URL_LIFE_MS = 3_600_000;
+const STATE_TIMEOUT_MS = 1_500;
+const RESULT_TIMEOUT_MS = 5_000;
+
+export interface DescribeJob {
+  /** What the ledger alone tells of a job that is not final. */
+  pending(job: LedgerJob, queuePosition?: number): Job;
+  /** The whole job: with the region's progress, or the result. `base` begins the audio's URL. @throws ApiError */
+  whole(job: LedgerJob, base: string, trace: Trace): Promise<Job>;
+}
+
+/** Turns the ledger's record of a job into what clients see. */
+export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): DescribeJob {
+  function pending({ draft, region, dispatch }: LedgerJob, queuePosition?: number): Job {
+    return {
+      id: draft.id,
+      kind: draft.kind,
+      status: "queued",
+      priority: draft.priority,
+      region,
+      dispatch,
+      attempt: 0,
+      ...(draft.user_id === undefined ? {} : { user_id: draft.user_id }),
+      ...(draft.metadata === undefined ? {} : { metadata: draft.metadata }),
+      created_at: draft.created_at,
+      ...(queuePosition === undefined ? {} : { queue_position: queuePosition }),
+    };
+  }
+
+  async function running(job: LedgerJob, trace: Trace): Promise<Job> {
+    const described = pending(job);
+    const region = config.regions.find(({ id }) => id === job.region);
+    const query = new URLSearchParams({ tenant_id: job.draft.tenant_id });
+    const outcome =
+      region &&
+      (await callRegion(region, {
+        method: "GET",
+        target: `/internal/jobs/${job.draft.id}?${query}`,
+        answer: RegionJobState,
+        timeoutMs: STATE_TIMEOUT_MS,
+        trace,
+      }));
+    if (outcome?.kind !== "done") {
+      const away = outcome?.kind !== "refused";
+      return away && job.state === "accepted" ? { ...described, waiting_for: "region" } : described;
+    }
+    const { status, epoch, started_at, queue_position, progress } = outcome.value;
+    // The region may know of an older dispatch still; what it says of that one is no longer true.
+    if (epoch.dispatch !== job.dispatch) return described;
+    return {
+      ...described,
+      // Ended in the region, but not yet accepted by the ledger: not ended for anyone else.
+      status: status === "queued" ? "queued" : "running",
+      attempt: epoch.attempt,
+      ...(started_at === undefined ? {} : { started_at }),
+      ...(queue_position === undefined ? {} : { queue_position }),
+      ...(progress === undefined ? {} : { progress }),
+    };
+  }
+
+  /** The result from the region that made it, or from a permitted peer to whose bucket it was replicated. */
+  async function readResult(
+    job: LedgerJob,
+    resultKey: string,
+    trace: Trace,
+  ): Promise<z.infer<typeof ReadResultAnswer>["result"]> {
+    const body = { job_id: job.draft.id, tenant_id: job.draft.tenant_id, result_key: resultKey };
+    let last: unknown;
+    for (const region of homeFirst(config.regions, job)) {
+      const outcome = await callRegion(region, {
+        method: "POST",
+        target: "/internal/results/read",
+        body,
+        answer: ReadResultAnswer,
+        timeoutMs: RESULT_TIMEOUT_MS,
+        trace,
+      });
+      if (outcome.kind === "done") return outcome.value.result;
+      last = outcome.error;
+    }
+    throw new ApiError("dependency_unavailable", "The result cannot be read now.", { cause: last });
+  }
+
+  async function whole(job: LedgerJob, base: string, trace: Trace): Promise<Job> {
+    const { offer, draft } = job;
+    if (!offer) return running(job, trace);
+    const audio = offer.audio && {
+      region: offer.region,
+      sha256: offer.audio.sha256,
+      extension: offer.audio.extension,
+      residency: draft.residency,
+      tenantId: draft.tenant_id,
+    };
+    const [result, audioPath] = await Promise.all([
+      offer.result_key === undefined ? undefined : readResult(job, offer.result_key, trace),
+      audio && signAudioUrl(config.audioUrlKeys, audio, Date.now() + AUDIO_URL_LIFE_MS),
+    ]);
+    return {
+      ...pending(job),
+      status: offer.status,
+      dispatch: offer.epoch.dispatch,
+      attempt: offer.epoch.attempt,
+      started_at: offer.started_at,
+      finished_at: offer.finished_at,
+      cost: offer.cost,
+      ...(result ? { result } : {}),
+      ...(offer.error ? { error: offer.error } : {}),
+      ...(audioPath ? { audio_url: base + audioPath } : {}),
+    };
+  }
+
+  return { pending, whole };
+}
+
+function homeFirst(regions: readonly Region[], job: LedgerJob): Region[] {
+  return regions
+    .filter((region) => isPermitted(job.draft.residency, region))
+    .toSorted((a, b) => Number(b.id === job.region) - Number(a.id === job.region));
+}

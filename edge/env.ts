@@ -1,0 +1,87 @@
+import { z } from "zod";
+import { regions, type Region } from "../shared/contracts/regions.ts";
+import type { AudioUrlKeys } from "../shared/signing/audio-url.ts";
+
+/** What wrangler.toml and the deployment's secrets bind to the Worker. */
+export interface EdgeBindings {
+  KEYS: KVNamespace;
+  LEDGER: DurableObjectNamespace;
+  IDEMPOTENCY: DurableObjectNamespace;
+  REVOCATIONS: DurableObjectNamespace;
+  ENVIRONMENT?: string;
+  /** JSON: `{region: [secret, …]}`; the first signs, all verify. */
+  LINK_SECRETS?: string;
+  /** JSON: `{current, secrets: {kid: secret}}`. */
+  AUDIO_URL_KEYS?: string;
+  /** JSON: `{region: RegionEndpoint}`. */
+  REGION_ENDPOINTS?: string;
+  PUBLIC_URL?: string;
+}
+
+/** Where a region is reached; `public_objects` is the same object store as clients see it. */
+const RegionEndpoint = z.strictObject({
+  api: z.url(),
+  objects: z.url(),
+  public_objects: z.url(),
+  bucket: z.string().min(3),
+  aws_region: z.string(),
+  access_key_id: z.string().min(1),
+  secret_access_key: z.string().min(1),
+});
+export type RegionEndpoint = z.infer<typeof RegionEndpoint>;
+
+const json = z.string().transform((text, context): unknown => {
+  try {
+    return JSON.parse(text);
+  } catch {
+    context.addIssue({ code: "custom", message: "is not JSON" });
+    return z.NEVER;
+  }
+});
+const secret = z.string().min(32);
+
+const EdgeEnvironment = z.object({
+  ENVIRONMENT: z.enum(["production", "development", "test"]).default("production"),
+  LINK_SECRETS: json.pipe(z.record(z.string(), z.array(secret).min(1))),
+  AUDIO_URL_KEYS: json.pipe(
+    z
+      .strictObject({ current: z.string(), secrets: z.record(z.string(), secret) })
+      .refine((keys) => Object.hasOwn(keys.secrets, keys.current), "`current` names no secret"),
+  ),
+  REGION_ENDPOINTS: json.pipe(z.record(z.string(), RegionEndpoint)),
+  PUBLIC_URL: z.url().optional(),
+});
+
+export interface EdgeConfig {
+  environment: "production" | "development" | "test";
+  /** The regions of regions.json that this deployment has an endpoint and a secret for. */
+  regions: readonly Region[];
+  linkSecrets: Record<string, string[]>;
+  audioUrlKeys: AudioUrlKeys;
+  endpoints: Record<string, RegionEndpoint>;
+  publicUrl: string | undefined;
+}
+
+/**
+ * Reads the Worker's environment, once per isolate, into a checked type.
+ * @throws Error that names every variable that is missing or wrong, never its value
+ */
+export function readEdgeConfig(bindings: EdgeBindings): EdgeConfig {
+  const parsed = EdgeEnvironment.safeParse(bindings);
+  if (!parsed.success) {
+    const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
+    throw new Error(`the edge's environment is not complete: ${faults.join("; ")}`);
+  }
+  const values = parsed.data;
+  return {
+    environment: values.ENVIRONMENT,
+    regions: regions.filter(
+      ({ id }) =>
+        Object.hasOwn(values.REGION_ENDPOINTS, id) && Object.hasOwn(values.LINK_SECRETS, id),
+    ),
+    linkSecrets: values.LINK_SECRETS,
+    audioUrlKeys: values.AUDIO_URL_KEYS,
+    endpoints: values.REGION_ENDPOINTS,
+    publicUrl: values.PUBLIC_URL?.replace(/\/+$/, ""),
+  };
+}

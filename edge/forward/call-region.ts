@@ -1,0 +1,162 @@
+import type { z } from "zod";
+import type { Region } from "../../shared/contracts/regions.ts";
+import { ErrorCode } from "../../shared/errors/catalogue.ts";
+import { ApiError, Problem } from "../../shared/errors/problem.ts";
+import { SIGNATURE_HEADER, signLinkRequest } from "../../shared/signing/link-signature.ts";
+import { readText } from "../admit/read-body.ts";
+import type { Trace } from "../context.ts";
+import type { EdgeConfig } from "../env.ts";
+import { describeError, log } from "../ops/log.ts";
+import type { Metrics } from "../ops/metrics.ts";
+import type { RegionHealth } from "../route/region-health.ts";
+
+/** Results of long recordings are the largest thing a region answers with. */
+const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
+
+export interface RegionCall<T extends z.ZodType> {
+  method: "GET" | "POST";
+  /** Path and query. */
+  target: string;
+  body?: unknown;
+  /** What a success answers with. */
+  answer: T;
+  timeoutMs: number;
+  trace?: Trace | undefined;
+}
+
+/**
+ * `refused`: the region decided against it; the caller's fault, to be passed on.
+ * `unavailable`: nothing came of it (no connection, not ready, busy, or the link is misconfigured).
+ * `unclear`: it may or may not have been done (timeout, a fault while answering).
+ */
+export type RegionOutcome<T> = { kind: "done"; value: T } | RegionFailure;
+export interface RegionFailure {
+  kind: "refused" | "unavailable" | "unclear";
+  error: ApiError;
+}
+
+export type CallRegion = <T extends z.ZodType>(
+  region: Region,
+  call: RegionCall<T>,
+) => Promise<RegionOutcome<z.output<T>>>;
+
+export interface CallRegionParts {
+  config: EdgeConfig;
+  health?: RegionHealth;
+  metrics?: Metrics;
+}
+
+/** Codes that tell of our own link, never of the client's request. */
+const LINK_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "unsigned_request",
+  "invalid_signature",
+  "replayed_request",
+  "unauthenticated",
+  "method_not_allowed",
+]);
+/** Answers after which nothing was done: our region's gate, or Cloudflare saying that it could not connect. */
+const NOTHING_DONE: ReadonlySet<number> = new Set([429, 503, 521, 522, 523, 525, 526, 530]);
+
+/** Signed calls to regions, each under a timeout; never throws for what the region does. */
+export function createCallRegion({ config, health, metrics }: CallRegionParts): CallRegion {
+  async function send<T extends z.ZodType>(
+    region: Region,
+    call: RegionCall<T>,
+  ): Promise<RegionOutcome<z.output<T>>> {
+    const endpoint = config.endpoints[region.id];
+    const secret = config.linkSecrets[region.id]?.[0];
+    if (!endpoint || secret === undefined) {
+      return { kind: "unavailable", error: new ApiError("region_unavailable") };
+    }
+    const body = call.body === undefined ? "" : JSON.stringify(call.body);
+    const headers = new Headers({ accept: "application/json" });
+    const { method, target } = call;
+    headers.set(
+      SIGNATURE_HEADER,
+      await signLinkRequest(secret, { method, target, body, audience: region.id }),
+    );
+    if (body !== "") headers.set("content-type", "application/json");
+    if (call.trace) {
+      headers.set("x-request-id", call.trace.requestId);
+      headers.set("traceparent", call.trace.traceparent);
+    }
+    let response: Response;
+    let text: string;
+    try {
+      response = await fetch(endpoint.api.replace(/\/+$/, "") + target, {
+        method,
+        headers,
+        redirect: "manual",
+        signal: AbortSignal.timeout(call.timeoutMs),
+        ...(body === "" ? {} : { body }),
+      });
+      text = await readText(response, MAX_ANSWER_BYTES);
+    } catch (cause) {
+      health?.failed(region.id);
+      const timedOut = cause instanceof Error && /^(Timeout|Abort)Error$/.test(cause.name);
+      // A lost connection cannot be told from one that never was. Calling it "nothing done" is safe: the
+      // dispatch is revoked in the ledger, so a run that did begin leaves no trace.
+      const kind = timedOut ? "unclear" : "unavailable";
+      return { kind, error: new ApiError("region_unavailable", undefined, { cause }) };
+    }
+    health?.answered(region.id);
+    if (response.ok) {
+      const value = call.answer.safeParse(tryJson(text));
+      if (value.success) return { kind: "done", value: value.data };
+      const cause = new Error(`${target.split("?")[0]} answered out of contract`, {
+        cause: value.error,
+      });
+      return {
+        kind: "unclear",
+        error: new ApiError("dependency_unavailable", undefined, { cause }),
+      };
+    }
+    return failure(response.status, text);
+  }
+
+  return async (region, call) => {
+    const outcome = await send(region, call);
+    metrics?.count("antiphon_edge_region_calls_total", {
+      region: region.id,
+      outcome: outcome.kind,
+    });
+    if (outcome.kind === "unavailable" || outcome.kind === "unclear") {
+      log("warn", "a region call failed", {
+        region: region.id,
+        target: call.target.split("?")[0],
+        outcome: outcome.kind,
+        request_id: call.trace?.requestId,
+        error: describeError(outcome.error),
+      });
+    }
+    return outcome;
+  };
+}
+
+function failure(status: number, text: string): RegionFailure {
+  const problem = Problem.safeParse(tryJson(text));
+  const code = problem.success ? problem.data.code : undefined;
+  const cause = new Error(`the region answered ${status}${code ? ` (${code})` : ""}`);
+  if (problem.success && status === 429) {
+    return { kind: "unavailable", error: new ApiError(problem.data.code, problem.data.detail) };
+  }
+  if (NOTHING_DONE.has(status) || (code && LINK_CODES.has(code)) || (status < 500 && !code)) {
+    return { kind: "unavailable", error: new ApiError("region_unavailable", undefined, { cause }) };
+  }
+  if (status < 500 && problem.success) {
+    const { detail, errors } = problem.data;
+    return {
+      kind: "refused",
+      error: new ApiError(problem.data.code, detail, { cause, ...(errors ? { errors } : {}) }),
+    };
+  }
+  return { kind: "unclear", error: new ApiError("dependency_unavailable", undefined, { cause }) };
+}
+
+function tryJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,87 @@
+import { readId } from "../../shared/contracts/ids.ts";
+import type { Region } from "../../shared/contracts/regions.ts";
+import { ApiError } from "../../shared/errors/problem.ts";
+import type { Trace } from "../context.ts";
+import type { LedgerClient } from "../ledger/ledger-client.ts";
+import type { JobDraft, LedgerJob } from "../ledger/ledger-job.ts";
+import type { CallRegion, RegionFailure } from "./call-region.ts";
+import { submitJob } from "./submit-job.ts";
+
+export interface Dispatched {
+  job: LedgerJob;
+  queuePosition?: number;
+}
+
+export type DispatchJob = (
+  draft: JobDraft,
+  candidates: readonly Region[],
+  trace: Trace,
+) => Promise<Dispatched>;
+
+/**
+ * Reserves a job, hands it to the first candidate that takes it, and marks it accepted.
+ *
+ * Only the last dispatch matters: a new one revokes the one before, so whatever an earlier region may
+ * have taken can no longer end the job. If the last is clearly not taken, the reservation is removed;
+ * if that is unclear, it stays, and the ledger's alarm submits it again until it is resolved.
+ *
+ * @throws ApiError the region's refusal | system_busy | region_unavailable (nothing was accepted) |
+ *   dependency_unavailable (the job may yet be taken)
+ */
+export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion): DispatchJob {
+  return async (draft, candidates, trace) => {
+    let job: LedgerJob | null = await ledger.reserve(draft, candidates[0]!.id);
+    const key = job.draft;
+    // A resumed request goes on where the first one stopped: same region, same dispatch.
+    const assigned = job.region;
+    const order = candidates.toSorted(
+      (a, b) => Number(b.id === assigned) - Number(a.id === assigned),
+    );
+    let last: RegionFailure | undefined;
+
+    for (const region of order) {
+      if (last || region.id !== job.region) job = await ledger.newDispatch(key, region.id);
+      if (!job) throw new ApiError("region_unavailable");
+      if (job.state !== "reserved") return { job };
+      const outcome = await submitJob(callRegion, region, job, trace);
+      if (outcome.kind === "done") {
+        const accepted = await ledger.accept(key, job.dispatch);
+        if (!accepted || accepted.dispatch !== job.dispatch) {
+          throw new ApiError("dependency_unavailable", "The job was reassigned meanwhile.");
+        }
+        return { job: accepted, queuePosition: outcome.value.queue_position };
+      }
+      if (
+        outcome.kind === "refused" &&
+        !mayLieElsewhere(outcome.error, draft, region, candidates)
+      ) {
+        await ledger.refuse(key, job.dispatch);
+        throw outcome.error;
+      }
+      last = outcome;
+    }
+
+    if (last?.kind === "unclear") {
+      throw new ApiError(
+        "dependency_unavailable",
+        `It is not clear whether the job was taken; see job ${key.id}, or repeat the request with its Idempotency-Key.`,
+        { cause: last.error },
+      );
+    }
+    if (job) await ledger.refuse(key, job.dispatch);
+    if (last?.error.status === 429) throw last.error;
+    throw new ApiError("region_unavailable", undefined, { cause: last?.error });
+  };
+}
+
+/** An upload that a region lacks may still lie in its home region, when that one could not be asked. */
+function mayLieElsewhere(
+  error: ApiError,
+  draft: JobDraft,
+  region: Region,
+  candidates: readonly Region[],
+): boolean {
+  const home = readId(draft.upload_id)?.region.id;
+  if (error.code !== "upload_not_found" || region.id === home) return false;
+  return candidates.some(({ id }) => id === home);
+}

@@ -1,0 +1,82 @@
+import type { CompletionOffer, CompletionVerdict } from "../../shared/contracts/completion.ts";
+import { readId } from "../../shared/contracts/ids.ts";
+import { ApiError } from "../../shared/errors/problem.ts";
+import { ledgerShardName } from "../../shared/policies/ledger-shard.ts";
+import type { JobDraft, LedgerJob } from "./ledger-job.ts";
+import type { Ledger } from "./ledger.ts";
+import { createCallObject, jurisdictionOf, type Placement } from "./placement.ts";
+
+export interface LedgerClient {
+  reserve(draft: JobDraft, regionId: string): Promise<LedgerJob>;
+  accept(job: JobKey, dispatch: number): Promise<LedgerJob | null>;
+  refuse(job: JobKey, dispatch: number): Promise<boolean>;
+  newDispatch(job: JobKey, regionId: string): Promise<LedgerJob | null>;
+  /** Null for a job that does not exist, or is another tenant's. */
+  status(job: JobKey): Promise<LedgerJob | null>;
+  wait(job: JobKey, ms: number): Promise<LedgerJob | null>;
+  /** Verdicts in the order of the offers, which may belong to many shards. */
+  complete(offers: readonly CompletionOffer[]): Promise<CompletionVerdict["verdict"][]>;
+}
+
+interface JobKey {
+  id: string;
+  tenant_id: string;
+}
+
+/**
+ * Finds the shard of a job: by tenant, birth region and bucket, so another tenant's job is simply not
+ * there. A shard lies in its birth region's jurisdiction, which the job id alone tells, and which
+ * residency permits by the very choice of that region.
+ */
+export function createLedgerClient(
+  namespace: DurableObjectNamespace<Ledger>,
+  placement: Placement,
+): LedgerClient {
+  const callObject = createCallObject(namespace, placement);
+
+  function shardOf({ id, tenant_id }: JobKey): {
+    name: string;
+    home: ReturnType<typeof jurisdictionOf>;
+  } {
+    const name = ledgerShardName(tenant_id, id);
+    const birth = readId(id);
+    if (name === undefined || !birth) throw new ApiError("job_not_found");
+    return { name, home: jurisdictionOf(birth.region.id) };
+  }
+
+  function call<R>(job: JobKey, run: (shard: DurableObjectStub<Ledger>) => Promise<R>): Promise<R> {
+    const { name, home } = shardOf(job);
+    return callObject(name, home, run);
+  }
+
+  async function complete(
+    offers: readonly CompletionOffer[],
+  ): Promise<CompletionVerdict["verdict"][]> {
+    const verdicts = offers.map((): CompletionVerdict["verdict"] => "unknown");
+    const shards = new Map<string, number[]>();
+    for (const [i, offer] of offers.entries()) {
+      const name = ledgerShardName(offer.tenant_id, offer.job_id);
+      if (name === undefined) continue;
+      shards.set(name, [...(shards.get(name) ?? []), i]);
+    }
+    await Promise.all(
+      Array.from(shards.values(), async (indexes) => {
+        const own = indexes.map((i) => offers[i]!);
+        const key = { id: own[0]!.job_id, tenant_id: own[0]!.tenant_id };
+        const answers = await call(key, (shard) => shard.complete(own));
+        for (const [n, i] of indexes.entries()) verdicts[i] = answers[n]!;
+      }),
+    );
+    return verdicts;
+  }
+
+  return {
+    reserve: (draft, regionId) => call(draft, (shard) => shard.reserve(draft, regionId)),
+    accept: (job, dispatch) => call(job, (shard) => shard.accept(job.id, dispatch)),
+    refuse: (job, dispatch) => call(job, (shard) => shard.refuse(job.id, dispatch)),
+    newDispatch: (job, regionId) => call(job, (shard) => shard.newDispatch(job.id, regionId)),
+    status: (job) => call(job, (shard) => shard.status(job.id)),
+    wait: (job, ms) => call(job, (shard) => shard.wait(job.id, ms)),
+    complete,
+  };
+}

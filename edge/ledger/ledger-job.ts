@@ -1,0 +1,17 @@
+import { z } from "zod";
+import { CompletionOffer } from "../../shared/contracts/completion.ts";
+import { JobSpec } from "../../shared/contracts/job.ts";
+
+/** What is kept of a job as it was asked for; the dispatch number is the ledger's own. */
+export const JobDraft = JobSpec.omit({ dispatch: true });
+export type JobDraft = z.infer<typeof JobDraft>;
+
+/** A job as the ledger knows it. `region` and `dispatch` are those of the current assignment. */
+export const LedgerJob = z.strictObject({
+  draft: JobDraft,
+  state: z.enum(["reserved", "accepted", "final"]),
+  region: z.string(),
+  dispatch: z.int(),
+  offer: CompletionOffer.nullable(),
+});
+export type LedgerJob = z.infer<typeof LedgerJob>;

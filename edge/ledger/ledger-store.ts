@@ -1,0 +1,181 @@
+import type { CompletionOffer, CompletionVerdict } from "../../shared/contracts/completion.ts";
+import type { JobDraft, LedgerJob } from "./ledger-job.ts";
+
+/** A reservation that nobody resolved is looked at again after this long: longer than any request lives. */
+export const RESUBMIT_AFTER_MS = 30_000;
+const RESUBMIT_MAX_MS = 5 * 60_000;
+/** An unresolved reservation is given up: its client never got a 202, so nothing promised is lost. */
+const GIVE_UP_AFTER_MS = 24 * 3_600_000;
+/** A removed reservation's dispatch number is remembered for longer than any idempotency key lives. */
+const REFUSED_KEPT_MS = 25 * 3_600_000;
+/** Final states are kept here for 30 days; after that Postgres alone tells of the job. */
+const FINAL_KEPT_MS = 30 * 24 * 3_600_000;
+
+type Row = {
+  job_id: string;
+  draft: string;
+  state: "reserved" | "accepted" | "final" | "refused";
+  region: string;
+  dispatch: number;
+  offer: string | null;
+  created_at: number;
+  tries: number;
+};
+
+export type LedgerStore = ReturnType<typeof createLedgerStore>;
+
+/**
+ * One shard's table of jobs. Every function is one synchronous step, so each is atomic: nothing of
+ * another request runs between its reads and its writes.
+ *
+ * States: reserved → accepted → final, and reserved → final when the region was faster than its own
+ * acceptance. `refused` is a removed reservation of which only the dispatch number is kept: were it to
+ * start again from 1, a region that had taken the old dispatch 1 would take the new one for a repetition.
+ */
+export function createLedgerStore(sql: SqlStorage, now: () => number) {
+  sql.exec(`
+    CREATE TABLE IF NOT EXISTS jobs (
+      job_id TEXT PRIMARY KEY,
+      draft TEXT NOT NULL,
+      state TEXT NOT NULL CHECK (state IN ('reserved', 'accepted', 'final', 'refused')),
+      region TEXT NOT NULL,
+      dispatch INTEGER NOT NULL CHECK (dispatch >= 1),
+      offer TEXT,
+      created_at INTEGER NOT NULL,
+      due_at INTEGER,
+      tries INTEGER NOT NULL DEFAULT 0
+    ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due_at) WHERE due_at IS NOT NULL;
+  `);
+
+  const rowOf = (jobId: string): Row | undefined =>
+    sql.exec<Row>("SELECT * FROM jobs WHERE job_id = ?", jobId).toArray()[0];
+
+  const toJob = (row: Row): LedgerJob | null =>
+    row.state === "refused"
+      ? null
+      : {
+          draft: JSON.parse(row.draft) as JobDraft,
+          state: row.state,
+          region: row.region,
+          dispatch: row.dispatch,
+          offer: row.offer === null ? null : (JSON.parse(row.offer) as CompletionOffer),
+        };
+
+  /** The job, or null when there is none (or its reservation was removed). */
+  function find(jobId: string): LedgerJob | null {
+    const row = rowOf(jobId);
+    return row ? toJob(row) : null;
+  }
+
+  /** Takes a job in under a new dispatch; a job that is already here stays as it is. */
+  function reserve(draft: JobDraft, region: string): LedgerJob {
+    sql.exec(
+      `INSERT INTO jobs (job_id, draft, state, region, dispatch, created_at, due_at)
+       VALUES (?1, ?2, 'reserved', ?3, 1, ?4, ?5)
+       ON CONFLICT (job_id) DO UPDATE SET draft = ?2, state = 'reserved', region = ?3,
+         dispatch = dispatch + 1, created_at = ?4, due_at = ?5, tries = 0
+       WHERE state = 'refused'`,
+      draft.id,
+      JSON.stringify(draft),
+      region,
+      now(),
+      now() + RESUBMIT_AFTER_MS,
+    );
+    return find(draft.id)!;
+  }
+
+  /** The region has the job on disk. Without effect on any other dispatch, and once final. */
+  function accept(jobId: string, dispatch: number): LedgerJob | null {
+    sql.exec(
+      `UPDATE jobs SET state = 'accepted', due_at = NULL
+       WHERE job_id = ? AND state = 'reserved' AND dispatch = ?`,
+      jobId,
+      dispatch,
+    );
+    return find(jobId);
+  }
+
+  /** Removes a reservation; false when it is not (or no longer) a reservation of that dispatch. */
+  function refuse(jobId: string, dispatch: number): boolean {
+    const changed = sql.exec(
+      `UPDATE jobs SET state = 'refused', draft = '{}', due_at = ?
+       WHERE job_id = ? AND state = 'reserved' AND dispatch = ?`,
+      now() + REFUSED_KEPT_MS,
+      jobId,
+      dispatch,
+    );
+    return changed.rowsWritten > 0;
+  }
+
+  /** Assigns a reservation to another region; the old dispatch can no longer end the job. */
+  function redispatch(jobId: string, region: string): LedgerJob | null {
+    sql.exec(
+      `UPDATE jobs SET dispatch = dispatch + 1, region = ?, due_at = ?, tries = 0
+       WHERE job_id = ? AND state = 'reserved'`,
+      region,
+      now() + RESUBMIT_AFTER_MS,
+      jobId,
+    );
+    return find(jobId);
+  }
+
+  /** The compare-and-set that makes the first accepted run final. */
+  function complete(offer: CompletionOffer): CompletionVerdict["verdict"] {
+    const row = rowOf(offer.job_id);
+    if (!row || row.state === "refused") return "unknown";
+    if (row.state === "final") {
+      const final = JSON.parse(row.offer!) as CompletionOffer;
+      const same =
+        final.epoch.dispatch === offer.epoch.dispatch &&
+        final.epoch.attempt === offer.epoch.attempt &&
+        final.status === offer.status;
+      return same ? "accepted" : "superseded";
+    }
+    if (offer.epoch.dispatch !== row.dispatch || offer.region !== row.region) return "superseded";
+    sql.exec(
+      "UPDATE jobs SET state = 'final', offer = ?, due_at = ? WHERE job_id = ?",
+      JSON.stringify(offer),
+      now() + FINAL_KEPT_MS,
+      offer.job_id,
+    );
+    return "accepted";
+  }
+
+  /**
+   * Up to `limit` reservations that are due to be submitted again, each already put off for the case that
+   * this try fails too. What has outlived its time is cleared away on the same occasion.
+   */
+  function takeDue(limit: number): LedgerJob[] {
+    const rows = sql
+      .exec<Row>("SELECT * FROM jobs WHERE due_at <= ? ORDER BY due_at LIMIT ?", now(), limit)
+      .toArray();
+    const due: LedgerJob[] = [];
+    for (const row of rows) {
+      if (row.state !== "reserved") {
+        sql.exec("DELETE FROM jobs WHERE job_id = ?", row.job_id);
+      } else if (row.created_at + GIVE_UP_AFTER_MS <= now()) {
+        refuse(row.job_id, row.dispatch);
+      } else {
+        const pause = Math.min(RESUBMIT_AFTER_MS * 2 ** Math.min(row.tries, 10), RESUBMIT_MAX_MS);
+        sql.exec(
+          "UPDATE jobs SET due_at = ?, tries = tries + 1 WHERE job_id = ?",
+          now() + pause,
+          row.job_id,
+        );
+        due.push(toJob(row)!);
+      }
+    }
+    return due;
+  }
+
+  /** Unix ms of the next thing to do; undefined when there is none. */
+  function nextDue(): number | undefined {
+    const [row] = sql
+      .exec<{ due_at: number | null }>("SELECT min(due_at) AS due_at FROM jobs")
+      .toArray();
+    return row?.due_at ?? undefined;
+  }
+
+  return { find, reserve, accept, refuse, redispatch, complete, takeDue, nextDue };
+}

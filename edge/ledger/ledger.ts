@@ -1,0 +1,134 @@
+import { DurableObject } from "cloudflare:workers";
+import type { CompletionOffer, CompletionVerdict } from "../../shared/contracts/completion.ts";
+import { findRegion } from "../../shared/contracts/regions.ts";
+import { readEdgeConfig, type EdgeBindings } from "../env.ts";
+import { createCallRegion, type CallRegion } from "../forward/call-region.ts";
+import { submitJob } from "../forward/submit-job.ts";
+import { describeError, log } from "../ops/log.ts";
+import { createAlarmClock, type AlarmClock } from "./alarm-clock.ts";
+import type { JobDraft, LedgerJob } from "./ledger-job.ts";
+import { createLedgerStore, RESUBMIT_AFTER_MS, type LedgerStore } from "./ledger-store.ts";
+
+const ALARM_BATCH = 50;
+/** Open connections that a Worker may have at once. */
+const ALARM_PARALLEL = 6;
+const MAX_WAITERS = 1_000;
+
+/**
+ * One shard of the ledger: the record of reserved and accepted jobs, and of the one final state of each.
+ * Dispatch numbers come from here alone.
+ */
+export class Ledger extends DurableObject<EdgeBindings> {
+  /** Held by tests; the wall clock otherwise. */
+  now: () => number = () => Date.now();
+  readonly #store: LedgerStore;
+  readonly #clock: AlarmClock;
+  /** Callbacks by job; gone with the object, after which its callers poll. */
+  readonly #waiters = new Map<string, Set<() => void>>();
+  #waiting = 0;
+
+  constructor(ctx: DurableObjectState, env: EdgeBindings) {
+    super(ctx, env);
+    this.#store = createLedgerStore(ctx.storage.sql, () => this.now());
+    this.#clock = createAlarmClock(ctx.storage);
+  }
+
+  async reserve(draft: JobDraft, region: string): Promise<LedgerJob> {
+    const job = this.#store.reserve(draft, region);
+    if (job.state === "reserved") await this.#clock.wakeBy(this.now() + RESUBMIT_AFTER_MS);
+    return job;
+  }
+
+  async accept(jobId: string, dispatch: number): Promise<LedgerJob | null> {
+    return this.#store.accept(jobId, dispatch);
+  }
+
+  async refuse(jobId: string, dispatch: number): Promise<boolean> {
+    return this.#store.refuse(jobId, dispatch);
+  }
+
+  async newDispatch(jobId: string, region: string): Promise<LedgerJob | null> {
+    return this.#store.redispatch(jobId, region);
+  }
+
+  async status(jobId: string): Promise<LedgerJob | null> {
+    return this.#store.find(jobId);
+  }
+
+  /** Verdicts in the order of the offers, all written together. */
+  async complete(offers: CompletionOffer[]): Promise<CompletionVerdict["verdict"][]> {
+    const verdicts = offers.map((offer) => this.#store.complete(offer));
+    const next = this.#store.nextDue();
+    if (next !== undefined) await this.#clock.wakeBy(next);
+    for (const [i, offer] of offers.entries()) {
+      if (verdicts[i] === "accepted") this.#wake(offer.job_id);
+    }
+    return verdicts;
+  }
+
+  /** The job once it is final, or as it is after `ms`, whichever comes first. */
+  async wait(jobId: string, ms: number): Promise<LedgerJob | null> {
+    const job = this.#store.find(jobId);
+    if (!job || job.state === "final" || ms <= 0 || this.#waiting >= MAX_WAITERS) return job;
+    const waiters = this.#waiters.get(jobId) ?? new Set<() => void>();
+    this.#waiters.set(jobId, waiters);
+    let wake: () => void = () => undefined;
+    let timer: ReturnType<typeof setTimeout> | null = null;
+    this.#waiting++;
+    try {
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+        waiters.add(wake);
+        timer = setTimeout(resolve, ms);
+      });
+    } finally {
+      clearTimeout(timer);
+      this.#waiting--;
+      waiters.delete(wake);
+      if (waiters.size === 0) this.#waiters.delete(jobId);
+    }
+    return this.#store.find(jobId);
+  }
+
+  /** Submits unresolved reservations again, a bounded batch at a time; never throws, so it always comes again. */
+  override async alarm(): Promise<void> {
+    this.#clock.rang();
+    try {
+      const due = this.#store.takeDue(ALARM_BATCH);
+      if (due.length > 0) await this.#resubmit(due);
+    } catch (error) {
+      log("error", "the ledger's alarm failed", { error: describeError(error) });
+    } finally {
+      const next = this.#store.nextDue();
+      // At the soonest in a second: a backlog must not keep the object from answering.
+      if (next !== undefined) await this.#clock.wakeBy(Math.max(next, this.now() + 1_000));
+    }
+  }
+
+  async #resubmit(jobs: LedgerJob[]): Promise<void> {
+    const callRegion = createCallRegion({ config: readEdgeConfig(this.env) });
+    const queue = jobs.values();
+    const runner = async () => {
+      for (const job of queue) await this.#resubmitOne(callRegion, job);
+    };
+    await Promise.all(Array.from({ length: Math.min(ALARM_PARALLEL, jobs.length) }, runner));
+  }
+
+  async #resubmitOne(callRegion: CallRegion, job: LedgerJob): Promise<void> {
+    const region = findRegion(job.region);
+    if (!region) return;
+    const outcome = await submitJob(callRegion, region, job);
+    const fields = { job_id: job.draft.id, dispatch: job.dispatch, region: job.region };
+    if (outcome.kind === "done") {
+      this.#store.accept(job.draft.id, job.dispatch);
+      log("info", "an unresolved reservation was accepted", fields);
+    } else if (outcome.kind === "refused") {
+      this.#store.refuse(job.draft.id, job.dispatch);
+      log("info", "an unresolved reservation was refused", { ...fields, code: outcome.error.code });
+    }
+  }
+
+  #wake(jobId: string): void {
+    for (const wake of this.#waiters.get(jobId) ?? []) wake();
+  }
+}

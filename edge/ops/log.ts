@@ -1,0 +1,17 @@
+/** One JSON line, as the regions write them. Fields must never hold a key, a secret or content. */
+export function log(
+  level: "info" | "warn" | "error",
+  msg: string,
+  fields: Record<string, unknown> = {},
+): void {
+  const line = JSON.stringify({ level, time: Date.now(), service: "edge", msg, ...fields });
+  if (level === "error") console.error(line);
+  else console.log(line);
+}
+
+/** An error as a log field: with the chain of its causes, for the log only. */
+export function describeError(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const cause = error.cause === undefined ? "" : ` <- ${describeError(error.cause)}`;
+  return `${error.name}: ${error.message}${cause}`;
+}

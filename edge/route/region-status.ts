@@ -1,0 +1,47 @@
+import { Readiness, type RegionStatus } from "../../shared/contracts/api.ts";
+import type { Region } from "../../shared/contracts/regions.ts";
+import { readText } from "../admit/read-body.ts";
+import type { EdgeConfig } from "../env.ts";
+
+const CACHED_FOR_MS = 2_000;
+const TIMEOUT_MS = 2_000;
+const MAX_BYTES = 64 * 1024;
+
+/** Health and load of every region, at most two seconds old. */
+export type ReadRegionStatus = () => Promise<RegionStatus[]>;
+
+export function createRegionStatus(
+  config: EdgeConfig,
+  now: () => number = Date.now,
+): ReadRegionStatus {
+  let cached: { at: number; data: RegionStatus[] } | undefined;
+
+  async function ask(region: Region): Promise<RegionStatus> {
+    const { id, name, jurisdiction } = region;
+    const known = { id, name, jurisdiction };
+    const began = now();
+    try {
+      const response = await fetch(`${config.endpoints[id]!.api.replace(/\/+$/, "")}/readyz`, {
+        redirect: "manual",
+        signal: AbortSignal.timeout(TIMEOUT_MS),
+      });
+      const readiness = Readiness.parse(JSON.parse(await readText(response, MAX_BYTES)));
+      return {
+        ...known,
+        healthy: response.ok && readiness.status === "ready",
+        latency_ms: now() - began,
+        waiting_jobs: readiness.waiting_jobs,
+        running_jobs: readiness.running_jobs,
+      };
+    } catch {
+      return { ...known, healthy: false, latency_ms: null, waiting_jobs: null, running_jobs: null };
+    }
+  }
+
+  return async () => {
+    if (cached && now() - cached.at < CACHED_FOR_MS) return cached.data;
+    const data = await Promise.all(config.regions.map(ask));
+    cached = { at: now(), data };
+    return data;
+  };
+}

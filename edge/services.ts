@@ -1,0 +1,70 @@
+import { createKeyDirectory, type KeyDirectory } from "./admit/key-directory.ts";
+import { createOnce, type Once } from "./admit/once.ts";
+import {
+  createRevocationList,
+  createRevocationSource,
+  type RevocationList,
+} from "./admit/revocation-list.ts";
+import type { Revocations } from "./admit/revocations.ts";
+import { createDeliverAudio, type DeliverAudio } from "./deliver/audio-delivery.ts";
+import { createDescribeJob, type DescribeJob } from "./deliver/describe-job.ts";
+import type { EdgeBindings, EdgeConfig } from "./env.ts";
+import { createCallRegion, type CallRegion } from "./forward/call-region.ts";
+import { createDispatchJob, type DispatchJob } from "./forward/dispatch-job.ts";
+import { createObjectStore, type ObjectStore } from "./forward/object-store.ts";
+import { createIdempotencyClient } from "./ledger/idempotency-client.ts";
+import type { Idempotency } from "./ledger/idempotency.ts";
+import { createLedgerClient, type LedgerClient } from "./ledger/ledger-client.ts";
+import type { Ledger } from "./ledger/ledger.ts";
+import { createMetrics, type Metrics } from "./ops/metrics.ts";
+import { createRouter, type Router } from "./route/candidates.ts";
+import { createRegionHealth } from "./route/region-health.ts";
+import { createRegionStatus, type ReadRegionStatus } from "./route/region-status.ts";
+
+/** What the calls are made of; built once per isolate, and passed to them. */
+export interface EdgeServices {
+  config: EdgeConfig;
+  metrics: Metrics;
+  router: Router;
+  callRegion: CallRegion;
+  keys: KeyDirectory;
+  revocations: RevocationList;
+  ledger: LedgerClient;
+  once: Once;
+  objects: ObjectStore;
+  dispatchJob: DispatchJob;
+  describeJob: DescribeJob;
+  deliverAudio: DeliverAudio;
+  regionStatus: ReadRegionStatus;
+}
+
+export function createServices(bindings: EdgeBindings, config: EdgeConfig): EdgeServices {
+  const metrics = createMetrics();
+  const health = createRegionHealth();
+  const callRegion = createCallRegion({ config, health, metrics });
+  const placement = { jurisdictions: config.environment === "production" };
+  const ledger = createLedgerClient(bindings.LEDGER as DurableObjectNamespace<Ledger>, placement);
+  const idempotency = createIdempotencyClient(
+    bindings.IDEMPOTENCY as DurableObjectNamespace<Idempotency>,
+    placement,
+  );
+  const revocations = createRevocationSource(
+    bindings.REVOCATIONS as DurableObjectNamespace<Revocations>,
+  );
+  const objects = createObjectStore(config, health);
+  return {
+    config,
+    metrics,
+    callRegion,
+    ledger,
+    objects,
+    router: createRouter(config, health),
+    keys: createKeyDirectory(bindings.KEYS, callRegion),
+    revocations: createRevocationList(revocations),
+    once: createOnce(idempotency),
+    dispatchJob: createDispatchJob(ledger, callRegion),
+    describeJob: createDescribeJob(config, callRegion),
+    deliverAudio: createDeliverAudio(config, objects),
+    regionStatus: createRegionStatus(config),
+  };
+}

@@ -1,0 +1,424 @@
+import { z } from "zod";
+import { createDocument, type oas31, type ZodOpenApiOperationObject } from "zod-openapi";
+import { catalogue, type ErrorCode } from "../errors/catalogue.ts";
+import { Problem } from "../errors/problem.ts";
+import {
+  CreatedKey,
+  CreateKey,
+  CreateUpload,
+  Job,
+  JobList,
+  RegionList,
+  RevokedKey,
+  Upload,
+} from "./api.ts";
+import { JobId, KeyId } from "./ids.ts";
+import { CreateTenant, Tenant } from "./internal-api.ts";
+import { CreateAnalysis, Priority, UserId } from "./job.ts";
+
+/** Query of `GET /v1/jobs`. */
+export const ListJobs = z.object({
+  limit: z.coerce.number().int().min(1).max(100).default(20),
+  cursor: z
+    .string()
+    .min(1)
+    .max(512)
+    .optional()
+    .meta({ description: "`next_cursor` of the page before" }),
+  user_id: UserId.optional().meta({ description: "Only jobs of this end user" }),
+});
+
+const UnsignedResponse = z.strictObject({ status: z.string() });
+const ReadyResponse = z.strictObject({
+  status: z.enum(["ready", "not_ready"]),
+  checks: z.record(z.string(), z.enum(["ok", "failed"])),
+});
+
+const KEY_ERRORS: ErrorCode[] = [
+  "unauthenticated",
+  "invalid_api_key",
+  "revoked_api_key",
+  "expired_api_key",
+  "insufficient_scope",
+  "dependency_unavailable",
+  "internal",
+];
+const BODY_ERRORS: ErrorCode[] = [
+  "invalid_request",
+  "malformed_json",
+  "unsupported_media_type",
+  "body_too_large",
+  "idempotency_key_reused",
+  "request_in_progress",
+];
+
+const REQUEST_HEADERS = {
+  "X-Request-Id": z
+    .string()
+    .max(64)
+    .optional()
+    .meta({ description: "Comes back on the answer; made up when absent." }),
+  traceparent: z.string().optional().meta({ description: "W3C trace context, continued." }),
+};
+const headers = (more: Record<string, z.ZodType> = {}) => z.object({ ...REQUEST_HEADERS, ...more });
+const idempotent = {
+  "Idempotency-Key": z.string().min(1).max(255).optional().meta({
+    description:
+      "The same request again under the same key within 24 hours gets the first one's answer, marked `Idempotency-Replayed: true`.",
+  }),
+};
+const routed = {
+  "X-Antiphon-Region": z
+    .string()
+    .optional()
+    .meta({ description: "Asks for a region. Outside production only; ignored there." }),
+};
+
+interface Success {
+  status: number;
+  description: string;
+  content?: Record<string, { schema: z.ZodType }>;
+  headers?: Record<string, { description: string; schema: { type: "string" } }>;
+}
+
+const json = (schema: z.ZodType) => ({ "application/json": { schema } });
+const header = (description: string) => ({ description, schema: { type: "string" as const } });
+
+/** One call: its successes, and the errors it can answer with, grouped by their status. */
+function call(
+  about: Omit<ZodOpenApiOperationObject, "responses"> & { operationId: string; summary: string },
+  successes: Success[],
+  errors: readonly ErrorCode[],
+): ZodOpenApiOperationObject {
+  const byStatus = Map.groupBy(new Set(errors), (code) => catalogue[code].status);
+  const failures = Array.from(byStatus, ([status, codes]) => [
+    String(status),
+    {
+      description: codes.map((code) => `\`${code}\`: ${catalogue[code].title}.`).join(" "),
+      content: { "application/problem+json": { schema: Problem } },
+    },
+  ]);
+  return {
+    ...about,
+    responses: {
+      ...Object.fromEntries(successes.map(({ status, ...response }) => [String(status), response])),
+      ...Object.fromEntries(failures),
+    },
+  };
+}
+
+const open = { security: [] };
+
+const audioResponse = (operationId: string, summary: string) =>
+  call(
+    {
+      operationId,
+      summary,
+      tags: ["Audio"],
+      ...open,
+      description:
+        "The address comes from a job's `audio_url`; its own signature is the permit. Audio never changes under its address.",
+      requestParams: {
+        path: z.object({
+          region: z.string(),
+          file: z.string().meta({ description: "`{sha256}.{extension}`" }),
+        }),
+        query: z.object({
+          own: z.string().meta({ description: "Residency and tenant" }),
+          exp: z.string().meta({ description: "Unix seconds" }),
+          kid: z.string(),
+          sig: z.string(),
+        }),
+        header: headers({
+          Range: z.string().optional().meta({ description: "One byte range: `bytes=0-99`" }),
+          "If-None-Match": z.string().optional(),
+          "If-Range": z.string().optional(),
+        }),
+      },
+    },
+    [
+      {
+        status: 200,
+        description: "The audio",
+        content: { "audio/*": { schema: z.string().meta({ format: "binary" }) } },
+      },
+      {
+        status: 206,
+        description: "The range of it",
+        content: { "audio/*": { schema: z.string().meta({ format: "binary" }) } },
+      },
+      { status: 304, description: "What the client has is still right" },
+    ],
+    [
+      "invalid_signature",
+      "expired_url",
+      "audio_not_found",
+      "range_not_satisfiable",
+      "dependency_unavailable",
+    ],
+  );
+
+/** The OpenAPI 3.1 description of the public API, generated from the schemas that the edge checks with. */
+export function describeApi(): oas31.OpenAPIObject {
+  return createDocument({
+    openapi: "3.1.0",
+    info: {
+      title: "Antiphon",
+      version: "1.0.0",
+      description:
+        "Voice analysis over many regions. Send `Authorization: Bearer <key>`. Every answer carries `X-Request-Id`; errors are RFC 9457 problems whose `code` is the contract. Times are RFC 3339, units are in the names.",
+      license: { name: "Apache-2.0", identifier: "Apache-2.0" },
+    },
+    servers: [{ url: "/" }],
+    security: [{ api_key: [] }],
+    tags: [
+      { name: "Analysis", description: "From a recording to a result" },
+      { name: "Audio", description: "Recordings, delivered by signed URLs" },
+      { name: "Admin", description: "Tenants and keys; needs the scope `admin`" },
+      { name: "Operations", description: "What runs where, and whether it does" },
+    ],
+    components: {
+      securitySchemes: {
+        api_key: { type: "http", scheme: "bearer", bearerFormat: "ak_<environment>_<secret>" },
+      },
+    },
+    paths: {
+      "/v1/uploads": {
+        post: call(
+          {
+            operationId: "createUpload",
+            summary: "Get a presigned URL for a recording",
+            tags: ["Analysis"],
+            description:
+              "PUT the file to `url` with `headers` and its Content-Length within 15 minutes. Length, type and, when given, SHA-256 are part of the signature.",
+            requestParams: { header: headers({ ...idempotent, ...routed }) },
+            requestBody: { required: true, content: json(CreateUpload) },
+          },
+          [{ status: 201, description: "Where to PUT the file", content: json(Upload) }],
+          [...KEY_ERRORS, ...BODY_ERRORS, "upload_too_large", "region_unavailable"],
+        ),
+      },
+      "/v1/analyses": {
+        post: call(
+          {
+            operationId: "createAnalysis",
+            summary: "Analyse a recording",
+            tags: ["Analysis"],
+            description:
+              "Takes the id of an upload as JSON, or the recording itself as the body (up to 25 MB, with Content-Length; parts, priority and user_id then go into the query).",
+            requestParams: {
+              query: z.object({
+                parts: z
+                  .string()
+                  .optional()
+                  .meta({ description: "Comma-separated; for a body of audio" }),
+                priority: Priority.optional().meta({ description: "For a body of audio" }),
+                user_id: UserId.optional().meta({ description: "For a body of audio" }),
+              }),
+              header: headers({
+                ...idempotent,
+                ...routed,
+                Prefer: z
+                  .string()
+                  .optional()
+                  .meta({
+                    description: "`wait=N`: wait up to N seconds (60 at most) for the result.",
+                  }),
+              }),
+            },
+            requestBody: {
+              required: true,
+              content: {
+                ...json(CreateAnalysis),
+                "audio/*": { schema: z.string().meta({ format: "binary" }) },
+              },
+            },
+          },
+          [
+            {
+              status: 200,
+              description: "The job, final within the preferred wait",
+              content: json(Job),
+            },
+            {
+              status: 202,
+              description: "The job was accepted, and will be kept",
+              content: json(Job),
+              headers: { Location: header("Where to ask for the job") },
+            },
+          ],
+          [
+            ...KEY_ERRORS,
+            ...BODY_ERRORS,
+            "upload_not_found",
+            "upload_too_large",
+            "audio_empty",
+            "system_busy",
+            "region_unavailable",
+          ],
+        ),
+      },
+      "/v1/jobs": {
+        get: call(
+          {
+            operationId: "listJobs",
+            summary: "List jobs, newest first",
+            tags: ["Analysis"],
+            requestParams: { query: ListJobs, header: headers(routed) },
+          },
+          [{ status: 200, description: "One page", content: json(JobList) }],
+          [...KEY_ERRORS, "invalid_request", "region_unavailable"],
+        ),
+      },
+      "/v1/jobs/{id}": {
+        get: call(
+          {
+            operationId: "getJob",
+            summary: "Get a job, with its result once it is final",
+            tags: ["Analysis"],
+            description: "A final job can be read here for 30 days.",
+            requestParams: { path: z.object({ id: JobId }), header: headers() },
+          },
+          [{ status: 200, description: "The job", content: json(Job) }],
+          [...KEY_ERRORS, "job_not_found"],
+        ),
+      },
+      "/v1/audio/{region}/{file}": {
+        get: audioResponse("getAudio", "Get a recording"),
+        head: audioResponse("headAudio", "Get a recording's length and type"),
+      },
+      "/v1/regions": {
+        get: call(
+          {
+            operationId: "listRegions",
+            summary: "Health and load of every region",
+            tags: ["Operations"],
+            requestParams: { header: headers() },
+          },
+          [{ status: 200, description: "The regions", content: json(RegionList) }],
+          KEY_ERRORS,
+        ),
+      },
+      "/v1/admin/tenants": {
+        post: call(
+          {
+            operationId: "createTenant",
+            summary: "Create a tenant",
+            tags: ["Admin"],
+            requestParams: { header: headers(idempotent) },
+            requestBody: { required: true, content: json(CreateTenant) },
+          },
+          [{ status: 201, description: "The tenant", content: json(Tenant) }],
+          [...KEY_ERRORS, ...BODY_ERRORS],
+        ),
+      },
+      "/v1/admin/keys": {
+        post: call(
+          {
+            operationId: "createKey",
+            summary: "Create an API key",
+            tags: ["Admin"],
+            description: "The key is in this answer and nowhere else: only its hash is kept.",
+            requestParams: { header: headers(idempotent) },
+            requestBody: { required: true, content: json(CreateKey) },
+          },
+          [{ status: 201, description: "The key, once", content: json(CreatedKey) }],
+          [...KEY_ERRORS, ...BODY_ERRORS, "not_found"],
+        ),
+      },
+      "/v1/admin/keys/{key_id}": {
+        delete: call(
+          {
+            operationId: "revokeKey",
+            summary: "Revoke an API key, everywhere within 10 seconds",
+            tags: ["Admin"],
+            requestParams: { path: z.object({ key_id: KeyId }), header: headers() },
+          },
+          [{ status: 200, description: "It is revoked", content: json(RevokedKey) }],
+          [...KEY_ERRORS, "not_found"],
+        ),
+      },
+      "/healthz": {
+        get: call(
+          {
+            operationId: "isAlive",
+            summary: "Whether the edge is alive",
+            tags: ["Operations"],
+            ...open,
+          },
+          [{ status: 200, description: "It is", content: json(UnsignedResponse) }],
+          [],
+        ),
+      },
+      "/readyz": {
+        get: call(
+          {
+            operationId: "isReady",
+            summary: "Whether any region can serve",
+            tags: ["Operations"],
+            ...open,
+          },
+          [
+            { status: 200, description: "At least one can", content: json(ReadyResponse) },
+            { status: 503, description: "None can", content: json(ReadyResponse) },
+          ],
+          [],
+        ),
+      },
+      "/metrics": {
+        get: call(
+          {
+            operationId: "getMetrics",
+            summary: "Counters of this isolate",
+            tags: ["Operations"],
+            ...open,
+          },
+          [
+            {
+              status: 200,
+              description: "Prometheus text",
+              content: { "text/plain": { schema: z.string() } },
+            },
+          ],
+          [],
+        ),
+      },
+      "/openapi.json": {
+        get: call(
+          {
+            operationId: "getDescription",
+            summary: "This document",
+            tags: ["Operations"],
+            ...open,
+          },
+          [
+            {
+              status: 200,
+              description: "OpenAPI 3.1",
+              content: json(z.record(z.string(), z.unknown())),
+            },
+          ],
+          [],
+        ),
+      },
+      "/docs": {
+        get: call(
+          {
+            operationId: "getReference",
+            summary: "This document as a page",
+            tags: ["Operations"],
+            ...open,
+          },
+          [
+            {
+              status: 200,
+              description: "A page",
+              content: { "text/html": { schema: z.string() } },
+            },
+          ],
+          [],
+        ),
+      },
+    },
+  });
+}
