@@ -1,0 +1,99 @@
+import { once } from "node:events";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import type { AnalysisResult } from "../../../shared/contracts/analysis-result.ts";
+import { createRedis, type Redis } from "../../../regions/results/redis.ts";
+import { createResultCache } from "../../../regions/results/result-cache.ts";
+import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { newJobId } from "./make-run.ts";
+
+let server: TestRedis;
+let redis: Redis;
+const reads: string[] = [];
+const bucket = new Map<string, string>();
+const readObject = async (key: string) => {
+  reads.push(key);
+  return bucket.get(key);
+};
+
+beforeAll(async () => {
+  server = await startRedis();
+  redis = createRedis(server.url);
+  await once(redis, "ready");
+}, 30_000);
+afterAll(async () => {
+  redis?.disconnect();
+  await server?.close();
+});
+
+function makeResult(attempt: number): AnalysisResult {
+  const level = {
+    rms_dbfs: -20,
+    peak_dbfs: -3,
+    silent: false,
+    clipping: { clipped_samples: 0, clipped_ratio: 0, longest_run: 0 },
+  };
+  const file = {
+    sha256: "a".repeat(64),
+    bytes: 9,
+    duration_s: 1,
+    sample_rate_hz: 8000,
+    channels: 1,
+  };
+  return {
+    audio: { ...file, codec: "pcm", container: "wav", level },
+    engines: {},
+    cache: {},
+    timings_ms: {},
+    cost: { usd: 0, stages: [] },
+    epoch: { dispatch: 1, attempt },
+    region: "us-east",
+  };
+}
+
+test("a result is read from the bucket once, and then from Redis", async () => {
+  const cache = createResultCache({ redis, readObject });
+  const job_id = newJobId();
+  const result_key = `results/eu/ten_a/${job_id}/1-1.json`;
+  bucket.set(result_key, JSON.stringify(makeResult(1)));
+  const which = { job_id, tenant_id: "ten_a", result_key };
+  expect(await cache.read(which)).toEqual({ result: makeResult(1), from: "s3" });
+  expect(await cache.read(which)).toEqual({ result: makeResult(1), from: "redis" });
+  expect(reads).toEqual([result_key]);
+});
+
+test("the cached result of another run than the accepted one is not given out", async () => {
+  const cache = createResultCache({ redis, readObject });
+  const job_id = newJobId();
+  await cache.write(job_id, JSON.stringify(makeResult(1)));
+  const result_key = `results/global/ten_a/${job_id}/1-2.json`;
+  bucket.set(result_key, JSON.stringify(makeResult(2)));
+  const found = await cache.read({ job_id, tenant_id: "ten_a", result_key });
+  expect(found).toEqual({ result: makeResult(2), from: "s3" });
+});
+
+test("a key of another tenant's or another job's result is never followed", async () => {
+  const cache = createResultCache({ redis, readObject });
+  const [job_id, other] = [newJobId(), newJobId()];
+  const before = reads.length;
+  const keys = [
+    `results/eu/ten_b/${job_id}/1-1.json`,
+    `results/eu/ten_a/${other}/1-1.json`,
+    `uploads/eu/ten_a/${job_id}`,
+    `results/eu/ten_a/../ten_b/${job_id}/1-1.json`,
+  ];
+  for (const result_key of keys) {
+    expect(await cache.read({ job_id, tenant_id: "ten_a", result_key })).toBeUndefined();
+  }
+  expect(reads).toHaveLength(before);
+});
+
+test("without Redis results still come, from the bucket", async () => {
+  const cache = createResultCache({ redis, readObject });
+  const job_id = newJobId();
+  const result_key = `results/eu/ten_a/${job_id}/1-1.json`;
+  bucket.set(result_key, JSON.stringify(makeResult(1)));
+  await server.stop();
+  expect(await cache.read({ job_id, tenant_id: "ten_a", result_key })).toMatchObject({
+    from: "s3",
+  });
+});
