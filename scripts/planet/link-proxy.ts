@@ -1,5 +1,4 @@
-import { createServer, type Socket } from "node:net";
-import { connect } from "node:net";
+import { connect, createServer, type Socket } from "node:net";
 import { delayed } from "./delayed-pipe.ts";
 
 /** How a link fails: blackhole swallows what is sent and keeps senders waiting; reset breaks connections at once. */
@@ -9,6 +8,8 @@ export type LinkStats = {
   name: string;
   state: "open" | Cut;
   rttMs: number;
+  /** What it is when nothing slows it. */
+  baseRttMs: number;
   connections: number;
   accepted: number;
   bytesToTarget: number;
@@ -22,7 +23,7 @@ export type LinkProxy = {
   /** Takes effect for what is sent from now on. Milliseconds. */
   setRtt(rttMs: number): void;
   cut(how: Cut): void;
-  /** Ends a cut. Connections that a blackhole held go on where they stopped, as TCP would after a gap. */
+  /** Ends a cut and a slowness. Connections that a blackhole held go on where they stopped, as TCP would after a gap. */
   restore(): void;
   stats(): LinkStats;
   close(): Promise<void>;
@@ -139,6 +140,7 @@ export async function createLinkProxy(options: LinkOptions): Promise<LinkProxy> 
     },
     restore() {
       state = "open";
+      rttMs = options.rttMs;
       for (const line of lines) line.hold(false);
       for (const client of waiting) if (!client.destroyed) join(client);
       waiting.clear();
@@ -147,6 +149,7 @@ export async function createLinkProxy(options: LinkOptions): Promise<LinkProxy> 
       name,
       state,
       rttMs,
+      baseRttMs: options.rttMs,
       connections: lines.size + waiting.size,
       accepted,
       bytesToTarget: bytes.toTarget,
