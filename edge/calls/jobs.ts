@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 import type { JobSummary } from "../../shared/contracts/api.ts";
 import { JobId } from "../../shared/contracts/ids.ts";
 import { JobRows, type JobRow } from "../../shared/contracts/internal-api.ts";
@@ -34,7 +34,7 @@ export function listJobs({ router, callRegion }: EdgeServices) {
     if (query.user_id !== undefined) search.set("user_id", query.user_id);
     const rows: z.infer<typeof JobRows> = await tryRegions(callRegion, candidates, {
       method: "GET",
-      target: `/internal/jobs?${search}`,
+      target: `/internal/jobs?${search.toString()}`,
       answer: JobRows,
       timeoutMs: LIST_TIMEOUT_MS,
       trace: traceOf(c),

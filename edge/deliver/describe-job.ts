@@ -46,7 +46,7 @@ export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): D
       region &&
       (await callRegion(region, {
         method: "GET",
-        target: `/internal/jobs/${job.draft.id}?${query}`,
+        target: `/internal/jobs/${job.draft.id}?${query.toString()}`,
         answer: RegionJobState,
         timeoutMs: STATE_TIMEOUT_MS,
         trace,

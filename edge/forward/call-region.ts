@@ -1,6 +1,6 @@
 import type { z } from "zod";
 import type { Region } from "../../shared/contracts/regions.ts";
-import { ErrorCode } from "../../shared/errors/catalogue.ts";
+import type { ErrorCode } from "../../shared/errors/catalogue.ts";
 import { ApiError, Problem } from "../../shared/errors/problem.ts";
 import { SIGNATURE_HEADER, signLinkRequest } from "../../shared/signing/link-signature.ts";
 import { readText } from "../admit/read-body.ts";

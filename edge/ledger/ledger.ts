@@ -1,7 +1,7 @@
 import { DurableObject } from "cloudflare:workers";
 import type { CompletionOffer, CompletionVerdict } from "../../shared/contracts/completion.ts";
 import { findRegion } from "../../shared/contracts/regions.ts";
-import { readEdgeConfig, type EdgeBindings } from "../env.ts";
+import { readEdgeConfig, type EdgeBindings, type EdgeConfig } from "../env.ts";
 import { createCallRegion, type CallRegion } from "../forward/call-region.ts";
 import { submitJob } from "../forward/submit-job.ts";
 import { describeError, log } from "../ops/log.ts";
@@ -19,8 +19,9 @@ const MAX_WAITERS = 1_000;
  * Dispatch numbers come from here alone.
  */
 export class Ledger extends DurableObject<EdgeBindings> {
-  /** Held by tests; the wall clock otherwise. */
+  /** Held by tests, as is `config`; otherwise the wall clock and the environment. */
   now: () => number = () => Date.now();
+  config: () => EdgeConfig = () => readEdgeConfig(this.env);
   readonly #store: LedgerStore;
   readonly #clock: AlarmClock;
   /** Callbacks by job; gone with the object, after which its callers poll. */
@@ -106,7 +107,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
   }
 
   async #resubmit(jobs: LedgerJob[]): Promise<void> {
-    const callRegion = createCallRegion({ config: readEdgeConfig(this.env) });
+    const callRegion = createCallRegion({ config: this.config() });
     const queue = jobs.values();
     const runner = async () => {
       for (const job of queue) await this.#resubmitOne(callRegion, job);

@@ -5,8 +5,8 @@ export function log(
   fields: Record<string, unknown> = {},
 ): void {
   const line = JSON.stringify({ level, time: Date.now(), service: "edge", msg, ...fields });
-  if (level === "error") console.error(line);
-  else console.log(line);
+  // The console is what Workers have for standard output.
+  console[level === "error" ? "error" : "log"](line);
 }
 
 /** An error as a log field: with the chain of its causes, for the log only. */

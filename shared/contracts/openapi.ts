@@ -1,7 +1,5 @@
 import { z } from "zod";
-import { createDocument, type oas31, type ZodOpenApiOperationObject } from "zod-openapi";
-import { catalogue, type ErrorCode } from "../errors/catalogue.ts";
-import { Problem } from "../errors/problem.ts";
+import { createDocument, type oas31 } from "zod-openapi";
 import {
   CreatedKey,
   CreateKey,
@@ -15,6 +13,18 @@ import {
 import { JobId, KeyId } from "./ids.ts";
 import { CreateTenant, Tenant } from "./internal-api.ts";
 import { CreateAnalysis, Priority, UserId } from "./job.ts";
+import {
+  audioCall,
+  BODY_ERRORS,
+  call,
+  header,
+  headers,
+  idempotent,
+  json,
+  KEY_ERRORS,
+  open,
+  routed,
+} from "./openapi-call.ts";
 
 /** Query of `GET /v1/jobs`. */
 export const ListJobs = z.object({
@@ -28,135 +38,11 @@ export const ListJobs = z.object({
   user_id: UserId.optional().meta({ description: "Only jobs of this end user" }),
 });
 
-const UnsignedResponse = z.strictObject({ status: z.string() });
+const AliveResponse = z.strictObject({ status: z.string() });
 const ReadyResponse = z.strictObject({
   status: z.enum(["ready", "not_ready"]),
   checks: z.record(z.string(), z.enum(["ok", "failed"])),
 });
-
-const KEY_ERRORS: ErrorCode[] = [
-  "unauthenticated",
-  "invalid_api_key",
-  "revoked_api_key",
-  "expired_api_key",
-  "insufficient_scope",
-  "dependency_unavailable",
-  "internal",
-];
-const BODY_ERRORS: ErrorCode[] = [
-  "invalid_request",
-  "malformed_json",
-  "unsupported_media_type",
-  "body_too_large",
-  "idempotency_key_reused",
-  "request_in_progress",
-];
-
-const REQUEST_HEADERS = {
-  "X-Request-Id": z
-    .string()
-    .max(64)
-    .optional()
-    .meta({ description: "Comes back on the answer; made up when absent." }),
-  traceparent: z.string().optional().meta({ description: "W3C trace context, continued." }),
-};
-const headers = (more: Record<string, z.ZodType> = {}) => z.object({ ...REQUEST_HEADERS, ...more });
-const idempotent = {
-  "Idempotency-Key": z.string().min(1).max(255).optional().meta({
-    description:
-      "The same request again under the same key within 24 hours gets the first one's answer, marked `Idempotency-Replayed: true`.",
-  }),
-};
-const routed = {
-  "X-Antiphon-Region": z
-    .string()
-    .optional()
-    .meta({ description: "Asks for a region. Outside production only; ignored there." }),
-};
-
-interface Success {
-  status: number;
-  description: string;
-  content?: Record<string, { schema: z.ZodType }>;
-  headers?: Record<string, { description: string; schema: { type: "string" } }>;
-}
-
-const json = (schema: z.ZodType) => ({ "application/json": { schema } });
-const header = (description: string) => ({ description, schema: { type: "string" as const } });
-
-/** One call: its successes, and the errors it can answer with, grouped by their status. */
-function call(
-  about: Omit<ZodOpenApiOperationObject, "responses"> & { operationId: string; summary: string },
-  successes: Success[],
-  errors: readonly ErrorCode[],
-): ZodOpenApiOperationObject {
-  const byStatus = Map.groupBy(new Set(errors), (code) => catalogue[code].status);
-  const failures = Array.from(byStatus, ([status, codes]) => [
-    String(status),
-    {
-      description: codes.map((code) => `\`${code}\`: ${catalogue[code].title}.`).join(" "),
-      content: { "application/problem+json": { schema: Problem } },
-    },
-  ]);
-  return {
-    ...about,
-    responses: {
-      ...Object.fromEntries(successes.map(({ status, ...response }) => [String(status), response])),
-      ...Object.fromEntries(failures),
-    },
-  };
-}
-
-const open = { security: [] };
-
-const audioResponse = (operationId: string, summary: string) =>
-  call(
-    {
-      operationId,
-      summary,
-      tags: ["Audio"],
-      ...open,
-      description:
-        "The address comes from a job's `audio_url`; its own signature is the permit. Audio never changes under its address.",
-      requestParams: {
-        path: z.object({
-          region: z.string(),
-          file: z.string().meta({ description: "`{sha256}.{extension}`" }),
-        }),
-        query: z.object({
-          own: z.string().meta({ description: "Residency and tenant" }),
-          exp: z.string().meta({ description: "Unix seconds" }),
-          kid: z.string(),
-          sig: z.string(),
-        }),
-        header: headers({
-          Range: z.string().optional().meta({ description: "One byte range: `bytes=0-99`" }),
-          "If-None-Match": z.string().optional(),
-          "If-Range": z.string().optional(),
-        }),
-      },
-    },
-    [
-      {
-        status: 200,
-        description: "The audio",
-        content: { "audio/*": { schema: z.string().meta({ format: "binary" }) } },
-      },
-      {
-        status: 206,
-        description: "The range of it",
-        content: { "audio/*": { schema: z.string().meta({ format: "binary" }) } },
-      },
-      { status: 304, description: "What the client has is still right" },
-    ],
-    [
-      "invalid_signature",
-      "expired_url",
-      "audio_not_found",
-      "range_not_satisfiable",
-      "dependency_unavailable",
-    ],
-  );
 
 /** The OpenAPI 3.1 description of the public API, generated from the schemas that the edge checks with. */
 export function describeApi(): oas31.OpenAPIObject {
@@ -218,12 +104,9 @@ export function describeApi(): oas31.OpenAPIObject {
               header: headers({
                 ...idempotent,
                 ...routed,
-                Prefer: z
-                  .string()
-                  .optional()
-                  .meta({
-                    description: "`wait=N`: wait up to N seconds (60 at most) for the result.",
-                  }),
+                Prefer: z.string().optional().meta({
+                  description: "`wait=N`: wait up to N seconds (60 at most) for the result.",
+                }),
               }),
             },
             requestBody: {
@@ -284,8 +167,8 @@ export function describeApi(): oas31.OpenAPIObject {
         ),
       },
       "/v1/audio/{region}/{file}": {
-        get: audioResponse("getAudio", "Get a recording"),
-        head: audioResponse("headAudio", "Get a recording's length and type"),
+        get: audioCall("getAudio", "Get a recording"),
+        head: audioCall("headAudio", "Get a recording's length and type"),
       },
       "/v1/regions": {
         get: call(
@@ -297,6 +180,7 @@ export function describeApi(): oas31.OpenAPIObject {
           },
           [{ status: 200, description: "The regions", content: json(RegionList) }],
           KEY_ERRORS,
+          open,
         ),
       },
       "/v1/admin/tenants": {
@@ -346,7 +230,7 @@ export function describeApi(): oas31.OpenAPIObject {
             tags: ["Operations"],
             ...open,
           },
-          [{ status: 200, description: "It is", content: json(UnsignedResponse) }],
+          [{ status: 200, description: "It is", content: json(AliveResponse) }],
           [],
         ),
       },
