@@ -156,6 +156,24 @@ test("voice activity is the same in blocks of any size", async () => {
   expect(await voiceOf(samples, () => 512)).toEqual(whole);
 });
 
+test("the model hears each window the same whether it comes alone or with the others", async () => {
+  const { samples } = await decodeAll(decoder, samplePath);
+  const windows = 40;
+  const shared = new Float32Array(new SharedArrayBuffer(windows * 512 * 4));
+  shared.set(samples.subarray(0, shared.length));
+  const whole = await inference.run("voice_activity", model, {
+    samples: shared,
+    state: emptyState(),
+  });
+  let state = emptyState();
+  for (let i = 0; i < windows; i += 1) {
+    const alone = { samples: shared.subarray(i * 512, (i + 1) * 512), state };
+    const output = await inference.run("voice_activity", model, alone);
+    expect(output.probabilities[0]).toBe(whole.probabilities[i]);
+    state = output.state;
+  }
+});
+
 describe("an inference thread", () => {
   const input = () => ({
     samples: new Float32Array(new SharedArrayBuffer(512 * 4)),
