@@ -1,0 +1,53 @@
+import { cloudflareTest } from "@cloudflare/vitest-plugin";
+import { defineConfig } from "vitest/config";
+
+const patience = { testTimeout: 60_000, hookTimeout: 60_000, teardownTimeout: 10_000 };
+
+export default defineConfig({
+  test: {
+    reporters: ["default", "./scripts/check/plain-reporter.ts"],
+    projects: [
+      {
+        // Node runs TypeScript itself: child processes and worker threads are started from the same `.ts` files.
+        test: {
+          name: "node",
+          include: ["test/{contract,flow,failure}/**/*.test.ts"],
+          pool: "forks",
+          maxWorkers: 2,
+          sequence: { groupOrder: 0 },
+          ...patience,
+        },
+      },
+      {
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: "./wrangler.toml" },
+            // Where a client is comes from each test; nothing is asked of the network.
+            miniflare: { cf: false },
+          }),
+        ],
+        test: {
+          name: "edge",
+          include: ["test/edge/**/*.test.ts"],
+          maxWorkers: 1,
+          sequence: { groupOrder: 1 },
+          ...patience,
+        },
+      },
+      {
+        // One planet for all of these files, so they run after the others and one at a time.
+        test: {
+          name: "planet",
+          include: ["test/planet/**/*.test.ts"],
+          globalSetup: ["test/planet/global-setup.ts"],
+          pool: "forks",
+          maxWorkers: 1,
+          fileParallelism: false,
+          sequence: { groupOrder: 2 },
+          ...patience,
+          testTimeout: 120_000,
+        },
+      },
+    ],
+  },
+});
