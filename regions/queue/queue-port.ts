@@ -81,3 +81,11 @@ export class StaleDispatchError extends Error {
     this.name = "StaleDispatchError";
   }
 }
+
+/** The queue cannot be reached, and nothing was asked of it: trying elsewhere is safe. */
+export class QueueUnreachableError extends Error {
+  constructor() {
+    super("the queue cannot be reached");
+    this.name = "QueueUnreachableError";
+  }
+}

@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Redis } from "ioredis";
+import { QueueUnreachableError } from "./queue-port.ts";
 
 const names = [
   "submit",
@@ -34,6 +35,7 @@ export function createRedisScripts(redis: Redis): RunScript {
   );
   return async (name, keys, args) => {
     const { source, sha } = scripts.get(name)!;
+    if (redis.status !== "ready") throw new QueueUnreachableError();
     try {
       return await redis.evalsha(sha, keys.length, ...keys, ...args);
     } catch (error) {

@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { JobSpec } from "../../../shared/contracts/job.ts";
 import { createInMemoryQueue } from "../../../regions/queue/in-memory-queue.ts";
@@ -6,10 +7,11 @@ import { queueKeys } from "../../../regions/queue/queue-keys.ts";
 import type { Completion, Queue, Run } from "../../../regions/queue/queue-port.ts";
 import { createRedisQueue } from "../../../regions/queue/redis-queue.ts";
 import { endOf, jobSpec, LEASE_MS, REGION } from "../../contract/queue-conformance.ts";
-import { startRedis, type RunningRedis } from "./start-redis.ts";
+import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { untilReachable } from "./until-reachable.ts";
 
-let redis: RunningRedis;
+let redis: TestRedis;
+let client: Redis;
 let time = 1_800_000_000_000;
 const now = () => time;
 function open(): Queue & AsyncDisposable {
@@ -20,8 +22,12 @@ const never = new AbortController().signal;
 
 beforeAll(async () => {
   redis = await startRedis();
+  client = new Redis(redis.url);
 });
-afterAll(() => redis.close());
+afterAll(async () => {
+  client.disconnect();
+  await redis.close();
+});
 
 const index = fc.nat({ max: 30 });
 /** A worker that crashed is one that never acts again on a run; a late one acts on any run it ever had. */
@@ -38,7 +44,7 @@ const step = fc.oneof(
 ) as fc.Arbitrary<{ do: string; job?: number; run?: number; ms?: number }>;
 
 const offersInRedis = async () => {
-  const entries = await redis.client.xrange(queueKeys.offers, "-", "+");
+  const entries = await client.xrange(queueKeys.offers, "-", "+");
   return entries.map(([, fields]) => JSON.parse(fields[1]!) as Completion);
 };
 
@@ -47,7 +53,7 @@ test("through any history, every job's last dispatch ends in exactly one offer, 
   let fenced = 0;
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 20, maxLength: 80 }), async (history) => {
-      await redis.client.flushall();
+      await client.flushall();
       await using queue = open();
       await untilReachable(queue);
       // The same history on the queue in memory says what each answer must be.

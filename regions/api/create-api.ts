@@ -1,0 +1,55 @@
+import { Hono } from "hono";
+import { ApiError, problemResponse } from "../../shared/errors/problem.ts";
+import { createNonceMemory } from "../../shared/signing/nonce-memory.ts";
+import type { Logger } from "../ops/logger.ts";
+import type { Metrics } from "../ops/metrics.ts";
+import { createOpsRoutes, type OpsRoutesOptions } from "../ops/ops-routes.ts";
+import { createAdminRoutes, type AdminRoutesParts } from "./admin-routes.ts";
+import type { ApiEnv } from "./api-context.ts";
+import { identifyRequests } from "./identify-requests.ts";
+import { createJobRoutes, type JobRoutesParts } from "./job-routes.ts";
+import { requireSignature } from "./require-signature.ts";
+
+export interface ApiParts extends JobRoutesParts, AdminRoutesParts {
+  /** Of the link to the edge; all verify. */
+  linkSecrets: readonly string[];
+  logger: Logger;
+  metrics: Metrics;
+  readiness: OpsRoutesOptions["readiness"];
+  /** Unix ms. */
+  now?: () => number;
+}
+
+/** The region's API. It speaks to the edge alone; only health and metrics answer without a signature. */
+export function createApi(parts: ApiParts): Hono<ApiEnv> {
+  const { region, linkSecrets, logger, metrics, readiness, now = Date.now } = parts;
+  const app = new Hono<ApiEnv>();
+  app.onError((error, c) => {
+    const requestId = c.get("requestId");
+    if (!(error instanceof ApiError)) {
+      c.get("logger").error({ err: error }, "a request failed");
+    } else if (error.status >= 500) {
+      c.get("logger").warn({ err: error, cause: describe(error.cause) }, "cannot serve a request");
+    }
+    return problemResponse(error, requestId);
+  });
+  app.notFound((c) => problemResponse(new ApiError("not_found"), c.get("requestId") ?? ""));
+
+  // Probes are not worth a line in the log each, so they come before it.
+  app.route("/", createOpsRoutes({ metrics, readiness }));
+  app.use(identifyRequests(logger, metrics));
+  app.use(
+    "/internal/*",
+    requireSignature({
+      region: region.id,
+      secrets: linkSecrets,
+      isFresh: createNonceMemory(100_000, now),
+      now,
+    }),
+  );
+  app.route("/", createJobRoutes(parts));
+  app.route("/", createAdminRoutes(parts));
+  return app;
+}
+
+const describe = (cause: unknown) => (cause instanceof Error ? cause.message : undefined);

@@ -1,0 +1,38 @@
+import { createMiddleware } from "hono/factory";
+import { routePath } from "hono/route";
+import { systemIdSource } from "../../shared/contracts/ids.ts";
+import { uuidv7 } from "../../shared/contracts/uuidv7.ts";
+import type { Logger } from "../ops/logger.ts";
+import type { Metrics } from "../ops/metrics.ts";
+import type { ApiEnv } from "./api-context.ts";
+
+/** Gives each request an id (the edge's own, when it sent one), a logger, a line in the log and its metrics. */
+export function identifyRequests(logger: Logger, metrics: Metrics) {
+  const requests = metrics.counter(
+    "antiphon_api_requests_total",
+    "Requests by route and status.",
+  );
+  const seconds = metrics.histogram("antiphon_api_request_seconds", "Time to answer, by route.");
+
+  return createMiddleware<ApiEnv>(async (c, next) => {
+    const given = c.req.header("x-request-id");
+    const requestId =
+      given !== undefined && /^[\w.:/+=@-]{1,128}$/.test(given)
+        ? given
+        : `req_${uuidv7(systemIdSource.now(), systemIdSource.randomBytes(10))}`;
+    const child = logger.child({ request_id: requestId });
+    c.set("requestId", requestId);
+    c.set("logger", child);
+    const start = performance.now();
+    await next();
+    c.res.headers.set("x-request-id", requestId);
+    c.res.headers.set("cache-control", "no-store");
+    const route = routePath(c, -1);
+    const ms = performance.now() - start;
+    const { status } = c.res;
+    requests.inc({ route, status: String(status) });
+    seconds.observe(ms / 1000, { route });
+    const level = status >= 500 ? "warn" : "info";
+    child[level]({ method: c.req.method, route, status, ms: Math.round(ms * 10) / 10 }, "answered");
+  });
+}

@@ -1,0 +1,66 @@
+import { Hono } from "hono";
+import { z } from "zod";
+import { JobId, TenantId } from "../../shared/contracts/ids.ts";
+import {
+  JobRows,
+  ReadResult,
+  ReadResultAnswer,
+  RegionJobState,
+  SubmitAnswer,
+} from "../../shared/contracts/internal-api.ts";
+import { JobSpec, UserId } from "../../shared/contracts/job.ts";
+import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
+import { QueueUnreachableError, type Queue } from "../queue/queue-port.ts";
+import type { ResultCache } from "../results/result-cache.ts";
+import type { JobsRead } from "../store/jobs-read.ts";
+import type { ApiEnv } from "./api-context.ts";
+import { parseBody } from "./parse-body.ts";
+import { createSubmitJob, type SubmitJobParts } from "./submit-job.ts";
+
+export interface JobRoutesParts extends SubmitJobParts {
+  queue: Pick<Queue, "submit" | "state">;
+  jobs: JobsRead;
+  results: Pick<ResultCache, "read">;
+}
+
+const OneJob = z.strictObject({ tenant_id: TenantId });
+const ListQuery = z.strictObject({
+  tenant_id: TenantId,
+  user_id: UserId.optional(),
+  limit: z.coerce.number().int().min(1).max(100).optional(),
+  cursor: z.string().max(512).optional(),
+});
+
+/** `/internal/jobs` and `/internal/results`. */
+export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
+  const { queue, jobs, results } = parts;
+  const submitJob = createSubmitJob(parts);
+
+  return new Hono<ApiEnv>()
+    .post("/internal/jobs", async (c) => {
+      const answer = await submitJob(parseBody(c, JobSpec), c.req.raw.signal);
+      c.var.logger.info({ ...answer }, "took a job");
+      return c.json(SubmitAnswer.parse(answer), 202);
+    })
+    .get("/internal/jobs", async (c) => {
+      const { tenant_id, user_id, limit, cursor } = parseRequest(ListQuery, c.req.query());
+      const rows = await jobs.list({ tenantId: tenant_id, userId: user_id, limit, cursor });
+      return c.json(JobRows.parse(rows));
+    })
+    .get("/internal/jobs/:id", async (c) => {
+      const id = parseRequest(JobId, c.req.param("id"));
+      const { tenant_id } = parseRequest(OneJob, c.req.query());
+      const found = await queue.state(id).catch((error: unknown) => {
+        if (!(error instanceof QueueUnreachableError)) throw error;
+        throw new ApiError("dependency_unavailable", "The queue is away.", { cause: error });
+      });
+      // A foreign tenant's job is no job.
+      if (found?.tenantId !== tenant_id) throw new ApiError("job_not_found");
+      return c.json(RegionJobState.parse(found.state));
+    })
+    .post("/internal/results/read", async (c) => {
+      const found = await results.read(parseBody(c, ReadResult), c.req.raw.signal);
+      if (!found) throw new ApiError("not_found", "The result is not in this region.");
+      return c.json(ReadResultAnswer.parse(found));
+    });
+}

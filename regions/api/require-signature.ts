@@ -1,0 +1,35 @@
+import { createMiddleware } from "hono/factory";
+import { ApiError } from "../../shared/errors/problem.ts";
+import {
+  SIGNATURE_HEADER,
+  verifyLinkRequest,
+  type NonceGuard,
+} from "../../shared/signing/link-signature.ts";
+import type { ApiEnv } from "./api-context.ts";
+import { readBounded } from "./read-bounded.ts";
+
+export interface RequireSignatureOptions {
+  region: string;
+  secrets: readonly string[];
+  isFresh: NonceGuard;
+  maxBodyBytes?: number;
+  /** Unix ms. */
+  now?: () => number;
+}
+
+/** Lets only requests pass that the edge signed for this region; their body is then in `c.var.body`. */
+export function requireSignature(options: RequireSignatureOptions) {
+  const { region, secrets, isFresh, maxBodyBytes = 2 ** 20, now = Date.now } = options;
+
+  return createMiddleware<ApiEnv>(async (c, next) => {
+    const header = c.req.header(SIGNATURE_HEADER);
+    // Before the body: a stranger's megabyte is not worth reading.
+    if (!header) throw new ApiError("unsigned_request");
+    const body = await readBounded(c.req.raw, maxBodyBytes);
+    const { pathname, search } = new URL(c.req.url);
+    const request = { method: c.req.method, target: pathname + search, body, audience: region };
+    await verifyLinkRequest(secrets, request, header, isFresh, now());
+    c.set("body", body);
+    await next();
+  });
+}

@@ -1,0 +1,88 @@
+import { readConfig, WorkerConfig } from "./config.ts";
+import { createLogger } from "./ops/logger.ts";
+import { createMetrics } from "./ops/metrics.ts";
+import { createOpsServer } from "./ops/ops-server.ts";
+import { createReadiness } from "./ops/readiness.ts";
+import { onShutdown } from "./ops/shutdown.ts";
+import { createRedisQueue } from "./queue/redis-queue.ts";
+import { createAnalyzer } from "./speech/analyze.ts";
+import { createDecoder } from "./speech/decode/decoder.ts";
+import { createInferenceThread } from "./speech/inference/create-inference-thread.ts";
+import { createObjectStore } from "./store/object-store.ts";
+import { createRunJob } from "./workers/run-job.ts";
+import { openScratch } from "./workers/scratch.ts";
+import { createWorker } from "./workers/worker.ts";
+
+/*
+ * A worker of a region. This thread does I/O alone: decoding is in child processes and inference in a thread of its
+ * own, so leases are renewed however busy those are. Killed at any moment it does no harm: its leases run out, and its
+ * next process clears its files.
+ */
+
+const config = readConfig(WorkerConfig, process.env);
+const region = config.ANTIPHON_REGION;
+const workerId = config.WORKER_ID;
+const logger = createLogger("worker", region, config.LOG_LEVEL).child({ worker_id: workerId });
+const metrics = createMetrics();
+
+const queue = createRedisQueue({
+  url: config.REDIS_URL,
+  region,
+  leaseMs: config.LEASE_MS,
+  onError: (error) => logger.debug({ err: error }, "redis is away"),
+});
+const objects = createObjectStore({
+  region,
+  bucket: config.S3_BUCKET,
+  endpoint: config.S3_ENDPOINT,
+  accessKeyId: config.S3_ACCESS_KEY_ID,
+  secretAccessKey: config.S3_SECRET_ACCESS_KEY,
+});
+const scratch = await openScratch(config.SCRATCH_DIR, workerId);
+const decoder = createDecoder({ maxProcesses: config.WORKER_CONCURRENCY });
+const inference = createInferenceThread();
+const worker = createWorker({
+  workerId,
+  queue,
+  objects,
+  runJob: createRunJob({
+    region,
+    objects,
+    scratch,
+    analyzer: createAnalyzer({ decoder, inference, maxDurationS: config.MAX_AUDIO_S }),
+  }),
+  concurrency: config.WORKER_CONCURRENCY,
+  leaseMs: config.LEASE_MS,
+  logger,
+  metrics,
+});
+
+const ops = await createOpsServer({
+  metrics,
+  port: config.OPS_PORT,
+  readiness: createReadiness({
+    region,
+    checks: {
+      redis: () => queue.ping(),
+      objects: (signal) => objects.isReachable({ signal }),
+    },
+    load: async () => {
+      const { waiting, running } = await queue.load();
+      return { waiting_jobs: waiting, running_jobs: running };
+    },
+  }),
+});
+
+const working = worker.run();
+const fail = onShutdown(
+  async () => {
+    worker.stop();
+    await working;
+    await Promise.allSettled([decoder.close(), inference.close(), scratch.close(), ops.close()]);
+    await queue.close();
+    objects.close();
+  },
+  { logger },
+);
+working.catch(fail);
+logger.info({ ops_port: ops.port }, "the worker runs");

@@ -1,0 +1,109 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import { findRegion } from "../shared/contracts/regions.ts";
+import { createApi } from "./api/create-api.ts";
+import { ApiConfig, readConfig } from "./config.ts";
+import { createLogger } from "./ops/logger.ts";
+import { createMetrics } from "./ops/metrics.ts";
+import { createReadiness } from "./ops/readiness.ts";
+import { onShutdown } from "./ops/shutdown.ts";
+import { createRedisQueue } from "./queue/redis-queue.ts";
+import { createRedis } from "./results/redis.ts";
+import { createResultCache } from "./results/result-cache.ts";
+import { createApiKeys } from "./store/api-keys.ts";
+import { createDatabase } from "./store/database.ts";
+import { createJobsRead } from "./store/jobs-read.ts";
+import { createObjectStore } from "./store/object-store.ts";
+import { createTenants } from "./store/tenants.ts";
+
+/*
+ * The API of a region, for the edge alone. It starts whatever is away, and is ready once Redis, the object store and
+ * this region's database server answer.
+ */
+
+const DRAIN_MS = 5000;
+
+const config = readConfig(ApiConfig, process.env);
+const region = findRegion(config.ANTIPHON_REGION)!;
+const logger = createLogger("api", region.id, config.LOG_LEVEL);
+const metrics = createMetrics();
+
+const onRedisError = (error: Error) => logger.debug({ err: error }, "redis is away");
+const redis = createRedis(config.REDIS_URL, onRedisError);
+const queue = createRedisQueue({ url: config.REDIS_URL, region: region.id, onError: onRedisError });
+const database = createDatabase({
+  primaryUrl: config.DATABASE_URL,
+  replicaUrl: config.DATABASE_REPLICA_URL,
+  applicationName: `antiphon-api-${region.id}`,
+});
+const objects = createObjectStore({
+  region: region.id,
+  bucket: config.S3_BUCKET,
+  endpoint: config.S3_ENDPOINT,
+  accessKeyId: config.S3_ACCESS_KEY_ID,
+  secretAccessKey: config.S3_SECRET_ACCESS_KEY,
+});
+
+const jobsWaiting = metrics.gauge("antiphon_jobs_waiting", "Jobs that wait in this region.");
+const jobsRunning = metrics.gauge("antiphon_jobs_running", "Jobs that run in this region.");
+metrics.onScrape(async () => {
+  const { waiting, running } = await queue.load();
+  jobsWaiting.set(waiting);
+  jobsRunning.set(running);
+});
+
+const app = createApi({
+  region,
+  linkSecrets: config.LINK_SECRETS,
+  queue,
+  objects,
+  jobs: createJobsRead(database, config.LINK_SECRETS),
+  apiKeys: createApiKeys(database),
+  tenants: createTenants(database),
+  results: createResultCache({
+    redis,
+    readObject: (key, maxBytes, signal) => objects.getText(key, maxBytes, signal ? { signal } : {}),
+  }),
+  logger,
+  metrics,
+  readiness: createReadiness({
+    region: region.id,
+    checks: {
+      redis: () => queue.ping(),
+      objects: (signal) => objects.isReachable({ signal }),
+      replica: () => database.isReadable(),
+    },
+    load: async () => {
+      const { waiting, running } = await queue.load();
+      return { waiting_jobs: waiting, running_jobs: running };
+    },
+  }),
+});
+
+const server = createServer(
+  // A client that sends its body drop by drop must not hold a connection for minutes.
+  { requestTimeout: 30_000, headersTimeout: 10_000 },
+  getRequestListener(app.fetch),
+);
+server.listen(config.PORT);
+await once(server, "listening");
+
+onShutdown(
+  async () => {
+    const closed = new Promise((resolve) => server.close(resolve));
+    server.closeIdleConnections();
+    const timer = setTimeout(() => server.closeAllConnections(), DRAIN_MS);
+    try {
+      await closed;
+    } finally {
+      clearTimeout(timer);
+    }
+    await Promise.allSettled([queue.close(), database.close()]);
+    redis.disconnect();
+    objects.close();
+  },
+  { logger },
+);
+logger.info({ port: (server.address() as AddressInfo).port }, "the API runs");

@@ -1,0 +1,138 @@
+import { AnalysisResult } from "../../shared/contracts/analysis-result.ts";
+import { MAX_UPLOAD_BYTES } from "../../shared/contracts/api.ts";
+import { audioKey, resultKey, uploadKey } from "../../shared/contracts/object-keys.ts";
+import type { ErrorCode } from "../../shared/errors/catalogue.ts";
+import { ApiError } from "../../shared/errors/problem.ts";
+import { defaultPrices, type PriceTable } from "../../shared/policies/price.ts";
+import { failed, succeeded, type Ending } from "../queue/completion.ts";
+import type { Completion, Run } from "../queue/queue-port.ts";
+import type { Analyzer } from "../speech/analyze.ts";
+import { AudioError } from "../speech/decode/audio-error.ts";
+import type { ObjectStore } from "../store/object-store-port.ts";
+import { audioExtension } from "./audio-extension.ts";
+import { fetchUpload } from "./fetch-upload.ts";
+import { runCost } from "./run-cost.ts";
+import type { Scratch } from "./scratch.ts";
+
+export interface RunJobParts {
+  region: string;
+  objects: ObjectStore;
+  analyzer: Analyzer;
+  scratch: Scratch;
+  prices?: PriceTable;
+  maxUploadBytes?: number;
+  /** Unix ms. */
+  now?: () => number;
+}
+
+export interface RunJobOptions {
+  signal: AbortSignal;
+  /** Told how far the run is, 0 to 1. */
+  onProgress(fraction: number): void;
+}
+
+/**
+ * Runs a job to its end: a result, or a failure that lies in the recording.
+ * @throws whatever else goes wrong (a store away, a decoder that died): worth another attempt
+ */
+export type RunJob = (run: Run, options: RunJobOptions) => Promise<Completion>;
+
+/** Faults of the upload that another attempt cannot mend. */
+const finalCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "upload_not_found",
+  "upload_too_large",
+  "audio_empty",
+]);
+
+export function createRunJob(parts: RunJobParts): RunJob {
+  const { region, objects, analyzer, scratch, prices = defaultPrices, now = Date.now } = parts;
+  const { maxUploadBytes = MAX_UPLOAD_BYTES } = parts;
+
+  async function analyse(run: Run, path: string, options: RunJobOptions): Promise<Completion> {
+    const { spec, epoch, startedAtMs } = run;
+    const { signal, onProgress } = options;
+    const owner = { residency: spec.residency, tenantId: spec.tenant_id };
+    const source = uploadKey(owner, spec.upload_id);
+    const clock = stopwatch();
+
+    const upload = await fetchUpload({ objects, key: source, path, maxBytes: maxUploadBytes, signal });
+    const fetch = clock();
+    const analysis = await analyzer.analyze(path, {
+      parts: spec.parts,
+      declaredContentType: upload.contentType,
+      signal,
+      onProgress: ({ fraction }) => fraction !== undefined && onProgress(fraction),
+    });
+    clock();
+
+    const extension = audioExtension(analysis.audio.container);
+    const target = audioKey(owner, upload.sha256, extension);
+    // Content-addressed: what is there is the same, and writing it again would replicate it again.
+    if (!(await objects.head(target, { signal })) && !(await objects.copy(source, target, { signal }))) {
+      throw new ApiError("upload_not_found");
+    }
+    const store = clock();
+
+    const { total: _, ...stages } = analysis.timings_ms;
+    const cost = runCost(stages, prices);
+    const finishedAtMs = now();
+    const result = AnalysisResult.parse({
+      ...analysis,
+      audio: { ...analysis.audio, sha256: upload.sha256, bytes: upload.bytes },
+      cache: {},
+      timings_ms: {
+        queued: Math.max(0, startedAtMs - Date.parse(spec.created_at)),
+        fetch,
+        ...stages,
+        store,
+        total: Math.max(0, finishedAtMs - startedAtMs),
+      },
+      cost,
+      epoch,
+      region,
+    });
+    const key = resultKey(owner, spec.id, epoch);
+    await objects.put(key, JSON.stringify(result), { contentType: "application/json", signal });
+    return succeeded({
+      spec,
+      epoch,
+      region,
+      startedAtMs,
+      finishedAtMs: now(),
+      cost,
+      result,
+      resultKey: key,
+      extension,
+    });
+  }
+
+  return async (run, options) => {
+    const path = scratch.path();
+    try {
+      return await analyse(run, path, options);
+    } catch (error) {
+      options.signal.throwIfAborted();
+      const { spec, epoch, startedAtMs } = run;
+      const ending: Ending = { spec, epoch, region, startedAtMs, finishedAtMs: now() };
+      if (error instanceof AudioError) {
+        return failed({ ...ending, code: error.code, detail: error.message });
+      }
+      if (error instanceof ApiError && finalCodes.has(error.code)) {
+        return failed({ ...ending, code: error.code, detail: error.message });
+      }
+      throw error;
+    } finally {
+      await scratch.remove(path);
+    }
+  };
+}
+
+/** Milliseconds since it was last asked, to a tenth. */
+function stopwatch(): () => number {
+  let last = performance.now();
+  return () => {
+    const before = last;
+    last = performance.now();
+    return Math.round((last - before) * 10) / 10;
+  };
+}

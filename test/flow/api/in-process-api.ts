@@ -1,0 +1,41 @@
+import { createApi } from "../../../regions/api/create-api.ts";
+import { createMetrics } from "../../../regions/ops/metrics.ts";
+import { createReadiness } from "../../../regions/ops/readiness.ts";
+import { createRedis } from "../../../regions/results/redis.ts";
+import { createResultCache } from "../../../regions/results/result-cache.ts";
+import { createApiKeys } from "../../../regions/store/api-keys.ts";
+import { createDatabase } from "../../../regions/store/database.ts";
+import { createJobsRead } from "../../../regions/store/jobs-read.ts";
+import { createTenants } from "../../../regions/store/tenants.ts";
+import { findRegion } from "../../../shared/contracts/regions.ts";
+import { LINK_SECRET, REGION, silent, type RegionBench } from "./region-bench.ts";
+
+/** The API over a bench's Redis and objects. Its database is away unless `databaseUrl` names one: it connects when asked. */
+export function inProcessApi(
+  bench: RegionBench,
+  { region = REGION, databaseUrl = "postgres://antiphon@127.0.0.1:1/antiphon" } = {},
+) {
+  const database = createDatabase({ primaryUrl: databaseUrl, replicaUrl: databaseUrl });
+  const redis = createRedis(bench.redis.url);
+  const { queue, objects } = bench;
+  const app = createApi({
+    region: findRegion(region)!,
+    linkSecrets: [LINK_SECRET],
+    queue,
+    objects,
+    jobs: createJobsRead(database, [LINK_SECRET]),
+    apiKeys: createApiKeys(database),
+    tenants: createTenants(database),
+    results: createResultCache({ redis, readObject: (key, max) => objects.getText(key, max) }),
+    logger: silent,
+    metrics: createMetrics(),
+    readiness: createReadiness({ region, checks: { redis: () => queue.ping() } }),
+  });
+  return {
+    app,
+    async close() {
+      redis.disconnect();
+      await database.close();
+    },
+  };
+}

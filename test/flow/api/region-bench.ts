@@ -1,0 +1,140 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Redis } from "ioredis";
+import { pino } from "pino";
+import { uploadKey } from "../../../shared/contracts/object-keys.ts";
+import type { JobSpec } from "../../../shared/contracts/job.ts";
+import { SIGNATURE_HEADER, signLinkRequest } from "../../../shared/signing/link-signature.ts";
+import { queueKeys } from "../../../regions/queue/queue-keys.ts";
+import type { Completion } from "../../../regions/queue/queue-port.ts";
+import { createRedisQueue } from "../../../regions/queue/redis-queue.ts";
+import { createObjectStore } from "../../../regions/store/object-store.ts";
+import { createObjectStore as createStoreServer } from "../../../scripts/planet/object-store/create-object-store.ts";
+import { untilReachable } from "../queue/until-reachable.ts";
+import { startRedis } from "../../support/redis.ts";
+
+export const REGION = "us-east";
+export const LINK_SECRET = "a-secret-of-the-link-between-edge-and-region";
+const BUCKET = "antiphon-test";
+const CREDENTIALS = { accessKeyId: "AKTEST", secretAccessKey: "a-secret-of-the-test" };
+
+export const silent = pino({ level: "silent" });
+
+/** A region's Redis and object store, real ones, and the means to look into them. */
+export async function startRegionBench({ leaseMs = 10_000 } = {}) {
+  const folder = await mkdtemp(join(tmpdir(), "antiphon-region-"));
+  const redis = await startRedis();
+  const client = new Redis(redis.url, { retryStrategy: () => 20 });
+  client.on("error", () => undefined);
+  const server = await createStoreServer({
+    dataDir: join(folder, "objects"),
+    region: "us-east-1",
+    bucket: BUCKET,
+    credentials: [CREDENTIALS],
+    log: silent,
+  });
+  const endpoint = `http://127.0.0.1:${await server.listen(0)}`;
+  const objects = createObjectStore({
+    region: REGION,
+    bucket: BUCKET,
+    endpoint,
+    maxAttempts: 1,
+    ...CREDENTIALS,
+  });
+  const queue = createRedisQueue({ url: redis.url, region: REGION, leaseMs });
+  await untilReachable(queue);
+  const scratchDir = join(folder, "scratch");
+  await mkdir(scratchDir);
+  const children = new Set<ChildProcess>();
+
+  /** Runs an entry of regions/ as a process of its own. */
+  function start(entry: string, environment: Record<string, string>): ChildProcess {
+    const path = fileURLToPath(new URL(`../../../regions/${entry}`, import.meta.url));
+    const child = spawn(process.execPath, [path], {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: {
+        PATH: process.env["PATH"],
+        ANTIPHON_ENV: "test",
+        ANTIPHON_REGION: REGION,
+        REDIS_URL: redis.url,
+        S3_ENDPOINT: endpoint,
+        S3_BUCKET: BUCKET,
+        S3_ACCESS_KEY_ID: CREDENTIALS.accessKeyId,
+        S3_SECRET_ACCESS_KEY: CREDENTIALS.secretAccessKey,
+        ...environment,
+      },
+    });
+    child.stdout!.resume();
+    children.add(child);
+    child.once("exit", () => children.delete(child));
+    return child;
+  }
+
+  return {
+    redis,
+    client,
+    queue,
+    objects,
+    storeServer: server,
+    folder,
+    scratchDir,
+    start,
+    startWorker: (workerId: string, environment: Record<string, string> = {}) =>
+      start("run-worker.ts", {
+        WORKER_ID: workerId,
+        LEASE_MS: String(leaseMs),
+        SCRATCH_DIR: scratchDir,
+        ...environment,
+      }),
+
+    async putUpload(spec: JobSpec, body: Uint8Array, contentType = "audio/wav"): Promise<void> {
+      const owner = { residency: spec.residency, tenantId: spec.tenant_id };
+      await objects.put(uploadKey(owner, spec.upload_id), body, { contentType });
+    },
+    async offers(): Promise<Completion[]> {
+      const entries = await client.xrange(queueKeys.offers, "-", "+");
+      return entries.map(([, fields]) => JSON.parse(fields[1]!) as Completion);
+    },
+    async close(): Promise<void> {
+      await Promise.all(
+        [...children].map(async (child) => {
+          const exit = once(child, "exit");
+          child.kill("SIGKILL");
+          await exit;
+        }),
+      );
+      client.disconnect();
+      await queue.close();
+      objects.close();
+      await server.close();
+      await redis.close();
+      await rm(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+export type RegionBench = Awaited<ReturnType<typeof startRegionBench>>;
+
+/** A request as the edge signs it; `signed` may differ from what is sent, to tamper with it. */
+export async function edgeRequest(
+  method: string,
+  target: string,
+  body?: unknown,
+  { secret = LINK_SECRET, audience = REGION, at = Date.now(), signed = {} as object } = {},
+): Promise<Request> {
+  const text = body === undefined ? "" : JSON.stringify(body);
+  const header = await signLinkRequest(
+    secret,
+    { method, target, body: text, audience, ...signed },
+    at,
+  );
+  return new Request(`http://region.test${target}`, {
+    method,
+    headers: { [SIGNATURE_HEADER]: header, "x-request-id": "req_test" },
+    ...(text === "" ? {} : { body: text }),
+  });
+}
