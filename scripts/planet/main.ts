@@ -3,6 +3,7 @@ import { Command, InvalidArgumentError } from "commander";
 import { askPlanet } from "./control-client.ts";
 import type { LinkChange } from "./control-server.ts";
 import type { PlanetStatus } from "./planet.ts";
+import { planetHolder } from "./planet-lock.ts";
 import { runPlanet } from "./run-planet.ts";
 import { logNames, showLogs } from "./show-logs.ts";
 import { showStatus } from "./show-status.ts";
@@ -12,6 +13,12 @@ import { showStatus } from "./show-status.ts";
 const defaultState =
   process.env["ANTIPHON_STATE_DIR"] ?? join(import.meta.dirname, "../../.antiphon");
 const say = (text: string) => process.stdout.write(`${text}\n`);
+
+// `… | head` is no fault.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
 
 function wholeNumber(text: string): number {
   const value = Number(text);
@@ -79,7 +86,12 @@ program
   .command("stop")
   .description("stop it; its data is kept")
   .action(async () => {
-    await askPlanet(stateDir(), "POST", "/stop");
+    await askPlanet(stateDir(), "POST", "/stop").catch((error: unknown) => {
+      // While it is starting nobody listens yet, but it heeds the signal.
+      const pid = planetHolder(stateDir());
+      if (pid === undefined) throw error;
+      process.kill(pid, "SIGTERM");
+    });
     say("It is stopping.");
   });
 

@@ -193,30 +193,33 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
       home,
       bindings: edgeBindings(shared, edgeUrl),
     });
+    const startRegions = async () => {
+      await settleAll([
+        (async () => {
+          await step(`${primary}: Postgres, the primary`, () => head.startDatabase(within));
+          await settleAll(
+            replicas.map((region) =>
+              step(`${region.id}: Postgres, a replica`, () => region.startDatabase(within)),
+            ),
+          );
+        })(),
+        ...all.map((region) =>
+          step(`${region.id}: Redis and objects`, () => region.startStores(within)),
+        ),
+      ]);
+      await settleAll(
+        all.map((region) =>
+          step(`${region.id}: keeper, API and workers`, async () => {
+            await region.startServices(within);
+            await region.untilReady(within);
+          }),
+        ),
+      );
+    };
     await settleAll([
-      step("edge: building the Worker and starting workerd", async () => {
-        await supervisor.start(edge, within);
-      }),
-      (async () => {
-        await step(`${primary}: Postgres, the primary`, () => head.startDatabase(within));
-        await settleAll(
-          replicas.map((region) =>
-            step(`${region.id}: Postgres, a replica`, () => region.startDatabase(within)),
-          ),
-        );
-      })(),
-      ...all.map((region) =>
-        step(`${region.id}: Redis and objects`, () => region.startStores(within)),
-      ),
+      step("edge: the Worker, built and under workerd", () => supervisor.start(edge, within)),
+      startRegions(),
     ]);
-    await settleAll(
-      all.map((region) =>
-        step(`${region.id}: keeper, API and workers`, async () => {
-          await region.startServices(within);
-          await region.untilReady(within);
-        }),
-      ),
-    );
 
     let stopping: Promise<void> | undefined;
     const stopped = Promise.withResolvers<void>();
