@@ -58,14 +58,17 @@ export function createWorker(options: WorkerOptions): Worker {
     };
   }
 
-  /** Offers the end of a run for as long as the lease is held: Redis may be away for a moment. */
+  /**
+   * Offers the end of a run for as long as the lease is held: Redis may be away for a moment. `abandoned` when it stayed
+   * away: the offer may then have been taken or not, so whatever it points to must be left alone.
+   */
   async function offer(run: Run, completion: Completion, signal: AbortSignal, log: Logger) {
     const backoff = createBackoff({ minMs: 50, maxMs: 1000 });
     for (;;) {
       try {
         return await queue.finish(run, completion);
       } catch (error) {
-        if (signal.aborted) return "fenced";
+        if (signal.aborted) return "abandoned";
         log.warn({ err: error }, "could not offer the end of a run; trying again");
         await backoff.wait(signal);
       }
@@ -90,8 +93,9 @@ export function createWorker(options: WorkerOptions): Worker {
     const signal = AbortSignal.any([lease.signal, draining.signal]);
     try {
       const completion = await runJob(run, { signal, onProgress: reporter(run, log) });
-      const outcome = await offer(run, completion, lease.signal, log);
+      const outcome = await offer(run, completion, signal, log);
       if (outcome === "offered") return completion.offer.status;
+      if (outcome === "abandoned") return outcome;
       log.warn("a run was fenced; dropping its result");
       const { result_key } = completion.offer;
       if (result_key) await objects.delete(result_key).catch(() => undefined);
