@@ -26,7 +26,7 @@ export function runTool(
     const child = spawn(process.execPath, [...flags, join(root, "node_modules", entry), ...args], {
       cwd,
       signal,
-      env: { ...process.env, NO_COLOR: "1", FORCE_COLOR: "0" },
+      env: plainEnvironment(),
       stdio: ["ignore", "pipe", "pipe"],
     });
     const out: Buffer[] = [];
@@ -47,4 +47,10 @@ export function runTool(
 /** Both outputs as one text, trimmed. */
 export function textOf(result: ToolResult): string {
   return `${result.stdout}\n${result.stderr}`.trim();
+}
+
+/** The tools print for a log: some take a FORCE_COLOR of any value, or CI, as leave to colour. */
+function plainEnvironment(): NodeJS.ProcessEnv {
+  const { FORCE_COLOR: _colour, CI: _ci, ...rest } = process.env;
+  return { ...rest, NO_COLOR: "1" };
 }
