@@ -1,0 +1,152 @@
+import { describe, expect, test } from "vitest";
+import { AnalysisPart } from "../../shared/contracts/job.ts";
+import { findRegionByCode, regions } from "../../shared/contracts/regions.ts";
+import { analyzeBytes, clientOf, eventually, planet, rows, sample, sha256 } from "./planet-under-test.ts";
+
+describe.each(regions.map(({ id }) => id))("a recording analysed in %s", (region) => {
+  test("gives duration, level, speech and a reason for every part that is not there", async () => {
+    const bytes = await sample();
+    const job = await analyzeBytes(clientOf({ region }), bytes);
+    expect(job).toMatchObject({ status: "succeeded", region, dispatch: 1, attempt: 1 });
+    expect(findRegionByCode(job.id.slice(4, 7))?.id).toBe(region);
+    const result = job.result!;
+    expect(result).toMatchObject({ region, epoch: { dispatch: 1, attempt: 1 } });
+    expect(result.audio).toMatchObject({
+      sha256: sha256(bytes),
+      bytes: bytes.length,
+      sample_rate_hz: 16_000,
+      channels: 1,
+      level: { silent: false, clipping: { clipped_samples: 0 } },
+    });
+    expect(result.audio.duration_s).toBeCloseTo((bytes.length - bytes.indexOf("data") - 8) / 32_000, 2);
+    const speech = result.voice_activity;
+    if (!speech || "status" in speech) throw new Error("voice activity is missing");
+    expect(speech.segments.length).toBeGreaterThan(0);
+    expect(speech.speech_ratio).toBeGreaterThan(0.5);
+    expect(result.engines.voice_activity?.model_sha256).toMatch(/^[0-9a-f]{64}$/);
+    for (const part of AnalysisPart.options) {
+      if (part === "voice_activity") continue;
+      expect(result[part], part).toMatchObject({ status: "unavailable", reason: expect.any(String) });
+    }
+    expect(result.cost.usd).toBeGreaterThan(0);
+  });
+
+  test("has its row on the primary and on every replica, once, with its usage", async () => {
+    const job = await analyzeBytes(clientOf({ region }), await sample());
+    for (const { id } of regions) {
+      const [row] = await eventually(async () => {
+        const found = await rows<{ region: string; status: string; attempt: number }>(
+          id,
+          "select region, status, attempt from jobs where id = $1",
+          [job.id],
+        );
+        return found.length > 0 ? found : undefined;
+      });
+      expect(row, id).toEqual({ region, status: "succeeded", attempt: 1 });
+      const results = await rows<{ n: number }>(id, "select count(*)::int n from results where job_id = $1", [job.id]);
+      expect(results).toEqual([{ n: 1 }]);
+      const usage = await rows<{ n: number; stages: number }>(
+        id,
+        "select count(*)::int n, count(distinct stage)::int stages from usage_events where job_id = $1",
+        [job.id],
+      );
+      expect(usage[0]!.n).toBeGreaterThan(0);
+      expect(usage[0]!.n).toBe(usage[0]!.stages);
+    }
+  });
+
+  test("is delivered by range through a signed URL, and refused once the URL was touched", async () => {
+    const bytes = await sample();
+    const job = await analyzeBytes(clientOf({ region }), bytes);
+    const url = job.audio_url!;
+
+    const whole = await fetch(url);
+    expect(whole.status).toBe(200);
+    expect(sha256(new Uint8Array(await whole.arrayBuffer()))).toBe(sha256(bytes));
+    expect(whole.headers.get("content-type")).toBe("audio/wav");
+    expect(whole.headers.get("accept-ranges")).toBe("bytes");
+    expect(whole.headers.get("etag")).toBe(`"${sha256(bytes)}"`);
+
+    const part = await fetch(url, { headers: { range: "bytes=100-199" } });
+    expect(part.status).toBe(206);
+    expect(part.headers.get("content-range")).toBe(`bytes 100-199/${bytes.length}`);
+    expect(Buffer.from(await part.arrayBuffer())).toEqual(bytes.subarray(100, 200));
+
+    const tail = await fetch(url, { headers: { range: "bytes=-10" } });
+    expect(Buffer.from(await tail.arrayBuffer())).toEqual(bytes.subarray(-10));
+
+    const beyond = await fetch(url, { headers: { range: `bytes=${bytes.length}-` } });
+    expect(beyond.status).toBe(416);
+
+    for (const name of ["exp", "sig", "own", "kid"]) {
+      const touched = new URL(url);
+      const value = touched.searchParams.get(name)!;
+      touched.searchParams.set(name, name === "exp" ? String(Number(value) + 60) : `${value}x`);
+      const refused = await fetch(touched);
+      expect(refused.status, name).toBe(403);
+      expect(await refused.json()).toMatchObject({ code: "invalid_signature" });
+    }
+  });
+});
+
+test("without a wish the nearest region takes the job", async () => {
+  const job = await analyzeBytes(clientOf(), await sample());
+  expect(job.region).toBe("us-east");
+});
+
+test("the same request with the same idempotency key is one job", async () => {
+  const client = clientOf();
+  const bytes = await sample();
+  const upload = await client.createUpload({ content_type: "audio/wav", bytes: bytes.length });
+  await client.putUpload(upload, new Blob([bytes]));
+  const send = (parts: string[]) =>
+    fetch(`${planet.edge}/v1/analyses`, {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${planet.keys.demo}`,
+        "content-type": "application/json",
+        "idempotency-key": `once-${upload.upload_id}`,
+      },
+      body: JSON.stringify({ upload_id: upload.upload_id, parts }),
+    });
+  const first = (await (await send(["voice_activity"])).json()) as { id: string };
+  const again = await send(["voice_activity"]);
+  expect(again.headers.get("idempotency-replayed")).toBe("true");
+  expect(await again.json()).toMatchObject({ id: first.id });
+  const other = await send(["features"]);
+  expect(other.status).toBe(422);
+  expect(await other.json()).toMatchObject({ code: "idempotency_key_reused" });
+  await client.waitForJob(first.id);
+});
+
+test("a short recording in the body is analysed in one call", async () => {
+  const bytes = await sample();
+  const response = await fetch(`${planet.edge}/v1/analyses?parts=voice_activity`, {
+    method: "POST",
+    headers: {
+      authorization: `Bearer ${planet.keys.demo}`,
+      "content-type": "audio/wav",
+      prefer: "wait=30",
+    },
+    body: bytes,
+  });
+  expect(response.status).toBe(200);
+  expect(await response.json()).toMatchObject({
+    status: "succeeded",
+    result: { audio: { sha256: sha256(bytes) } },
+  });
+});
+
+test("the newest jobs are listed first, page by page", async () => {
+  const client = clientOf();
+  const made = [await analyzeBytes(client, await sample()), await analyzeBytes(client, await sample())];
+  await eventually(async () => {
+    const { data } = await client.listJobs({ limit: 50 });
+    return made.every((job) => data.some(({ id }) => id === job.id)) ? data : undefined;
+  });
+  const first = await client.listJobs({ limit: 1 });
+  const second = await client.listJobs({ limit: 1, cursor: first.next_cursor! });
+  expect(first.data).toHaveLength(1);
+  expect(second.data[0]!.created_at <= first.data[0]!.created_at).toBe(true);
+  expect(second.data[0]!.id).not.toBe(first.data[0]!.id);
+});

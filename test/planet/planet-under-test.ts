@@ -1,0 +1,114 @@
+import { createHash } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import postgres from "postgres";
+import { inject } from "vitest";
+import { createClient, type Client } from "../../shared/client/client.ts";
+import type { Job } from "../../shared/contracts/api.ts";
+
+export const planet = inject("planet");
+
+const ROOT = join(import.meta.dirname, "../..");
+export const fixture = (name: string): Promise<Buffer<ArrayBuffer>> =>
+  readFile(join(ROOT, "test/fixtures/audio", name));
+export const sample = (): Promise<Buffer<ArrayBuffer>> =>
+  readFile(join(ROOT, "samples/hello-antiphon.wav"));
+
+export const sha256 = (bytes: Uint8Array): string =>
+  createHash("sha256").update(bytes).digest("hex");
+
+/** A client of the planet under test. */
+export function clientOf(options: { key?: string; region?: string; retries?: number } = {}): Client {
+  const { key = planet.keys.demo, region, retries } = options;
+  return createClient({
+    baseUrl: planet.edge,
+    apiKey: key,
+    region,
+    ...(retries === undefined ? {} : { retries }),
+  });
+}
+
+export const operator = clientOf({ key: planet.keys.operator });
+
+/** Uploads bytes and has them analysed; resolves to the final job. */
+export async function analyzeBytes(
+  client: Client,
+  bytes: Uint8Array<ArrayBuffer>,
+  contentType = "audio/wav",
+  extra: { user_id?: string; metadata?: Record<string, string> } = {},
+): Promise<Job> {
+  const { id } = await submitBytes(client, bytes, contentType, extra);
+  return client.waitForJob(id);
+}
+
+/** The same, but only up to the acceptance. */
+export async function submitBytes(
+  client: Client,
+  bytes: Uint8Array<ArrayBuffer>,
+  contentType = "audio/wav",
+  extra: { user_id?: string; metadata?: Record<string, string> } = {},
+): Promise<Job> {
+  const upload = await client.createUpload({ content_type: contentType, bytes: bytes.length });
+  await client.putUpload(upload, new Blob([bytes]));
+  return client.createAnalysis({ upload_id: upload.upload_id, ...extra });
+}
+
+/** Rows of a region's own Postgres, read behind the API. */
+export async function rows<T extends object>(
+  region: string,
+  query: string,
+  parameters: string[] = [],
+): Promise<T[]> {
+  const sql = postgres(planet.databases[region]!.postgres, { max: 1, onnotice: () => undefined });
+  try {
+    return [...(await sql.unsafe<T[]>(query, parameters))];
+  } finally {
+    await sql.end({ timeout: 5 });
+  }
+}
+
+/** Polls until `probe` gives a value other than undefined; the test's own time-out is the limit. */
+export async function eventually<T>(probe: () => Promise<T | undefined>): Promise<T> {
+  for (;;) {
+    const value = await probe();
+    if (value !== undefined) return value;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+/** A call to the planet's control server: take down, bring up, kill, cut, restore. */
+export async function control(path: string, body: object = {}): Promise<unknown> {
+  const response = await fetch(planet.control.url + path, {
+    method: "POST",
+    headers: { authorization: `Bearer ${planet.control.token}`, "content-type": "application/json" },
+    body: JSON.stringify(body),
+  });
+  if (!response.ok) throw new Error(`${path}: HTTP ${response.status} ${await response.text()}`);
+  return response.json();
+}
+
+/** A wav of `seconds` of 16-bit mono at 16 kHz, made of the sample over and over. */
+export async function longRecording(seconds: number): Promise<Uint8Array<ArrayBuffer>> {
+  const original = await sample();
+  const start = original.indexOf("data") + 8;
+  const speech = original.subarray(start);
+  const length = seconds * 16_000 * 2;
+  const out = new Uint8Array(44 + length);
+  const header = Buffer.from(out.buffer, 0, 44);
+  header.write("RIFF", 0);
+  header.writeUInt32LE(36 + length, 4);
+  header.write("WAVEfmt ", 8);
+  header.writeUInt32LE(16, 16);
+  header.writeUInt16LE(1, 20);
+  header.writeUInt16LE(1, 22);
+  header.writeUInt32LE(16_000, 24);
+  header.writeUInt32LE(32_000, 28);
+  header.writeUInt16LE(2, 32);
+  header.writeUInt16LE(16, 34);
+  header.write("data", 36);
+  header.writeUInt32LE(length, 40);
+  for (let at = 0; at < length; at += speech.length) {
+    out.set(speech.subarray(0, Math.min(speech.length, length - at)), 44 + at);
+  }
+  return out;
+}
