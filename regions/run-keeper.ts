@@ -19,6 +19,7 @@ import { createFinalJobs } from "./store/final-jobs.ts";
 import { migrate } from "./store/migrate.ts";
 import { createObjectStore } from "./store/object-store.ts";
 import { currentMonths, ensurePartitions } from "./store/partitions.ts";
+import { openPool } from "./store/postgres-pool.ts";
 import { waitForReplay } from "./store/replay.ts";
 import { createTenants } from "./store/tenants.ts";
 
@@ -28,6 +29,8 @@ import { createTenants } from "./store/tenants.ts";
  */
 
 const REAP_EVERY_MS = 500;
+/** A migration may take long, and may wait for that of another region's keeper. */
+const MIGRATION_MS = 300_000;
 const PARTITIONS_EVERY_MS = 6 * 3600 * 1000;
 
 const config = readConfig(KeeperConfig, process.env);
@@ -99,8 +102,19 @@ let schemaIsCurrent = false;
 let tenantsAreThere = config.BOOTSTRAP_TENANTS === undefined;
 
 async function keepSchema(): Promise<void> {
-  const ran = await migrate(database.primary);
-  if (ran.length > 0) logger.info({ migrations: ran }, "brought the schema up to date");
+  const migrations = openPool({
+    url: config.DATABASE_URL,
+    primary: true,
+    applicationName: `antiphon-migrations-${region}`,
+    max: 1,
+    statementTimeoutMs: MIGRATION_MS,
+  });
+  try {
+    const ran = await migrate(migrations);
+    if (ran.length > 0) logger.info({ migrations: ran }, "brought the schema up to date");
+  } finally {
+    await migrations.end({ timeout: 1 });
+  }
   const made = await ensurePartitions(database.primary, currentMonths(Date.now()));
   if (made.length > 0) logger.info({ partitions: made }, "made partitions");
   schemaIsCurrent = true;

@@ -138,7 +138,7 @@ function safeMonth(ms: number): string | undefined {
   return ms < 253_402_300_800_000 ? monthOf(ms) : undefined;
 }
 
-/** One statement may touch a row only once; an entry that was sent twice would make it fail. */
+/** One statement may touch a row only once; a batch with an entry twice would fail, and be split. */
 function newestOfEach(entries: readonly Entry[]): Entry[] {
   const newest = new Map<string, Entry>();
   for (const entry of entries) {

@@ -8,6 +8,7 @@ export const advisoryLocks = { migrations: 7_310_001, partitions: 7_310_002 } as
 /**
  * Brings the schema up to date: runs the files of migrations/ that the table schema_migrations does not have, in the
  * order of their names, in one transaction under an advisory lock. Runners that come at once wait for each other.
+ * @param primary a pool whose statements may take as long as a migration, and the wait for another's
  * @returns names of the files that this call ran
  * @throws Error when a file that has run before has changed since
  */
@@ -23,8 +24,6 @@ export async function migrate(
     }),
   );
   return primary.begin(async (sql) => {
-    await sql`set local statement_timeout = '5min'`;
-    await sql`set local idle_in_transaction_session_timeout = '5min'`;
     await sql`select pg_advisory_xact_lock(${advisoryLocks.migrations})`;
     await sql`create table if not exists schema_migrations (
       name text primary key, sha256 text not null, applied_at timestamptz not null default now()

@@ -14,6 +14,8 @@ export interface PoolOptions {
   max?: number;
   statementTimeoutMs?: number;
   connectTimeoutMs?: number;
+  /** Silence after which a link counts as dead; the server itself ends a statement sooner. */
+  silenceMs?: number;
 }
 
 interface Host {
@@ -31,13 +33,14 @@ interface Host {
 export function openPool(options: PoolOptions): Pool {
   const { url, primary, applicationName, max = 8 } = options;
   const { statementTimeoutMs = 10_000, connectTimeoutMs = 3000 } = options;
+  const { silenceMs = statementTimeoutMs + 5000 } = options;
   const hosts = parseHosts(url);
   let current: Host | undefined = primary && hosts.length > 1 ? undefined : hosts[0];
 
   function socketTo(target: Host): Socket {
     const socket = connect(target);
-    // The server ends a statement first; only a dead link stays silent for longer.
-    socket.setTimeout(statementTimeoutMs + 5000, () => socket.destroy(new SilentServerError()));
+    endWhenSilent(socket, silenceMs);
+    failInOneStep(socket);
     // With several hosts, whoever was the primary may not be it any more once a connection has closed.
     if (hosts.length > 1) socket.once("close", () => (current = primary ? undefined : current));
     return Object.assign(socket, target);
@@ -47,7 +50,8 @@ export function openPool(options: PoolOptions): Pool {
     return postgres(url, {
       host: target.host,
       port: target.port,
-      idle_timeout: 20,
+      idle_timeout: IDLE_S,
+      keep_alive: 10,
       connect_timeout: connectTimeoutMs / 1000,
       fetch_types: false,
       backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 1) * (0.5 + Math.random() / 2),
@@ -110,6 +114,52 @@ export function openPool(options: PoolOptions): Pool {
     socket: makeSocket,
     ...(primary ? { target_session_attrs: "primary" } : {}),
   });
+}
+
+/** A connection that nobody uses closes after this; opening one to a far primary takes many round trips. */
+const IDLE_S = 60;
+
+/**
+ * Tells of a failure and of the close in one step, and of every close as a failure. postgres.js loses a query that comes
+ * between the two (a caller that tries again at once does just that), and while it logs in takes a plain close, such as
+ * a proxy's without a server behind it, as a reason to connect again for ever and without a pause.
+ */
+function failInOneStep(socket: Socket): void {
+  let failure: unknown;
+  const emit = socket.emit.bind(socket) as (event: string | symbol, ...args: unknown[]) => boolean;
+  socket.emit = ((event: string | symbol, ...args: unknown[]) => {
+    if (event === "error") {
+      failure ??= args[0];
+      return true;
+    }
+    if (event !== "close") return emit(event, ...args);
+    if (socket.listenerCount("error") > 0) emit("error", failure ?? new LinkClosedError());
+    return emit("close", true);
+  }) as typeof socket.emit;
+}
+
+class LinkClosedError extends Error {
+  readonly code = "CONNECTION_CLOSED";
+
+  constructor() {
+    super("the database has closed the connection");
+    this.name = "LinkClosedError";
+  }
+}
+
+/** Ends a connection over which nothing has come for `limitMs` since the last statement went out. */
+function endWhenSilent(socket: Socket, limitMs: number): void {
+  let readBefore = -1;
+  const timer = setTimeout(() => {
+    if (socket.bytesRead === readBefore) socket.destroy(new SilentServerError());
+  }, limitMs).unref();
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean;
+  socket.write = ((...args: unknown[]) => {
+    readBefore = socket.bytesRead;
+    timer.refresh();
+    return write(...args);
+  }) as typeof socket.write;
+  socket.once("close", () => clearTimeout(timer));
 }
 
 class SilentServerError extends Error {

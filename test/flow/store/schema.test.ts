@@ -1,5 +1,8 @@
+import { once } from "node:events";
+import { connect, createServer, type AddressInfo, type Socket } from "node:net";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createDatabase, type Database } from "../../../regions/store/database.ts";
+import { isDatabaseAway } from "../../../regions/store/database-error.ts";
 import { createFinalJobs } from "../../../regions/store/final-jobs.ts";
 import { migrate } from "../../../regions/store/migrate.ts";
 import {
@@ -28,6 +31,49 @@ const write = (...runs: ReturnType<typeof makeRun>[]) =>
   createFinalJobs(database).write(runs.map(({ envelope }) => envelope));
 const jobRow = async (id: string) =>
   (await database.primary`select * from jobs where id = ${id}`)[0];
+
+test("a link that goes silent, or closes as soon as it opens, fails the statement, and the next one goes through", async () => {
+  const sockets: Socket[] = [];
+  let silent = false;
+  let closes = false;
+  const link = createServer((near) => {
+    if (closes) {
+      near.end();
+      return;
+    }
+    const far = connect(cluster.primary.server.port, "127.0.0.1");
+    for (const [from, to] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.push(from);
+      from.on("error", () => undefined).on("close", () => to.destroy());
+      from.on("data", (chunk) => silent || to.write(chunk));
+    }
+  }).listen(0, "127.0.0.1");
+  await once(link, "listening");
+  const url = cluster.primary.url.replace(/:\d+\//, `:${(link.address() as AddressInfo).port}/`);
+  const pool = openPool({ url, primary: true, applicationName: "test", max: 1, silenceMs: 400 });
+  try {
+    await pool`select 1`;
+    silent = true;
+    const error = await pool`select 2`.catch((reason: unknown) => reason);
+    expect(isDatabaseAway(error)).toBe(true);
+    silent = false;
+    // At once, as a caller does that tries again.
+    expect(await pool`select 3 as n`).toEqual([{ n: 3 }]);
+    for (const socket of sockets) socket.destroy();
+    closes = true;
+    await expect(pool`select 4`).rejects.toSatisfy(isDatabaseAway);
+    await expect(pool`select 5`).rejects.toSatisfy(isDatabaseAway);
+    closes = false;
+    expect(await pool`select 6 as n`).toEqual([{ n: 6 }]);
+  } finally {
+    await pool.end({ timeout: 1 });
+    for (const socket of sockets) socket.destroy();
+    link.close();
+  }
+});
 
 test("two keepers that start at once run each migration once", async () => {
   const other = openPool({ url: cluster.primary.url, primary: true, applicationName: "other" });
