@@ -47,14 +47,18 @@ export function readRawAudio(request: Request, contentType: string) {
     const source = digest ? body!.pipeThrough(digest.stream) : body!;
     // Of known length, because S3 takes no chunked bodies; it also fails a body that ends early.
     const sized = new FixedLengthStream(bytes);
-    const piped = source.pipeTo(sized.writable);
+    const stop = new AbortController();
+    const piped = source.pipeTo(sized.writable, { signal: stop.signal });
     try {
       const put = objects.put(region, uploadKey(owner, uploadId), sized.readable, contentType);
       await Promise.all([put, piped]);
     } catch (error) {
-      await piped.catch(() => undefined);
       if (error instanceof ApiError) throw error;
-      throw new ApiError("invalid_request", "The body did not arrive whole.", { cause: error });
+      throw new ApiError("dependency_unavailable", "The recording could not be stored.", {
+        cause: error,
+      });
+    } finally {
+      stop.abort();
     }
     return { uploadId, sha256: await digest?.hex() };
   }

@@ -1,5 +1,5 @@
 import { readId } from "../../shared/contracts/ids.ts";
-import type { Region } from "../../shared/contracts/regions.ts";
+import { isPermitted, type Region } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import type { Trace } from "../context.ts";
 import type { LedgerClient } from "../ledger/ledger-client.ts";
@@ -53,7 +53,7 @@ export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion):
       }
       if (
         outcome.kind === "refused" &&
-        !mayLieElsewhere(outcome.error, draft, region, candidates)
+        !mayLieElsewhere(outcome.error, draft, region)
       ) {
         await ledger.refuse(key, job.dispatch);
         throw outcome.error;
@@ -74,14 +74,13 @@ export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion):
   };
 }
 
-/** An upload that a region lacks may still lie in its home region, when that one could not be asked. */
+/** An upload that a region lacks may still lie in its home region, which is asked later or is away. */
 function mayLieElsewhere(
   error: ApiError,
   draft: JobDraft,
   region: Region,
-  candidates: readonly Region[],
 ): boolean {
-  const home = readId(draft.upload_id)?.region.id;
-  if (error.code !== "upload_not_found" || region.id === home) return false;
-  return candidates.some(({ id }) => id === home);
+  const home = readId(draft.upload_id)?.region;
+  if (error.code !== "upload_not_found" || !home || home.id === region.id) return false;
+  return isPermitted(draft.residency, home);
 }

@@ -108,25 +108,30 @@ export class Ledger extends DurableObject<EdgeBindings> {
 
   async #resubmit(jobs: LedgerJob[]): Promise<void> {
     const callRegion = createCallRegion({ config: this.config() });
+    const counts = { accepted: 0, refused: 0, unresolved: 0 };
     const queue = jobs.values();
     const runner = async () => {
-      for (const job of queue) await this.#resubmitOne(callRegion, job);
+      for (const job of queue) counts[await this.#resubmitOne(callRegion, job)]++;
     };
     await Promise.all(Array.from({ length: Math.min(ALARM_PARALLEL, jobs.length) }, runner));
+    log("info", "submitted unresolved reservations again", counts);
   }
 
-  async #resubmitOne(callRegion: CallRegion, job: LedgerJob): Promise<void> {
+  async #resubmitOne(
+    callRegion: CallRegion,
+    job: LedgerJob,
+  ): Promise<"accepted" | "refused" | "unresolved"> {
     const region = findRegion(job.region);
-    if (!region) return;
-    const outcome = await submitJob(callRegion, region, job);
-    const fields = { job_id: job.draft.id, dispatch: job.dispatch, region: job.region };
-    if (outcome.kind === "done") {
+    const outcome = region && (await submitJob(callRegion, region, job));
+    if (outcome?.kind === "done") {
       this.#store.accept(job.draft.id, job.dispatch);
-      log("info", "an unresolved reservation was accepted", fields);
-    } else if (outcome.kind === "refused") {
-      this.#store.refuse(job.draft.id, job.dispatch);
-      log("info", "an unresolved reservation was refused", { ...fields, code: outcome.error.code });
+      return "accepted";
     }
+    if (outcome?.kind === "refused") {
+      this.#store.refuse(job.draft.id, job.dispatch);
+      return "refused";
+    }
+    return "unresolved";
   }
 
   #wake(jobId: string): void {

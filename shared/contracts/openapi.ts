@@ -180,7 +180,6 @@ export function describeApi(): oas31.OpenAPIObject {
           },
           [{ status: 200, description: "The regions", content: json(RegionList) }],
           KEY_ERRORS,
-          open,
         ),
       },
       "/v1/admin/tenants": {

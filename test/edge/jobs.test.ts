@@ -1,0 +1,198 @@
+import { describe, expect, test } from "vitest";
+import { Job, JobList } from "../../shared/contracts/api.ts";
+import { ApiError } from "../../shared/errors/problem.ts";
+import { draftOf, offerOf, shardOf } from "./support/jobs.ts";
+import { codeOf, NEAR_MUMBAI, newTenant, startEdge } from "./support/start-edge.ts";
+
+const SHA256 = "0123456789abcdef".repeat(4);
+const result = {
+  audio: {
+    sha256: SHA256,
+    bytes: 10,
+    duration_s: 1,
+    sample_rate_hz: 16_000,
+    channels: 1,
+    codec: "pcm_s16le",
+    container: "wav",
+    level: {
+      rms_dbfs: -20,
+      peak_dbfs: -3,
+      silent: false,
+      clipping: { clipped_samples: 0, clipped_ratio: 0, longest_run: 0 },
+    },
+  },
+  engines: {},
+  cache: {},
+  timings_ms: {},
+  cost: { usd: 0, stages: [] },
+  epoch: { dispatch: 1, attempt: 1 },
+  region: "us-east",
+};
+
+async function ready() {
+  const edge = startEdge();
+  const tenant = newTenant();
+  const key = await edge.regions.addKey({ tenant_id: tenant });
+  const draft = { ...draftOf(tenant), metadata: { a: "b" }, user_id: "u-1" };
+  const shard = shardOf(draft);
+  await shard.reserve(draft, "us-east");
+  await shard.accept(draft.id, 1);
+  const get = () => edge.call(`/v1/jobs/${draft.id}`, { key });
+  return { ...edge, tenant, key, draft, shard, get };
+}
+
+describe("a job", () => {
+  test("that runs shows its region's progress", async () => {
+    const { regions, get, draft, tenant } = await ready();
+    const started_at = new Date().toISOString();
+    regions.on("GET /internal/jobs/{id}", () => ({
+      status: "running",
+      epoch: { dispatch: 1, attempt: 2 },
+      started_at,
+      progress: 0.5,
+    }));
+    expect(Job.parse(await (await get()).json())).toEqual({
+      id: draft.id,
+      kind: "analysis",
+      status: "running",
+      priority: "standard",
+      region: "us-east",
+      dispatch: 1,
+      attempt: 2,
+      user_id: "u-1",
+      metadata: { a: "b" },
+      created_at: draft.created_at,
+      started_at,
+      progress: 0.5,
+    });
+    const asked = regions.requests.at(-1)!;
+    expect(asked.query.get("tenant_id")).toBe(tenant);
+  });
+
+  test("that its region calls ended is not ended before the ledger says so", async () => {
+    const { regions, get } = await ready();
+    regions.on("GET /internal/jobs/{id}", () => ({
+      status: "succeeded",
+      epoch: { dispatch: 1, attempt: 1 },
+    }));
+    expect(Job.parse(await (await get()).json()).status).toBe("running");
+  });
+
+  test("does not show what a region says of an older dispatch", async () => {
+    const { regions, get } = await ready();
+    regions.on("GET /internal/jobs/{id}", () => ({
+      status: "running",
+      epoch: { dispatch: 2, attempt: 1 },
+    }));
+    expect(Job.parse(await (await get()).json())).toMatchObject({ status: "queued", attempt: 0 });
+  });
+
+  test("whose region is away waits for it, and says so", async () => {
+    const { regions, get } = await ready();
+    regions.down.add("us-east");
+    expect(Job.parse(await (await get()).json())).toMatchObject({
+      status: "queued",
+      waiting_for: "region",
+    });
+  });
+
+  test("that succeeded shows its result and a URL that delivers the audio", async () => {
+    const { call, regions, get, draft, shard, tenant } = await ready();
+    regions.on("POST /internal/results/read", () => ({ result, from: "redis" }));
+    const offer = offerOf(draft, { dispatch: 1, attempt: 1 }, {
+      result_key: `results/global/${tenant}/${draft.id}/1-1.json`,
+      audio: { sha256: SHA256, bytes: 10, duration_s: 1, extension: "wav" },
+    });
+    await shard.complete([offer]);
+    const job = Job.parse(await (await get()).json());
+    expect(job).toMatchObject({ status: "succeeded", attempt: 1, result });
+    expect(regions.asked("/internal/results/read")[0]!.body).toEqual({
+      job_id: draft.id,
+      tenant_id: tenant,
+      result_key: offer.result_key,
+    });
+    const name = `us-east/bucket-us-east/audio/global/${tenant}/${SHA256}.wav`;
+    regions.objects.set(name, { bytes: new Uint8Array(10), type: "audio/wav" });
+    expect((await call(job.audio_url!)).status).toBe(200);
+  });
+
+  test("finds its result in another region while its own is away, and never shows success without it", async () => {
+    const { regions, get, draft, shard, tenant } = await ready();
+    await shard.complete([
+      offerOf(draft, { dispatch: 1, attempt: 1 }, { result_key: `results/${tenant}` }),
+    ]);
+    regions.on("POST /internal/results/read", ({ region }) => {
+      if (region !== "eu-west") throw new ApiError("not_found");
+      return { result, from: "s3" };
+    });
+    expect(Job.parse(await (await get()).json()).result).toBeDefined();
+    regions.refuse("POST /internal/results/read", "not_found");
+    expect(await codeOf(await get())).toBe("dependency_unavailable");
+  });
+
+  test("of another tenant is not there, nor one that never was", async () => {
+    const { call, regions, draft } = await ready();
+    const other = await regions.addKey({ tenant_id: newTenant() });
+    expect(await codeOf(await call(`/v1/jobs/${draft.id}`, { key: other }))).toBe("job_not_found");
+    const ids = [draftOf(newTenant()).id, draft.id.replace("_use_", "_xyz_"), "job_1", "..%2f", "%00"];
+    for (const id of ids) {
+      const response = await call(`/v1/jobs/${id}`, { key: other });
+      expect([id, response.status, await codeOf(response)]).toEqual([id, 404, "job_not_found"]);
+    }
+    expect(regions.asked(`/internal/jobs/${draft.id}`)).toEqual([]);
+  });
+});
+
+test("a list shows the rows of the nearest permitted region, for this tenant alone", async () => {
+  const { call, regions, key, tenant, draft } = await ready();
+  regions.on("GET /internal/jobs", () => ({
+    data: [
+      {
+        id: draft.id,
+        kind: "analysis",
+        status: "failed",
+        region: "us-east",
+        priority: "batch",
+        epoch: { dispatch: 1, attempt: 3 },
+        user_id: null,
+        error_code: "audio_corrupt",
+        audio_duration_s: null,
+        created_at: draft.created_at,
+        started_at: null,
+        finished_at: null,
+        usd: 0.001,
+      },
+    ],
+    next_cursor: "opaque+/=",
+  }));
+  const path = "/v1/jobs?limit=5&cursor=abc%2B&user_id=u-1&tenant_id=ten_other";
+  const list = JobList.parse(await (await call(path, { key, cf: NEAR_MUMBAI })).json());
+  expect(list).toEqual({
+    data: [
+      {
+        id: draft.id,
+        kind: "analysis",
+        status: "failed",
+        priority: "batch",
+        region: "us-east",
+        dispatch: 1,
+        attempt: 3,
+        error_code: "audio_corrupt",
+        created_at: draft.created_at,
+        cost_usd: 0.001,
+      },
+    ],
+    next_cursor: "opaque+/=",
+  });
+  const [asked] = regions.asked("/internal/jobs");
+  expect(asked!.region).toBe("ap-south");
+  expect(Object.fromEntries(asked!.query)).toEqual({
+    tenant_id: tenant,
+    limit: "5",
+    cursor: "abc+",
+    user_id: "u-1",
+  });
+  for (const query of ["limit=0", "limit=101", "limit=x", `cursor=${"x".repeat(513)}`]) {
+    expect(await codeOf(await call(`/v1/jobs?${query}`, { key }))).toBe("invalid_request");
+  }
+});
