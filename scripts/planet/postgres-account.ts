@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { createHash } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import {
   chmodSync,
   cpSync,
@@ -9,6 +9,7 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
   statSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
@@ -46,26 +47,33 @@ export function postgresAccount(native: string): PostgresAccount {
   const setpriv = process.platform === "linux" ? findProgram("setpriv") : undefined;
   const capability = setpriv === undefined ? undefined : passCapability(native);
 
-  const open = (path: string) => capability !== undefined || isReachable(path);
   function elsewhere(path: string): string {
     const key = createHash("sha256").update(path).digest("hex").slice(0, 16);
     const parent = join(tmpdir(), `antiphon-${key}`);
     mkdirSync(parent, { recursive: true, mode: 0o711 });
     const { uid: owner } = lstatSync(parent);
-    if (owner !== 0 || !lstatSync(parent).isDirectory())
+    if (owner !== 0 || !lstatSync(parent).isDirectory()) {
       throw new Error(`${parent} belongs to somebody else`);
+    }
     chmodSync(parent, 0o711);
     return join(parent, "files");
   }
-  let home = native;
-  if (!open(bin(native, "postgres"))) {
-    home = elsewhere(native);
-    cpSync(native, home, { recursive: true });
-    execFileSync("chmod", ["-R", "a+rX", home]);
+  /** The binaries where the account can run them; a copy is made once for each version of them. */
+  function copyOfBinaries(): string {
+    const { mtimeMs, size } = statSync(bin(native, "postgres"));
+    const copy = elsewhere(`${native} ${mtimeMs} ${size}`);
+    if (existsSync(copy)) return copy;
+    const fresh = `${copy}.${randomUUID()}`;
+    cpSync(native, fresh, { recursive: true, verbatimSymlinks: true });
+    execFileSync("chmod", ["-R", "a+rX", fresh]);
+    renameSync(fresh, copy);
+    return copy;
   }
+  const runsInPlace = capability !== undefined || isRunnable(bin(native, "postgres"));
+  const home = runsInPlace ? native : copyOfBinaries();
 
   return {
-    placeOf: (dir) => (open(dirname(dir)) ? dir : elsewhere(dir)),
+    placeOf: (dir) => (capability !== undefined || isReachable(dir) ? dir : elsewhere(dir)),
     own(path) {
       lchownSync(path, uid, gid);
       if (!lstatSync(path).isDirectory()) return;
@@ -76,7 +84,7 @@ export function postgresAccount(native: string): PostgresAccount {
     plan(binary, dir, args) {
       const command = bin(home, binary);
       if (setpriv === undefined) return { command, args, uid, gid };
-      const closed = !isReachable(command) || !isReachable(dir);
+      const closed = !isRunnable(command) || !isReachable(dir);
       const caps = closed && capability !== undefined ? [`+${capability}`] : [];
       return {
         command: setpriv,
@@ -84,7 +92,12 @@ export function postgresAccount(native: string): PostgresAccount {
           `--reuid=${uid}`,
           `--regid=${gid}`,
           "--clear-groups",
-          ...caps.flatMap((cap) => [`--inh-caps=${cap}`, `--ambient-caps=${cap}`]),
+          // Without the secure bit access(2) disregards capabilities, and Postgres asks it for its own binaries.
+          ...caps.flatMap((cap) => [
+            `--inh-caps=${cap}`,
+            `--ambient-caps=${cap}`,
+            "--securebits=+no_setuid_fixup",
+          ]),
           "--",
           command,
           ...args,
@@ -111,22 +124,28 @@ function unprivileged(): { uid: number; gid: number } {
   );
 }
 
+// Bits of linux/capability.h.
 const DAC_OVERRIDE = 1n;
 const DAC_READ_SEARCH = 2n;
+const SETPCAP = 8n;
 
 /**
  * The one capability that lets the account pass closed folders, the lesser one where it is enough and can be had
  * (containers often have only the greater).
  */
 function passCapability(native: string): string | undefined {
-  const bounding =
-    /^CapBnd:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "utf8"))?.[1] ?? "0";
-  const has = (bit: bigint) => ((BigInt(`0x${bounding}`) >> bit) & 1n) === 1n;
+  const status = readFileSync("/proc/self/status", "utf8");
+  const held = BigInt(`0x${/^CapEff:\s*([0-9a-f]+)$/m.exec(status)?.[1] ?? "0"}`);
+  const has = (bit: bigint) => ((held >> bit) & 1n) === 1n;
+  if (!has(SETPCAP)) return undefined;
   // Reading and searching is not executing: installed under a umask of 077 the binary is root's alone to run.
   const executable = (statSync(join(native, "bin", "postgres")).mode & 0o005) === 0o005;
   if (executable && has(DAC_READ_SEARCH)) return "dac_read_search";
   return has(DAC_OVERRIDE) ? "dac_override" : undefined;
 }
+
+/** Whether any account may run the program at `path`. */
+const isRunnable = (path: string) => isReachable(path) && (statSync(path).mode & 0o005) === 0o005;
 
 /** Whether any account may enter every folder above `path`. */
 function isReachable(path: string): boolean {

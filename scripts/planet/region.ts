@@ -2,7 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { PostgresServer } from "./postgres-server.ts";
 import type { Upstream } from "./postgres-settings.ts";
-import { answers } from "./probe.ts";
+import { saysReady } from "./probe.ts";
 import { type RegionPlan, regionProcesses } from "./region-processes.ts";
 import type { ProcessSpec } from "./supervised-process.ts";
 import type { ProcessStatus, Supervisor } from "./supervisor.ts";
@@ -82,7 +82,7 @@ export function createPlanetRegion(options: PlanetRegionOptions): PlanetRegion {
     async untilReady(signal) {
       await Promise.all(
         Object.entries(readyUrls).map(([name, url]) =>
-          waitFor(answers(url), {
+          waitFor(saysReady(name, url), {
             what: `${name} to be ready`,
             timeoutMs: readyTimeoutMs,
             everyMs: 100,
