@@ -51,10 +51,7 @@ export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion):
         }
         return { job: accepted, queuePosition: outcome.value.queue_position };
       }
-      if (
-        outcome.kind === "refused" &&
-        !mayLieElsewhere(outcome.error, draft, region)
-      ) {
+      if (outcome.kind === "refused" && !mayLieElsewhere(outcome.error, draft, region)) {
         await ledger.refuse(key, job.dispatch);
         throw outcome.error;
       }
@@ -75,11 +72,7 @@ export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion):
 }
 
 /** An upload that a region lacks may still lie in its home region, which is asked later or is away. */
-function mayLieElsewhere(
-  error: ApiError,
-  draft: JobDraft,
-  region: Region,
-): boolean {
+function mayLieElsewhere(error: ApiError, draft: JobDraft, region: Region): boolean {
   const home = readId(draft.upload_id)?.region;
   if (error.code !== "upload_not_found" || !home || home.id === region.id) return false;
   return isPermitted(draft.residency, home);

@@ -1,10 +1,7 @@
 import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
-import {
-  createRevocationList,
-  createRevocationSource,
-} from "../../edge/admit/revocation-list.ts";
+import { createRevocationList, createRevocationSource } from "../../edge/admit/revocation-list.ts";
 import type { Revocations } from "../../edge/admit/revocations.ts";
 import { mintApiKey } from "../../shared/contracts/api-key.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
@@ -64,9 +61,7 @@ describe("an API key", () => {
     const { call, regions } = startEdge();
     const key = await regions.addKey({ tenant_id: newTenant() });
     await call("/v1/jobs", { key });
-    const seen = regions.requests.map(({ headers, body }) =>
-      JSON.stringify([[...headers], body]),
-    );
+    const seen = regions.requests.map(({ headers, body }) => JSON.stringify([[...headers], body]));
     expect(seen.join()).not.toContain(key);
   });
 
@@ -192,7 +187,9 @@ describe("a request", () => {
   test("gets a new id in place of a strange or long one", async () => {
     const { call } = startEdge();
     for (const given of ["a b", "x".repeat(65), '{"a"}', "é"]) {
-      const response = await call("/healthz", { headers: { "x-request-id": encodeURI(given) === given ? given : "a\tb" } });
+      const response = await call("/healthz", {
+        headers: { "x-request-id": encodeURI(given) === given ? given : "a\tb" },
+      });
       expect(response.headers.get("x-request-id")).toMatch(/^req_/);
     }
   });

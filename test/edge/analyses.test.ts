@@ -45,7 +45,9 @@ describe("an analysis", () => {
   test("goes to the next region under a new dispatch when the first does not answer", async () => {
     const { call, regions, key, submitted, tenant_id } = await ready();
     regions.down.add("us-east");
-    const job = Job.parse(await (await call("/v1/analyses", { key, body: uploadIn("us-east") })).json());
+    const job = Job.parse(
+      await (await call("/v1/analyses", { key, body: uploadIn("us-east") })).json(),
+    );
     expect(submitted()).toEqual([["eu-west", expect.any(Number)]]);
     expect(job.region).toBe("eu-west");
     const row = await shardOf({ id: job.id, tenant_id }).status(job.id);
@@ -56,13 +58,22 @@ describe("an analysis", () => {
     const { call, regions, key } = await ready();
     regions.on("POST /internal/jobs", ({ region, body }) => {
       if (region === "us-east") throw new ApiError("dependency_unavailable");
-      return { job_id: body["id"], dispatch: body["dispatch"], duplicate: false, queue_position: 3 };
+      return {
+        job_id: body["id"],
+        dispatch: body["dispatch"],
+        duplicate: false,
+        queue_position: 3,
+      };
     });
-    const first = Job.parse(await (await call("/v1/analyses", { key, body: uploadIn("us-east") })).json());
+    const first = Job.parse(
+      await (await call("/v1/analyses", { key, body: uploadIn("us-east") })).json(),
+    );
     expect(first).toMatchObject({ region: "eu-west", dispatch: 2, queue_position: 3 });
     regions.down.add("us-east");
     await call("/v1/analyses", { key, body: uploadIn("us-east") });
-    const third = Job.parse(await (await call("/v1/analyses", { key, body: uploadIn("us-east") })).json());
+    const third = Job.parse(
+      await (await call("/v1/analyses", { key, body: uploadIn("us-east") })).json(),
+    );
     expect(third).toMatchObject({ region: "eu-west", dispatch: 1 });
     expect(third.id).toMatch(/^job_(euw|aps)_/);
   });
@@ -153,7 +164,9 @@ describe("an analysis", () => {
       body: { ...uploadIn("us-east"), metadata: { secret: "content" } },
     });
     expect(await codeOf(response)).toBe("region_unavailable");
-    expect(regions.asked("/internal/jobs").filter(({ region }) => region !== "eu-west")).toEqual([]);
+    expect(regions.asked("/internal/jobs").filter(({ region }) => region !== "eu-west")).toEqual(
+      [],
+    );
   });
 
   test("goes where it is forced to go, outside production", async () => {
@@ -162,7 +175,11 @@ describe("an analysis", () => {
     await call("/v1/analyses", { key, body: uploadIn("us-east"), headers });
     expect(submitted()).toEqual([["ap-south", 1]]);
     const unknown = { "x-antiphon-region": "mars-north" };
-    const response = await call("/v1/analyses", { key, body: uploadIn("us-east"), headers: unknown });
+    const response = await call("/v1/analyses", {
+      key,
+      body: uploadIn("us-east"),
+      headers: unknown,
+    });
     expect(await codeOf(response)).toBe("invalid_request");
   });
 
@@ -191,10 +208,14 @@ describe("Prefer: wait", () => {
     const { call, regions, key, tenant_id } = await ready();
     regions.on("POST /internal/jobs", async ({ body }) => {
       const id = String(body["id"]);
-      const failed = offerOf({ id, tenant_id }, { dispatch: 1, attempt: 1 }, {
-        status: "failed",
-        error: { code: "audio_corrupt", detail: "It is damaged.", retryable: false },
-      });
+      const failed = offerOf(
+        { id, tenant_id },
+        { dispatch: 1, attempt: 1 },
+        {
+          status: "failed",
+          error: { code: "audio_corrupt", detail: "It is damaged.", retryable: false },
+        },
+      );
       await shardOf({ id, tenant_id }).complete([failed]);
       return { job_id: id, dispatch: 1, duplicate: false, queue_position: 0 };
     });

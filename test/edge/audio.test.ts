@@ -63,7 +63,11 @@ describe("a signed audio URL", () => {
     put();
     const url = await sign();
     const head = await call(url, { method: "HEAD", headers: { range: "bytes=0-1" } });
-    expect([head.status, head.headers.get("content-length"), await head.text()]).toEqual([200, "256", ""]);
+    expect([head.status, head.headers.get("content-length"), await head.text()]).toEqual([
+      200,
+      "256",
+      "",
+    ]);
     for (const tag of [`"${SHA256}"`, `W/"${SHA256}"`, `"x", "${SHA256}"`, "*"]) {
       const same = await call(url, { headers: { "if-none-match": tag } });
       expect([same.status, same.headers.get("etag")]).toEqual([304, `"${SHA256}"`]);

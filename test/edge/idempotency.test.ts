@@ -117,11 +117,19 @@ describe("a claim", () => {
 
   test("that died without an answer is resumed after a minute, under the same id", async () => {
     const object = bucket();
-    expect(await object.claim(claim("job_1"))).toEqual({ kind: "run", resourceId: "job_1", token: 1 });
+    expect(await object.claim(claim("job_1"))).toEqual({
+      kind: "run",
+      resourceId: "job_1",
+      token: 1,
+    });
     await later(object, 59_000);
     expect(await object.claim(claim("job_2"))).toEqual({ kind: "busy" });
     await later(object, 61_000);
-    expect(await object.claim(claim("job_2"))).toEqual({ kind: "run", resourceId: "job_1", token: 2 });
+    expect(await object.claim(claim("job_2"))).toEqual({
+      kind: "run",
+      resourceId: "job_1",
+      token: 2,
+    });
   });
 
   test("that was taken over can no longer answer", async () => {

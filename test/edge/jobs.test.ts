@@ -99,10 +99,14 @@ describe("a job", () => {
   test("that succeeded shows its result and a URL that delivers the audio", async () => {
     const { call, regions, get, draft, shard, tenant } = await ready();
     regions.on("POST /internal/results/read", () => ({ result, from: "redis" }));
-    const offer = offerOf(draft, { dispatch: 1, attempt: 1 }, {
-      result_key: `results/global/${tenant}/${draft.id}/1-1.json`,
-      audio: { sha256: SHA256, bytes: 10, duration_s: 1, extension: "wav" },
-    });
+    const offer = offerOf(
+      draft,
+      { dispatch: 1, attempt: 1 },
+      {
+        result_key: `results/global/${tenant}/${draft.id}/1-1.json`,
+        audio: { sha256: SHA256, bytes: 10, duration_s: 1, extension: "wav" },
+      },
+    );
     await shard.complete([offer]);
     const job = Job.parse(await (await get()).json());
     expect(job).toMatchObject({ status: "succeeded", attempt: 1, result });
@@ -134,7 +138,13 @@ describe("a job", () => {
     const { call, regions, draft } = await ready();
     const other = await regions.addKey({ tenant_id: newTenant() });
     expect(await codeOf(await call(`/v1/jobs/${draft.id}`, { key: other }))).toBe("job_not_found");
-    const ids = [draftOf(newTenant()).id, draft.id.replace("_use_", "_xyz_"), "job_1", "..%2f", "%00"];
+    const ids = [
+      draftOf(newTenant()).id,
+      draft.id.replace("_use_", "_xyz_"),
+      "job_1",
+      "..%2f",
+      "%00",
+    ];
     for (const id of ids) {
       const response = await call(`/v1/jobs/${id}`, { key: other });
       expect([id, response.status, await codeOf(response)]).toEqual([id, 404, "job_not_found"]);

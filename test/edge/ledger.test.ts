@@ -99,7 +99,10 @@ describe("the final state", () => {
         offerOf(draft, { dispatch: 1, attempt: 2 }, { status: "failed" }),
       ]),
     ).toEqual(["superseded", "superseded", "superseded"]);
-    expect(await shard.status(draft.id)).toMatchObject({ state: "final", offer: { status: "succeeded" } });
+    expect(await shard.status(draft.id)).toMatchObject({
+      state: "final",
+      offer: { status: "succeeded" },
+    });
   });
 
   test("of two runs that end at once, exactly one is accepted", async () => {
@@ -109,7 +112,12 @@ describe("the final state", () => {
     const verdicts = await Promise.all(
       [1, 2, 3, 4].map((attempt) => shard.complete([offerOf(draft, { dispatch: 1, attempt })])),
     );
-    expect(verdicts.flat().toSorted()).toEqual(["accepted", "superseded", "superseded", "superseded"]);
+    expect(verdicts.flat().toSorted()).toEqual([
+      "accepted",
+      "superseded",
+      "superseded",
+      "superseded",
+    ]);
   });
 
   test("a run of a revoked dispatch is superseded, also before the new one has ended", async () => {
@@ -135,7 +143,10 @@ describe("the final state", () => {
     expect(await shard.complete([offerOf(draft, first)])).toEqual(["accepted"]);
     expect(await shard.accept(draft.id, 1)).toMatchObject({ state: "final" });
     expect(await shard.refuse(draft.id, 1)).toBe(false);
-    expect(await shard.newDispatch(draft.id, "eu-west")).toMatchObject({ state: "final", dispatch: 1 });
+    expect(await shard.newDispatch(draft.id, "eu-west")).toMatchObject({
+      state: "final",
+      dispatch: 1,
+    });
   });
 
   test("an offer for a job that was never reserved is unknown", async () => {
@@ -227,7 +238,10 @@ describe("the alarm", () => {
   test("takes at most 50 reservations at a time, and comes again for the rest", async () => {
     const regions = stubRegions();
     const { draft, shard } = reservation();
-    const drafts = Array.from({ length: 60 }, () => ({ ...draft, id: draftOf(draft.tenant_id).id }));
+    const drafts = Array.from({ length: 60 }, () => ({
+      ...draft,
+      id: draftOf(draft.tenant_id).id,
+    }));
     for (const each of drafts) await shard.reserve(each, "us-east");
     await ringAfter(shard, 31_000);
     expect(regions.asked("/internal/jobs")).toHaveLength(50);

@@ -77,7 +77,9 @@ test("a forced region holds outside production, and is ignored in production", a
     headers,
     cf: NEAR_DUBLIN,
   } as unknown as RequestInit);
-  expect(services.router.candidates({ request: asked, residency: "global" })[0]!.id).toBe("eu-west");
+  expect(services.router.candidates({ request: asked, residency: "global" })[0]!.id).toBe(
+    "eu-west",
+  );
   const { call, key } = await ready();
   const upload = Upload.parse(await (await call("/v1/uploads", { key, ...request })).json());
   expect(upload.region).toBe("ap-south");

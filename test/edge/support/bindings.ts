@@ -12,7 +12,10 @@ export const accessKeyOf = (region: string) => ({
 
 export const AUDIO_URL_KEYS = {
   current: "k2",
-  secrets: { k1: "an-old-audio-secret-0123456789abcdef", k2: "a-new-audio-secret-0123456789abcdef" },
+  secrets: {
+    k1: "an-old-audio-secret-0123456789abcdef",
+    k2: "a-new-audio-secret-0123456789abcdef",
+  },
 };
 
 const perRegion = <T>(value: (region: RegionId) => T) =>

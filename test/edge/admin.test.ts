@@ -1,0 +1,107 @@
+import { runInDurableObject, listDurableObjectIds } from "cloudflare:test";
+import { expect, test } from "vitest";
+import type { Idempotency } from "../../edge/ledger/idempotency.ts";
+import { CreatedKey, RevokedKey } from "../../shared/contracts/api.ts";
+import { hashApiKey, isApiKey } from "../../shared/contracts/api-key.ts";
+import { StoreKey } from "../../shared/contracts/internal-api.ts";
+import { codeOf, newTenant, startEdge } from "./support/start-edge.ts";
+
+/** An edge before regions that keep tenants and keys. */
+async function ready() {
+  const edge = startEdge();
+  const { regions, call } = edge;
+  const operator = await regions.addKey({ tenant_id: newTenant(), scopes: ["admin", "analyze"] });
+  regions.on("GET /internal/jobs", () => ({ data: [], next_cursor: null }));
+  regions.on("POST /internal/admin/tenants", ({ body }) => ({
+    ...body,
+    created_at: new Date().toISOString(),
+  }));
+  regions.on("POST /internal/admin/keys", ({ body }) => {
+    const { key_hash, key_id, tenant_id, scopes, expires_at } = StoreKey.parse(body);
+    const record = { key_id, tenant_id, scopes, expires_at, revoked_at: null };
+    regions.keys.set(key_hash, { ...record, residency: "global" });
+    return { ...record, residency: "global" };
+  });
+  regions.on("POST /internal/admin/keys/revoke", ({ body }) => {
+    const found = [...regions.keys].find(([, { key_id }]) => key_id === body["key_id"]);
+    if (!found) return Response.json({}, { status: 404 });
+    const revoked_at = new Date().toISOString();
+    return { key_id: found[1].key_id, key_hash: found[0], revoked_at };
+  });
+  const createKey = async (tenant_id: string, headers = {}) =>
+    call("/v1/admin/keys", { key: operator, body: { tenant_id, name: "first" }, headers });
+  return { ...edge, operator, createKey };
+}
+
+test("a tenant is created through any region that answers", async () => {
+  const { call, regions, operator } = await ready();
+  await call("/v1/jobs", { key: operator });
+  regions.down.add("us-east");
+  const body = { id: newTenant(), name: "Acme", residency: "eu" };
+  const response = await call("/v1/admin/tenants", { key: operator, body });
+  expect([response.status, await response.json()]).toEqual([201, expect.objectContaining(body)]);
+});
+
+test("a new key works, is shown once, and no region has seen it", async () => {
+  const { call, regions, createKey } = await ready();
+  const tenant = newTenant();
+  const response = await createKey(tenant);
+  expect(response.headers.get("cache-control")).toBe("no-store");
+  const created = CreatedKey.parse(await response.json());
+  expect(isApiKey(created.key)).toBe(true);
+  expect(created).toMatchObject({ tenant_id: tenant, scopes: ["analyze"], expires_at: null });
+  const [stored] = regions.asked("/internal/admin/keys");
+  expect(stored!.body["key_hash"]).toBe(await hashApiKey(created.key));
+  expect(JSON.stringify(stored!.body)).not.toContain(created.key);
+  expect((await call("/v1/jobs", { key: created.key })).status).toBe(200);
+});
+
+test("a key asked for twice under one idempotency key is one key, sealed while it is kept", async () => {
+  const { createKey, bindings, regions } = await ready();
+  const tenant = newTenant();
+  const headers = { "idempotency-key": "k" };
+  const first = CreatedKey.parse(await (await createKey(tenant, headers)).json());
+  const again = await createKey(tenant, headers);
+  expect(again.headers.get("idempotency-replayed")).toBe("true");
+  expect(CreatedKey.parse(await again.json())).toEqual(first);
+  expect(regions.asked("/internal/admin/keys")).toHaveLength(1);
+  const namespace = bindings.IDEMPOTENCY as DurableObjectNamespace<Idempotency>;
+  const kept = await Promise.all(
+    (await listDurableObjectIds(namespace)).map((id) =>
+      runInDurableObject(namespace.get(id), (_, state) =>
+        JSON.stringify(state.storage.sql.exec("SELECT * FROM claims").toArray()),
+      ),
+    ),
+  );
+  expect(kept.join()).toContain("key_");
+  expect(kept.join()).not.toContain(first.key);
+});
+
+test("a revoked key is refused at once here, and its cached record is gone", async () => {
+  const { call, operator, createKey, bindings } = await ready();
+  const created = CreatedKey.parse(await (await createKey(newTenant())).json());
+  expect((await call("/v1/jobs", { key: created.key })).status).toBe(200);
+  const path = `/v1/admin/keys/${created.key_id}`;
+  const response = await call(path, { key: operator, method: "DELETE" });
+  expect(RevokedKey.parse(await response.json()).key_id).toBe(created.key_id);
+  expect(await bindings.KEYS.get(`key/${await hashApiKey(created.key)}`)).toBeNull();
+  expect(await codeOf(await call("/v1/jobs", { key: created.key }))).toBe("revoked_api_key");
+});
+
+test("a revoked key is refused by an isolate that has not met it, whatever a lagging replica says", async () => {
+  const { operator, call, createKey } = await ready();
+  const created = CreatedKey.parse(await (await createKey(newTenant())).json());
+  await call(`/v1/admin/keys/${created.key_id}`, { key: operator, method: "DELETE" });
+  const other = startEdge();
+  other.regions.on("POST /internal/keys/lookup", () => ({
+    key: {
+      key_id: created.key_id,
+      tenant_id: created.tenant_id,
+      residency: "global",
+      scopes: ["analyze"],
+      expires_at: null,
+      revoked_at: null,
+    },
+  }));
+  expect(await codeOf(await other.call("/v1/jobs", { key: created.key }))).toBe("revoked_api_key");
+});
