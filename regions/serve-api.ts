@@ -82,10 +82,11 @@ const app = createApi({
   }),
 });
 
+const answer = getRequestListener(app.fetch);
 const server = createServer(
   // A client that sends its body drop by drop must not hold a connection for minutes.
   { requestTimeout: 30_000, headersTimeout: 10_000 },
-  getRequestListener(app.fetch),
+  (request, response) => void answer(request, response),
 );
 server.listen(config.PORT);
 await once(server, "listening");

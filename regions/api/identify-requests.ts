@@ -8,10 +8,7 @@ import type { ApiEnv } from "./api-context.ts";
 
 /** Gives each request an id (the edge's own, when it sent one), a logger, a line in the log and its metrics. */
 export function identifyRequests(logger: Logger, metrics: Metrics) {
-  const requests = metrics.counter(
-    "antiphon_api_requests_total",
-    "Requests by route and status.",
-  );
+  const requests = metrics.counter("antiphon_api_requests_total", "Requests by route and status.");
   const seconds = metrics.histogram("antiphon_api_request_seconds", "Time to answer, by route.");
 
   return createMiddleware<ApiEnv>(async (c, next) => {

@@ -22,7 +22,10 @@ export function createSubmitJob({ region, queue, objects }: SubmitJobParts) {
   return async (spec: JobSpec, signal?: AbortSignal): Promise<SubmitAnswer> => {
     // The edge checks this too; content must not end up here by one mistake alone.
     if (!isPermitted(spec.residency, region)) {
-      throw new ApiError("region_unavailable", `${region.id} may not hold what is bound to ${spec.residency}.`);
+      throw new ApiError(
+        "region_unavailable",
+        `${region.id} may not hold what is bound to ${spec.residency}.`,
+      );
     }
     const owner = { residency: spec.residency, tenantId: spec.tenant_id };
     const upload = await objects.head(
@@ -39,7 +42,9 @@ export function createSubmitJob({ region, queue, objects }: SubmitJobParts) {
       return { job_id: spec.id, dispatch: spec.dispatch, ...taken };
     } catch (error) {
       if (error instanceof StaleDispatchError) {
-        throw new ApiError("replayed_request", "A newer dispatch of this job is here.", { cause: error });
+        throw new ApiError("replayed_request", "A newer dispatch of this job is here.", {
+          cause: error,
+        });
       }
       if (error instanceof QueueUnreachableError) {
         throw new ApiError("dependency_unavailable", "The queue is away.", { cause: error });

@@ -28,7 +28,8 @@ export async function fetchUpload(options: FetchUploadOptions): Promise<FetchedU
   const { objects, key, path, maxBytes, signal } = options;
   const upload = await objects.get(key, { signal });
   if (!upload) throw new ApiError("upload_not_found");
-  const tooLarge = () => new ApiError("upload_too_large", `An upload has at most ${maxBytes} bytes.`);
+  const tooLarge = () =>
+    new ApiError("upload_too_large", `An upload has at most ${maxBytes} bytes.`);
   if (upload.bytes > maxBytes) {
     upload.body.destroy();
     throw tooLarge();

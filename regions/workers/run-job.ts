@@ -55,7 +55,13 @@ export function createRunJob(parts: RunJobParts): RunJob {
     const source = uploadKey(owner, spec.upload_id);
     const clock = stopwatch();
 
-    const upload = await fetchUpload({ objects, key: source, path, maxBytes: maxUploadBytes, signal });
+    const upload = await fetchUpload({
+      objects,
+      key: source,
+      path,
+      maxBytes: maxUploadBytes,
+      signal,
+    });
     const fetch = clock();
     const analysis = await analyzer.analyze(path, {
       parts: spec.parts,
@@ -68,7 +74,10 @@ export function createRunJob(parts: RunJobParts): RunJob {
     const extension = audioExtension(analysis.audio.container);
     const target = audioKey(owner, upload.sha256, extension);
     // Content-addressed: what is there is the same, and writing it again would replicate it again.
-    if (!(await objects.head(target, { signal })) && !(await objects.copy(source, target, { signal }))) {
+    if (
+      !(await objects.head(target, { signal })) &&
+      !(await objects.copy(source, target, { signal }))
+    ) {
       throw new ApiError("upload_not_found");
     }
     const store = clock();

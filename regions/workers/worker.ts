@@ -38,7 +38,7 @@ const PROGRESS_EVERY_MS = 1000;
 /** Takes jobs from the queue and runs them, several at once. Its own thread does I/O alone, so leases never wait for computing. */
 export function createWorker(options: WorkerOptions): Worker {
   const { workerId, queue, runJob, objects, logger, metrics } = options;
-  const { concurrency = 2, leaseMs = 10_000, graceMs = 3000, retryPauseMs = 1000 } = options;
+  const { concurrency = 2, leaseMs = 10_000, graceMs = 3000, retryPauseMs = 2000 } = options;
   const stopping = new AbortController();
   const draining = new AbortController();
   const active = new Set<Promise<void>>();
@@ -108,7 +108,9 @@ export function createWorker(options: WorkerOptions): Worker {
       if (draining.signal.aborted) return await handBack(run, undefined, false, log);
       log.warn({ err: error }, "an attempt failed");
       // Held meanwhile: an outage of seconds must not use up all attempts.
-      await sleep(retryPauseMs * 2 ** run.triedBefore, undefined, { signal }).catch(() => undefined);
+      await sleep(retryPauseMs * 2 ** run.triedBefore, undefined, { signal }).catch(
+        () => undefined,
+      );
       return await handBack(run, error, true, log);
     } finally {
       lease.stop();

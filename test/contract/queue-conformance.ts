@@ -67,7 +67,7 @@ export function queueConformance(name: string, open: OpenQueue): void {
     const epochs = async () => (await harness.offers()).map(({ offer }) => offer.epoch);
 
     it("gives a submitted job to a worker as attempt 1, with all of its spec", async () => {
-      const spec = jobSpec({ user_id: "u-1", metadata: { title: "a b", "ключ": "✓" } });
+      const spec = jobSpec({ user_id: "u-1", metadata: { title: "a b", ключ: "✓" } });
       expect(await queue.submit(spec)).toEqual({ duplicate: false, queue_position: 0 });
       const run = await claim();
       expect(run.spec).toEqual(spec);
@@ -220,6 +220,16 @@ export function queueConformance(name: string, open: OpenQueue): void {
       });
       expect(await queue.load()).toEqual({ waiting: 0, running: 0 });
       expect(await queue.submit(spec)).toMatchObject({ duplicate: true });
+    });
+
+    it("counts one attempt when several reapers come at once", async () => {
+      await queue.submit(jobSpec());
+      await claim();
+      time += LEASE_MS;
+      const reaped = await Promise.all([queue.reap(), queue.reap(), queue.reap()]);
+      expect(reaped.flat()).toHaveLength(1);
+      expect(await queue.load()).toEqual({ waiting: 1, running: 0 });
+      expect((await claim()).triedBefore).toBe(1);
     });
 
     it("hands a run back without cost under a new attempt number, so that the old run is fenced", async () => {

@@ -39,9 +39,11 @@ async function midJob({ attempt = 1, audio = long } = {}): Promise<void> {
     await bench.putUpload(spec, audio);
     await bench.queue.submit(spec);
   }
-  await expect
-    .poll(state, wait)
-    .toMatchObject({ status: "running", epoch: { attempt }, progress: expect.toSatisfy((part) => part > 0) });
+  await expect.poll(state, wait).toMatchObject({
+    status: "running",
+    epoch: { attempt },
+    progress: expect.toSatisfy((part) => part > 0),
+  });
 }
 
 test("a job whose worker is killed with -9 in its middle is finished by another, once, as attempt 2", async () => {
@@ -116,7 +118,9 @@ test("a job that kills every worker ends as failed after three attempts", async 
     await midJob({ attempt });
     worker.kill("SIGKILL");
   }
-  await expect.poll(ends, wait).toMatchObject([
-    { status: "failed", epoch: { attempt: 3 }, error: { code: "job_attempts_exhausted" } },
-  ]);
+  await expect
+    .poll(ends, wait)
+    .toMatchObject([
+      { status: "failed", epoch: { attempt: 3 }, error: { code: "job_attempts_exhausted" } },
+    ]);
 }, 90_000);

@@ -89,7 +89,16 @@ test("a worker outlives its Redis, and takes up the work that was waiting on dis
   await bench.queue.submit(spec);
   await bench.redis.stop();
   await startWorker();
-  await expect.poll(() => bench.queue.ping().then(() => "up", () => "down"), wait).toBe("down");
+  await expect
+    .poll(
+      () =>
+        bench.queue.ping().then(
+          () => "up",
+          () => "down",
+        ),
+      wait,
+    )
+    .toBe("down");
   await bench.redis.start();
   await expect.poll(ends, wait).toMatchObject([{ status: "succeeded", epoch: { attempt: 1 } }]);
 }, 60_000);

@@ -72,7 +72,11 @@ async function through(
 
 test("a job goes from the API through queue and worker to an offer, with result and audio in the bucket", async () => {
   const audio = await readFile(samplePath);
-  const spec = jobSpec({ user_id: "u-1", metadata: { a: "b" }, parts: ["voice_activity", "emotion"] });
+  const spec = jobSpec({
+    user_id: "u-1",
+    metadata: { a: "b" },
+    parts: ["voice_activity", "emotion"],
+  });
   const { offer, envelope } = await through(spec, audio);
 
   expect(offer).toMatchObject({
@@ -114,7 +118,10 @@ test("a job goes from the API through queue and worker to an offer, with result 
     await edgeRequest("GET", `/internal/jobs/${spec.id}?tenant_id=ten_demo`),
   );
   // Not final before the ledger has said so.
-  expect(RegionJobState.parse(await state.json())).toMatchObject({ status: "running", progress: 1 });
+  expect(RegionJobState.parse(await state.json())).toMatchObject({
+    status: "running",
+    progress: 1,
+  });
   const read = await api.app.request(
     await edgeRequest("POST", "/internal/results/read", {
       job_id: spec.id,
@@ -146,20 +153,24 @@ describe("a bad recording ends its job at the first attempt, with its code", () 
     ["mislabelled.mp3", "audio/mpeg", "audio_mislabelled"],
     ["playlist.m3u8", "audio/mpeg", "audio_unsupported"],
     ["session.sdp", "application/octet-stream", "audio_unsupported"],
-  ])("%s sent as %s: %s", async (name, contentType, code) => {
-    const { offer, envelope } = await through(
-      jobSpec(),
-      await readFile(fixturePath(name)),
-      contentType,
-    );
-    expect(offer).toMatchObject({
-      status: "failed",
-      epoch: { attempt: 1 },
-      error: { code, retryable: false },
-    });
-    expect(offer.result_key).toBeUndefined();
-    expect(envelope).toMatchObject({ result: null, usage: [], job: { error_code: code } });
-  }, 30_000);
+  ])(
+    "%s sent as %s: %s",
+    async (name, contentType, code) => {
+      const { offer, envelope } = await through(
+        jobSpec(),
+        await readFile(fixturePath(name)),
+        contentType,
+      );
+      expect(offer).toMatchObject({
+        status: "failed",
+        epoch: { attempt: 1 },
+        error: { code, retryable: false },
+      });
+      expect(offer.result_key).toBeUndefined();
+      expect(envelope).toMatchObject({ result: null, usage: [], job: { error_code: code } });
+    },
+    30_000,
+  );
 });
 
 test("silence is a result", async () => {

@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { JobSpec } from "../../../shared/contracts/job.ts";
+import type { JobSpec } from "../../../shared/contracts/job.ts";
 import { Problem } from "../../../shared/errors/problem.ts";
 import { SIGNATURE_HEADER, SIGNATURE_WINDOW_MS } from "../../../shared/signing/link-signature.ts";
 import { jobSpec } from "../../contract/queue-conformance.ts";
@@ -57,7 +57,10 @@ describe("a signed request is refused", () => {
     ["the region it is for", { audience: "eu-west" }],
     ["the secret", { secret: "another-secret-of-at-least-32-characters" }],
   ])("when %s is another", async (_, how) => {
-    expect(await refusal(await submit(await acceptable(), how))).toEqual([403, "invalid_signature"]);
+    expect(await refusal(await submit(await acceptable(), how))).toEqual([
+      403,
+      "invalid_signature",
+    ]);
   });
 
   test.each([-1, 1])("when it is too old, or from the future", async (sign) => {
@@ -93,9 +96,8 @@ describe("a signed request is refused", () => {
   });
 
   test("when its body is not JSON, or not what is asked for", async () => {
-    const how = { signed: { body: "{" } };
-    const signedNonsense = await submit(undefined, how);
-    const request = new Request(signedNonsense, { body: "{" });
+    const { url, headers } = await submit(undefined, { signed: { body: "{" } });
+    const request = new Request(url, { method: "POST", headers, body: "{" });
     expect(await refusal(request)).toEqual([400, "malformed_json"]);
     expect(await refusal(await submit({ ...jobSpec(), id: "job_1" }))).toEqual([
       400,
@@ -104,7 +106,10 @@ describe("a signed request is refused", () => {
   });
 
   test("when there is nothing at its address", async () => {
-    expect(await refusal(await edgeRequest("GET", "/internal/nothing"))).toEqual([404, "not_found"]);
+    expect(await refusal(await edgeRequest("GET", "/internal/nothing"))).toEqual([
+      404,
+      "not_found",
+    ]);
   });
 });
 
@@ -115,10 +120,13 @@ describe("a job is refused, and nothing of it stays", () => {
     return outcome;
   }
 
-  test.each(["eu", "in"] as const)("when it is bound to %s and the region is not", async (residency) => {
-    const spec = await acceptable({ residency });
-    expect(await refused(spec)).toEqual([503, "region_unavailable"]);
-  });
+  test.each(["eu", "in"] as const)(
+    "when it is bound to %s and the region is not",
+    async (residency) => {
+      const spec = await acceptable({ residency });
+      expect(await refused(spec)).toEqual([503, "region_unavailable"]);
+    },
+  );
 
   test("when its upload never came", async () => {
     expect(await refused(jobSpec())).toEqual([404, "upload_not_found"]);
@@ -138,7 +146,10 @@ describe("a job is refused, and nothing of it stays", () => {
   test("when it is an older dispatch than the one at hand", async () => {
     const spec = await acceptable({ dispatch: 2 });
     expect((await api.app.request(await submit(spec))).status).toBe(202);
-    expect(await refusal(await submit({ ...spec, dispatch: 1 }))).toEqual([401, "replayed_request"]);
+    expect(await refusal(await submit({ ...spec, dispatch: 1 }))).toEqual([
+      401,
+      "replayed_request",
+    ]);
     expect((await bench.queue.state(spec.id))?.state.epoch).toEqual({ dispatch: 2, attempt: 0 });
   });
 });

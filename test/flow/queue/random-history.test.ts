@@ -33,7 +33,10 @@ const index = fc.nat({ max: 30 });
 /** A worker that crashed is one that never acts again on a run; a late one acts on any run it ever had. */
 const step = fc.oneof(
   { weight: 3, arbitrary: fc.record({ do: fc.constant("submit"), job: fc.nat({ max: 4 }) }) },
-  { weight: 1, arbitrary: fc.record({ do: fc.constant("dispatch anew"), job: fc.nat({ max: 4 }) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ do: fc.constant("dispatch anew"), job: fc.nat({ max: 4 }) }),
+  },
   { weight: 5, arbitrary: fc.record({ do: fc.constant("claim") }) },
   { weight: 2, arbitrary: fc.record({ do: fc.constant("renew"), run: index }) },
   { weight: 3, arbitrary: fc.record({ do: fc.constant("finish"), run: index }) },
