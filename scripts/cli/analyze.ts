@@ -18,10 +18,15 @@ export interface AnalyzeOptions extends ConnectionOptions {
 }
 
 /** Uploads a file, has it analysed, waits, and prints the result. Resolves to the exit code. */
-export async function analyze(path: string | undefined, options: AnalyzeOptions, signal: AbortSignal) {
+export async function analyze(
+  path: string | undefined,
+  options: AnalyzeOptions,
+  signal: AbortSignal,
+) {
   const parts = options.parts?.split(",").map((part) => {
     const parsed = AnalysisPart.safeParse(part.trim());
-    if (!parsed.success) throw new UsageError(`no such part: ${part} (there are ${AnalysisPart.options.join(", ")})`);
+    if (!parsed.success)
+      throw new UsageError(`no such part: ${part} (there are ${AnalysisPart.options.join(", ")})`);
     return parsed.data;
   });
   const client = await connect(options);
@@ -32,7 +37,9 @@ export async function analyze(path: string | undefined, options: AnalyzeOptions,
     const { contentType, bytes, sha256, blob } = file;
     progress.show("asking for an upload");
     const upload = await client.createUpload({ content_type: contentType, bytes, sha256 }, signal);
-    progress.show(`uploading ${basename(path ?? SAMPLE)} (${(bytes / 1e6).toFixed(2)} MB) to ${upload.region}`);
+    progress.show(
+      `uploading ${basename(path ?? SAMPLE)} (${(bytes / 1e6).toFixed(2)} MB) to ${upload.region}`,
+    );
     await client.putUpload(upload, blob, signal);
     progress.show("creating the analysis");
     job = await client.createAnalysis(

@@ -27,5 +27,3 @@ export function createProgress(stream: NodeJS.WriteStream = process.stderr) {
 
   return { show, stop };
 }
-
-export type Progress = ReturnType<typeof createProgress>;

@@ -9,7 +9,8 @@ import {
   CreatedKey,
   RevokedKey,
 } from "../contracts/api.ts";
-import { CreateTenant, Tenant } from "../contracts/internal-api.ts";
+import type { CreateTenant} from "../contracts/internal-api.ts";
+import { Tenant } from "../contracts/internal-api.ts";
 import type { CreateAnalysis } from "../contracts/job.ts";
 import { ConnectionError } from "./errors.ts";
 import { createHttp, type HttpOptions } from "./http.ts";
@@ -20,7 +21,7 @@ export interface ClientOptions extends HttpOptions {
   region?: string | undefined;
 }
 
-interface Wait {
+export interface Wait {
   signal?: AbortSignal | undefined;
   /** Called for every state seen, also when nothing changed. */
   onUpdate?: (job: Job) => void;
@@ -39,11 +40,17 @@ export function createClient(options: ClientOptions) {
   const send = options.fetch ?? fetch;
   const http = createHttp({
     ...options,
-    headers: { ...options.headers, ...(options.region ? { "x-antiphon-region": options.region } : {}) },
+    headers: {
+      ...options.headers,
+      ...(options.region ? { "x-antiphon-region": options.region } : {}),
+    },
   });
 
   /** Asks for a presigned upload. */
-  function createUpload(request: z.input<typeof CreateUpload>, signal?: AbortSignal): Promise<Upload> {
+  function createUpload(
+    request: z.input<typeof CreateUpload>,
+    signal?: AbortSignal,
+  ): Promise<Upload> {
     return http.call("/v1/uploads", Upload, { method: "POST", body: request, signal });
   }
 
@@ -67,7 +74,10 @@ export function createClient(options: ClientOptions) {
     throw new ConnectionError(`the upload was refused: HTTP ${response.status} (${reason})`);
   }
 
-  function createAnalysis(request: z.input<typeof CreateAnalysis>, signal?: AbortSignal): Promise<Job> {
+  function createAnalysis(
+    request: z.input<typeof CreateAnalysis>,
+    signal?: AbortSignal,
+  ): Promise<Job> {
     return http.call("/v1/analyses", Job, { method: "POST", body: request, signal });
   }
 
@@ -75,7 +85,9 @@ export function createClient(options: ClientOptions) {
     return http.call(`/v1/jobs/${encodeURIComponent(id)}`, Job, { signal });
   }
 
-  function listJobs(query: { limit?: number; cursor?: string; user_id?: string } = {}): Promise<JobList> {
+  function listJobs(
+    query: { limit?: number; cursor?: string; user_id?: string } = {},
+  ): Promise<JobList> {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) search.set(name, String(value));
     return http.call(`/v1/jobs?${search}`, JobList);
@@ -105,7 +117,16 @@ export function createClient(options: ClientOptions) {
       http.call(`/v1/admin/keys/${encodeURIComponent(keyId)}`, RevokedKey, { method: "DELETE" }),
   };
 
-  return { createUpload, putUpload, createAnalysis, getJob, listJobs, waitForJob, listRegions, admin };
+  return {
+    createUpload,
+    putUpload,
+    createAnalysis,
+    getJob,
+    listJobs,
+    waitForJob,
+    listRegions,
+    admin,
+  };
 }
 
 export type Client = ReturnType<typeof createClient>;

@@ -1,4 +1,4 @@
-import { Problem } from "../errors/problem.ts";
+import type { Problem } from "../errors/problem.ts";
 
 /** An answer of the API that is not a success; `problem` is the RFC 9457 body. */
 export class AntiphonError extends Error {

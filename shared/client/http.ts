@@ -1,4 +1,4 @@
-import { z } from "zod";
+import type { z } from "zod";
 import { Problem } from "../errors/problem.ts";
 import { AntiphonError, ConnectionError } from "./errors.ts";
 import { sleep } from "./sleep.ts";
@@ -52,7 +52,11 @@ export function createHttp(options: HttpOptions) {
     }
   }
 
-  async function call<T extends z.ZodType>(path: string, schema: T, init: CallOptions = {}): Promise<z.output<T>> {
+  async function call<T extends z.ZodType>(
+    path: string,
+    schema: T,
+    init: CallOptions = {},
+  ): Promise<z.output<T>> {
     const idempotencyKey = crypto.randomUUID();
     for (let attempt = 0; ; attempt++) {
       let waitMs: number;

@@ -43,7 +43,10 @@ export const AudioFacts = z
   .meta({ id: "AudioFacts" });
 export type AudioFacts = z.infer<typeof AudioFacts>;
 
-export const SpeechSegment = z.strictObject({ start_s: z.number().min(0), end_s: z.number().min(0) });
+export const SpeechSegment = z.strictObject({
+  start_s: z.number().min(0),
+  end_s: z.number().min(0),
+});
 export type SpeechSegment = z.infer<typeof SpeechSegment>;
 
 export const VoiceActivity = z

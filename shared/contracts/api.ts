@@ -102,7 +102,9 @@ export const RegionStatus = z
   })
   .meta({ id: "RegionStatus" });
 export type RegionStatus = z.infer<typeof RegionStatus>;
-export const RegionList = z.strictObject({ data: z.array(RegionStatus) }).meta({ id: "RegionList" });
+export const RegionList = z
+  .strictObject({ data: z.array(RegionStatus) })
+  .meta({ id: "RegionList" });
 
 /** `GET region /readyz`, also what the edge reads a region's load from. */
 export const Readiness = z.strictObject({

@@ -92,4 +92,7 @@ export const JobRow = z.strictObject({
   usd: z.number(),
 });
 export type JobRow = z.infer<typeof JobRow>;
-export const JobRows = z.strictObject({ data: z.array(JobRow), next_cursor: z.string().nullable() });
+export const JobRows = z.strictObject({
+  data: z.array(JobRow),
+  next_cursor: z.string().nullable(),
+});

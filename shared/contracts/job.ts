@@ -28,7 +28,11 @@ export const Metadata = z
   .refine((value) => Object.keys(value).length <= 16, "at most 16 entries")
   .meta({ id: "Metadata" });
 
-export const UserId = z.string().min(1).max(128).regex(/^[\x21-\x7e]+$/);
+export const UserId = z
+  .string()
+  .min(1)
+  .max(128)
+  .regex(/^[\x21-\x7e]+$/);
 
 /** Why a job failed, as the client sees it. */
 export const JobError = z
@@ -45,11 +49,6 @@ export const JobCost = z
   })
   .meta({ id: "JobCost" });
 export type JobCost = z.infer<typeof JobCost>;
-
-/** What a job's audio is before the worker has fetched it. */
-export const JobInput = z.strictObject({
-  upload_id: UploadId,
-});
 
 /** `POST /v1/analyses` with a JSON body. */
 export const CreateAnalysis = z

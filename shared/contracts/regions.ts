@@ -26,8 +26,6 @@ export type Region = z.infer<typeof Region>;
 /** Every region there is, in the order of regions.json. The first is the primary's home at first boot. */
 export const regions: readonly Region[] = z.array(Region).min(1).parse(regionsJson);
 
-export type RegionId = Region["id"];
-
 export function findRegion(id: string): Region | undefined {
   return regions.find((region) => region.id === id);
 }

@@ -19,7 +19,8 @@ export function routeCandidates(input: RouteInput): Region[] {
     .filter((region) => isPermitted(input.residency, region) && input.isHealthy(region.id))
     .map((region) => ({
       region,
-      rank: region.id === input.preferred ? -1 : input.client ? distanceKm(input.client, region) : 0,
+      rank:
+        region.id === input.preferred ? -1 : input.client ? distanceKm(input.client, region) : 0,
     }))
     .sort((a, b) => a.rank - b.rank)
     .map(({ region }) => region);

@@ -23,7 +23,15 @@ export type AudioAddress = z.infer<typeof AudioAddress>;
 
 function message(address: AudioAddress, exp: string, kid: string): string {
   const { region, sha256, extension, residency, tenantId } = address;
-  return ["antiphon-audio-v1", kid, exp, region, `${sha256}.${extension}`, residency, tenantId].join("\n");
+  return [
+    "antiphon-audio-v1",
+    kid,
+    exp,
+    region,
+    `${sha256}.${extension}`,
+    residency,
+    tenantId,
+  ].join("\n");
 }
 
 /**
@@ -74,7 +82,10 @@ export async function verifyAudioUrl(
   if (!address.success || !/^\d{1,12}$/.test(exp)) throw new ApiError("invalid_signature");
   const known = Object.hasOwn(keys.secrets, kid);
   // An unknown key id still costs one HMAC, so that it takes as long as a wrong signature.
-  const expected = await hmac(known ? keys.secrets[kid]! : "unknown", message(address.data, exp, kid));
+  const expected = await hmac(
+    known ? keys.secrets[kid]! : "unknown",
+    message(address.data, exp, kid),
+  );
   const equal = constantTimeEqual(expected, single("sig"));
   if (!known || !equal) throw new ApiError("invalid_signature");
   if (Number(exp) * 1000 <= now) throw new ApiError("expired_url");

@@ -11,7 +11,9 @@ export async function hmac(secret: string, message: string): Promise<string> {
     false,
     ["sign"],
   );
-  return toBase64Url(new Uint8Array(await crypto.subtle.sign("HMAC", key, encoder.encode(message))));
+  return toBase64Url(
+    new Uint8Array(await crypto.subtle.sign("HMAC", key, encoder.encode(message))),
+  );
 }
 
 /** SHA-256 in hex. */

@@ -23,7 +23,15 @@ export type NonceGuard = (nonce: string, expiresAtMs: number) => boolean | Promi
 async function signature(secret: string, request: LinkRequest, at: number, nonce: string) {
   return hmac(
     secret,
-    ["antiphon-link-v1", request.audience, request.method, request.target, at, nonce, await sha256Hex(request.body)].join("\n"),
+    [
+      "antiphon-link-v1",
+      request.audience,
+      request.method,
+      request.target,
+      at,
+      nonce,
+      await sha256Hex(request.body),
+    ].join("\n"),
   );
 }
 

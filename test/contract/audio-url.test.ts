@@ -11,7 +11,10 @@ const address: AudioAddress = {
   tenantId: "ten_demo",
 };
 const signed = async (changes: Partial<AudioAddress> = {}) =>
-  new URL(await signAudioUrl(keys, { ...address, ...changes }, now + 60_000), "https://edge.example");
+  new URL(
+    await signAudioUrl(keys, { ...address, ...changes }, now + 60_000),
+    "https://edge.example",
+  );
 const expectRefused = (url: URL, code: string, at = now) =>
   expect(verifyAudioUrl(keys, url, at)).rejects.toMatchObject({ code });
 
@@ -33,7 +36,10 @@ test.each([
   ["unknown key id", (url: URL) => url.searchParams.set("kid", "__proto__")],
   ["missing signature", (url: URL) => url.searchParams.delete("sig")],
   ["doubled parameter", (url: URL) => url.searchParams.append("exp", "9999999999")],
-  ["path trick", (url: URL) => (url.pathname = url.pathname.replace("/v1/audio/", "/v1/audio/%2e%2e/"))],
+  [
+    "path trick",
+    (url: URL) => (url.pathname = url.pathname.replace("/v1/audio/", "/v1/audio/%2e%2e/")),
+  ],
 ])("a URL whose %s was touched is refused", async (_, touch) => {
   const url = await signed();
   touch(url);

@@ -2,14 +2,22 @@ import { expect, test } from "vitest";
 import { catalogue, type ErrorCode } from "../../shared/errors/catalogue.ts";
 import { ApiError, Problem, problemResponse, toProblem } from "../../shared/errors/problem.ts";
 
-test.each(Object.keys(catalogue) as ErrorCode[])("%s answers as the catalogue says", async (code) => {
-  const response = problemResponse(new ApiError(code), "req_1");
-  expect(response.status).toBe(catalogue[code].status);
-  expect(response.headers.get("content-type")).toBe("application/problem+json");
-  const problem = Problem.parse(await response.json());
-  expect(problem).toMatchObject({ code, request_id: "req_1", retryable: catalogue[code].retryable });
-  if ([429, 503].includes(response.status)) expect(response.headers.get("retry-after")).toMatch(/^\d+$/);
-});
+test.each(Object.keys(catalogue) as ErrorCode[])(
+  "%s answers as the catalogue says",
+  async (code) => {
+    const response = problemResponse(new ApiError(code), "req_1");
+    expect(response.status).toBe(catalogue[code].status);
+    expect(response.headers.get("content-type")).toBe("application/problem+json");
+    const problem = Problem.parse(await response.json());
+    expect(problem).toMatchObject({
+      code,
+      request_id: "req_1",
+      retryable: catalogue[code].retryable,
+    });
+    if ([429, 503].includes(response.status))
+      expect(response.headers.get("retry-after")).toMatch(/^\d+$/);
+  },
+);
 
 test("nothing of an unforeseen error is shown to the client", () => {
   const problem = toProblem(new Error("password=hunter2 at /srv/app/db.ts:12"), "req_1");

@@ -29,12 +29,15 @@ test("later ids sort after earlier ones of the same region", () => {
   expect(early < late).toBe(true);
 });
 
-test.each(["", "job_use_1", "job_xxx_01a1fc01-2e2b-7c21-b0dc-9afc6f4ea85a", "ten_a", "job_use_../../etc"])(
-  "%j is nobody's id",
-  (id) => {
-    expect(readId(id)).toBeUndefined();
-  },
-);
+test.each([
+  "",
+  "job_use_1",
+  "job_xxx_01a1fc01-2e2b-7c21-b0dc-9afc6f4ea85a",
+  "ten_a",
+  "job_use_../../etc",
+])("%j is nobody's id", (id) => {
+  expect(readId(id)).toBeUndefined();
+});
 
 test("an API key with one character changed is refused by its checksum", () => {
   const key = mintApiKey("live", crypto.getRandomValues(new Uint8Array(32)));
@@ -47,11 +50,16 @@ test("an API key with one character changed is refused by its checksum", () => {
 });
 
 test("a key is kept as its SHA-256", async () => {
-  expect(await hashApiKey("abc")).toBe("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  expect(await hashApiKey("abc")).toBe(
+    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+  );
 });
 
 test("epochs compare by dispatch, then by attempt", () => {
-  const attempt = fc.record({ dispatch: fc.integer({ min: 1, max: 9 }), attempt: fc.integer({ min: 0, max: 9 }) });
+  const attempt = fc.record({
+    dispatch: fc.integer({ min: 1, max: 9 }),
+    attempt: fc.integer({ min: 0, max: 9 }),
+  });
   fc.assert(
     fc.property(attempt, attempt, (a, b) => {
       const expected = a.dispatch === b.dispatch ? a.attempt - b.attempt : a.dispatch - b.dispatch;

@@ -15,8 +15,19 @@ const request: LinkRequest = {
   body: '{"id":1}',
   audience: "us-east",
 };
-const verify = async (changes: Partial<LinkRequest>, header: string | null, at = now, secrets = [secret]) =>
-  verifyLinkRequest(secrets, { ...request, ...changes }, header, createNonceMemory(10, () => at), at);
+const verify = async (
+  changes: Partial<LinkRequest>,
+  header: string | null,
+  at = now,
+  secrets = [secret],
+) =>
+  verifyLinkRequest(
+    secrets,
+    { ...request, ...changes },
+    header,
+    createNonceMemory(10, () => at),
+    at,
+  );
 
 describe("a signed request between edge and region", () => {
   test("passes as it was sent", async () => {
@@ -57,7 +68,9 @@ describe("a signed request between edge and region", () => {
   test("passes under the old secret while secrets are rotated, and under no other", async () => {
     const header = await signLinkRequest(secret, request, now);
     await expect(verify({}, header, now, ["n".repeat(32), secret])).resolves.toBeUndefined();
-    await expect(verify({}, header, now, ["n".repeat(32)])).rejects.toMatchObject({ code: "invalid_signature" });
+    await expect(verify({}, header, now, ["n".repeat(32)])).rejects.toMatchObject({
+      code: "invalid_signature",
+    });
   });
 });
 

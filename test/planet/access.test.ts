@@ -38,7 +38,9 @@ test("an upload is nobody's but its tenant's", async () => {
   await clientOf().putUpload(upload, new Blob([bytes]));
   const stranger = await newTenant();
   await expect(
-    clientOf({ key: stranger.created.key, retries: 0 }).createAnalysis({ upload_id: upload.upload_id }),
+    clientOf({ key: stranger.created.key, retries: 0 }).createAnalysis({
+      upload_id: upload.upload_id,
+    }),
   ).rejects.toMatchObject({ problem: { code: "upload_not_found" } });
 });
 
@@ -114,9 +116,13 @@ test("a stranger cannot report a job as done", async () => {
 describe("a tenant bound to the EU", () => {
   test("is served in the EU alone, wherever the client is and whatever it asks for", async () => {
     const { created } = await newTenant("eu");
-    expect((await analyzeBytes(clientOf({ key: created.key }), await sample())).region).toBe("eu-west");
+    expect((await analyzeBytes(clientOf({ key: created.key }), await sample())).region).toBe(
+      "eu-west",
+    );
     const forced = clientOf({ key: created.key, region: "us-east", retries: 0 });
-    await expect(forced.createUpload({ content_type: "audio/wav", bytes: 1 })).rejects.toMatchObject({
+    await expect(
+      forced.createUpload({ content_type: "audio/wav", bytes: 1 }),
+    ).rejects.toMatchObject({
       problem: { code: "region_unavailable" },
     });
   });
@@ -124,17 +130,34 @@ describe("a tenant bound to the EU", () => {
   test("has no content in Postgres: neither result, nor metadata, nor who spoke", async () => {
     const { created, id } = await newTenant("eu");
     const marker = `marker-${crypto.randomUUID()}`;
-    const job = await analyzeBytes(clientOf({ key: created.key }), await fixture("speech.flac"), "audio/flac", {
-      user_id: marker,
-      metadata: { note: marker },
-    });
+    const job = await analyzeBytes(
+      clientOf({ key: created.key }),
+      await fixture("speech.flac"),
+      "audio/flac",
+      {
+        user_id: marker,
+        metadata: { note: marker },
+      },
+    );
     expect(job).toMatchObject({ status: "succeeded", user_id: marker, metadata: { note: marker } });
     const found = await eventually(async () => {
-      const some = await rows<{ row: string }>("us-east", "select row_to_json(j)::text row from jobs j where tenant_id = $1", [id]);
+      const some = await rows<{ row: string }>(
+        "us-east",
+        "select row_to_json(j)::text row from jobs j where tenant_id = $1",
+        [id],
+      );
       return some.length > 0 ? some : undefined;
     });
-    const results = await rows<{ row: string }>("us-east", "select row_to_json(r)::text row from results r where job_id = $1", [job.id]);
-    const usage = await rows<{ row: string }>("us-east", "select row_to_json(u)::text row from usage_events u where job_id = $1", [job.id]);
+    const results = await rows<{ row: string }>(
+      "us-east",
+      "select row_to_json(r)::text row from results r where job_id = $1",
+      [job.id],
+    );
+    const usage = await rows<{ row: string }>(
+      "us-east",
+      "select row_to_json(u)::text row from usage_events u where job_id = $1",
+      [job.id],
+    );
     const text = [...found, ...results, ...usage].map(({ row }) => row).join("\n");
     expect(text).toContain(job.id);
     expect(text).not.toContain(marker);

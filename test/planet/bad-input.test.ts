@@ -14,7 +14,11 @@ async function call(path: string, init: RequestInit & { key?: string | null } = 
   return { response, problem: (await response.json()) as Record<string, unknown> };
 }
 
-async function expectProblem(code: ErrorCode, path: string, init: RequestInit & { key?: string | null } = {}) {
+async function expectProblem(
+  code: ErrorCode,
+  path: string,
+  init: RequestInit & { key?: string | null } = {},
+) {
   const { response, problem } = await call(path, init);
   expect(problem).toMatchObject({ code, status: catalogue[code].status });
   expect(response.status).toBe(catalogue[code].status);
@@ -77,7 +81,11 @@ test.each([
 describe("an upload", () => {
   test("that never came is not analysed", async () => {
     const upload = await client.createUpload({ content_type: "audio/wav", bytes: 1000 });
-    await expectProblem("upload_not_found", "/v1/analyses", postJson({ upload_id: upload.upload_id }));
+    await expectProblem(
+      "upload_not_found",
+      "/v1/analyses",
+      postJson({ upload_id: upload.upload_id }),
+    );
   });
 
   test("of nothing is refused before it begins", async () => {
@@ -91,15 +99,25 @@ describe("an upload", () => {
 
   test("of another length, type or content than declared is refused, and leaves nothing", async () => {
     const bytes = await sample();
-    const upload = await client.createUpload({ content_type: "audio/wav", bytes: bytes.length, sha256: "0".repeat(64) });
+    const upload = await client.createUpload({
+      content_type: "audio/wav",
+      bytes: bytes.length,
+      sha256: "0".repeat(64),
+    });
     const put = (body: Uint8Array<ArrayBuffer>, headers: Record<string, string>) =>
       fetch(upload.url, { method: "PUT", body, headers: { ...upload.headers, ...headers } });
     expect((await put(bytes.subarray(1), {})).status).toBe(403);
     expect((await put(bytes, { "content-type": "audio/mpeg" })).status).toBe(403);
     const wrongContent = await put(bytes, {});
     expect(wrongContent.status).toBe(400);
-    expect(await wrongContent.text()).toMatch(/BadDigest|XAmzContentChecksumMismatch|InvalidRequest/);
-    await expectProblem("upload_not_found", "/v1/analyses", postJson({ upload_id: upload.upload_id }));
+    expect(await wrongContent.text()).toMatch(
+      /BadDigest|XAmzContentChecksumMismatch|InvalidRequest/,
+    );
+    await expectProblem(
+      "upload_not_found",
+      "/v1/analyses",
+      postJson({ upload_id: upload.upload_id }),
+    );
   });
 
   test("goes nowhere without its signature", async () => {
@@ -120,17 +138,70 @@ test.each<[string, ErrorCode, string, RequestInit & { key?: string | null }]>([
   ["another method", "method_not_allowed", "/v1/uploads", { method: "PUT" }],
   ["no key", "unauthenticated", "/v1/jobs", { key: null }],
   ["a mistyped key", "invalid_api_key", "/v1/jobs", { key: "ak_dev_oops" }],
-  ["no JSON", "malformed_json", "/v1/uploads", { method: "POST", headers: { "content-type": "application/json" }, body: "{" }],
-  ["another body type", "unsupported_media_type", "/v1/uploads", { method: "POST", headers: { "content-type": "text/plain" }, body: "x" }],
-  ["an upload id of another make", "invalid_request", "/v1/analyses", postJson({ upload_id: "upl_x" })],
-  ["an upload of nobody", "upload_not_found", "/v1/analyses", postJson({ upload_id: mintUploadId(regions[0]!) })],
-  ["a part that does not exist", "invalid_request", "/v1/analyses", postJson({ upload_id: mintUploadId(regions[0]!), parts: ["soul"] })],
-  ["a field too many", "invalid_request", "/v1/uploads", postJson({ content_type: "audio/wav", bytes: 1, colour: "red" })],
-  ["a video", "invalid_request", "/v1/uploads", postJson({ content_type: "video/x-matroska", bytes: 1 })],
-  ["a body of a megabyte", "body_too_large", "/v1/uploads", postJson({ content_type: "a".repeat(1_000_000) })],
+  [
+    "no JSON",
+    "malformed_json",
+    "/v1/uploads",
+    { method: "POST", headers: { "content-type": "application/json" }, body: "{" },
+  ],
+  [
+    "another body type",
+    "unsupported_media_type",
+    "/v1/uploads",
+    { method: "POST", headers: { "content-type": "text/plain" }, body: "x" },
+  ],
+  [
+    "an upload id of another make",
+    "invalid_request",
+    "/v1/analyses",
+    postJson({ upload_id: "upl_x" }),
+  ],
+  [
+    "an upload of nobody",
+    "upload_not_found",
+    "/v1/analyses",
+    postJson({ upload_id: mintUploadId(regions[0]!) }),
+  ],
+  [
+    "a part that does not exist",
+    "invalid_request",
+    "/v1/analyses",
+    postJson({ upload_id: mintUploadId(regions[0]!), parts: ["soul"] }),
+  ],
+  [
+    "a field too many",
+    "invalid_request",
+    "/v1/uploads",
+    postJson({ content_type: "audio/wav", bytes: 1, colour: "red" }),
+  ],
+  [
+    "a video",
+    "invalid_request",
+    "/v1/uploads",
+    postJson({ content_type: "video/x-matroska", bytes: 1 }),
+  ],
+  [
+    "a body of a megabyte",
+    "body_too_large",
+    "/v1/uploads",
+    postJson({ content_type: "a".repeat(1_000_000) }),
+  ],
   ["a cursor of one's own making", "invalid_request", "/v1/jobs?cursor=abc", {}],
-  ["a key that may not administer", "insufficient_scope", "/v1/admin/tenants", postJson({ id: "ten_x", name: "x" })],
-  ["a region that does not exist", "invalid_request", "/v1/uploads", { ...postJson({ content_type: "audio/wav", bytes: 1 }), headers: { "content-type": "application/json", "x-antiphon-region": "mars" } }],
+  [
+    "a key that may not administer",
+    "insufficient_scope",
+    "/v1/admin/tenants",
+    postJson({ id: "ten_x", name: "x" }),
+  ],
+  [
+    "a region that does not exist",
+    "invalid_request",
+    "/v1/uploads",
+    {
+      ...postJson({ content_type: "audio/wav", bytes: 1 }),
+      headers: { "content-type": "application/json", "x-antiphon-region": "mars" },
+    },
+  ],
 ])("%s is told as %s", async (_, code, path, init) => {
   await expectProblem(code, path, init);
 });

@@ -23,7 +23,8 @@ test("a job whose worker is killed in its middle still finishes, once", async ()
   const { id } = await submitBytes(client, await longRecording(1_800));
   await eventually(async () => {
     const job = await client.getJob(id);
-    if (job.status === "succeeded") throw new Error("the job was over before its worker could be killed");
+    if (job.status === "succeeded")
+      throw new Error("the job was over before its worker could be killed");
     return job.status === "running" ? job : undefined;
   });
   await control("/processes/us-east-worker-1/kill", { signal: "SIGKILL" });
@@ -60,7 +61,9 @@ test("when no permitted region can be reached, the client is told when to come b
   }
   const client = clientOf({ retries: 0 });
   const bytes = await sample();
-  const upload = await client.createUpload({ content_type: "audio/wav", bytes: bytes.length }).catch((error: unknown) => error);
+  const upload = await client
+    .createUpload({ content_type: "audio/wav", bytes: bytes.length })
+    .catch((error: unknown) => error);
   const answer = await fetch(`${planet.edge}/v1/uploads`, {
     method: "POST",
     headers: { authorization: `Bearer ${planet.keys.demo}`, "content-type": "application/json" },

@@ -1,7 +1,15 @@
 import { describe, expect, test } from "vitest";
 import { AnalysisPart } from "../../shared/contracts/job.ts";
 import { findRegionByCode, regions } from "../../shared/contracts/regions.ts";
-import { analyzeBytes, clientOf, eventually, planet, rows, sample, sha256 } from "./planet-under-test.ts";
+import {
+  analyzeBytes,
+  clientOf,
+  eventually,
+  planet,
+  rows,
+  sample,
+  sha256,
+} from "./planet-under-test.ts";
 
 describe.each(regions.map(({ id }) => id))("a recording analysed in %s", (region) => {
   test("gives duration, level, speech and a reason for every part that is not there", async () => {
@@ -18,7 +26,10 @@ describe.each(regions.map(({ id }) => id))("a recording analysed in %s", (region
       channels: 1,
       level: { silent: false, clipping: { clipped_samples: 0 } },
     });
-    expect(result.audio.duration_s).toBeCloseTo((bytes.length - bytes.indexOf("data") - 8) / 32_000, 2);
+    expect(result.audio.duration_s).toBeCloseTo(
+      (bytes.length - bytes.indexOf("data") - 8) / 32_000,
+      2,
+    );
     const speech = result.voice_activity;
     if (!speech || "status" in speech) throw new Error("voice activity is missing");
     expect(speech.segments.length).toBeGreaterThan(0);
@@ -26,7 +37,10 @@ describe.each(regions.map(({ id }) => id))("a recording analysed in %s", (region
     expect(result.engines.voice_activity?.model_sha256).toMatch(/^[0-9a-f]{64}$/);
     for (const part of AnalysisPart.options) {
       if (part === "voice_activity") continue;
-      expect(result[part], part).toMatchObject({ status: "unavailable", reason: expect.any(String) });
+      expect(result[part], part).toMatchObject({
+        status: "unavailable",
+        reason: expect.any(String),
+      });
     }
     expect(result.cost.usd).toBeGreaterThan(0);
   });
@@ -43,7 +57,11 @@ describe.each(regions.map(({ id }) => id))("a recording analysed in %s", (region
         return found.length > 0 ? found : undefined;
       });
       expect(row, id).toEqual({ region, status: "succeeded", attempt: 1 });
-      const results = await rows<{ n: number }>(id, "select count(*)::int n from results where job_id = $1", [job.id]);
+      const results = await rows<{ n: number }>(
+        id,
+        "select count(*)::int n from results where job_id = $1",
+        [job.id],
+      );
       expect(results).toEqual([{ n: 1 }]);
       const usage = await rows<{ n: number; stages: number }>(
         id,
@@ -139,7 +157,10 @@ test("a short recording in the body is analysed in one call", async () => {
 
 test("the newest jobs are listed first, page by page", async () => {
   const client = clientOf();
-  const made = [await analyzeBytes(client, await sample()), await analyzeBytes(client, await sample())];
+  const made = [
+    await analyzeBytes(client, await sample()),
+    await analyzeBytes(client, await sample()),
+  ];
   await eventually(async () => {
     const { data } = await client.listJobs({ limit: 50 });
     return made.every((job) => data.some(({ id }) => id === job.id)) ? data : undefined;

@@ -18,7 +18,9 @@ export const sha256 = (bytes: Uint8Array): string =>
   createHash("sha256").update(bytes).digest("hex");
 
 /** A client of the planet under test. */
-export function clientOf(options: { key?: string; region?: string; retries?: number } = {}): Client {
+export function clientOf(
+  options: { key?: string; region?: string; retries?: number } = {},
+): Client {
   const { key = planet.keys.demo, region, retries } = options;
   return createClient({
     baseUrl: planet.edge,
@@ -28,7 +30,7 @@ export function clientOf(options: { key?: string; region?: string; retries?: num
   });
 }
 
-export const operator = clientOf({ key: planet.keys.operator });
+export const operator: Client = clientOf({ key: planet.keys.operator });
 
 /** Uploads bytes and has them analysed; resolves to the final job. */
 export async function analyzeBytes(
@@ -80,7 +82,10 @@ export async function eventually<T>(probe: () => Promise<T | undefined>): Promis
 export async function control(path: string, body: object = {}): Promise<unknown> {
   const response = await fetch(planet.control.url + path, {
     method: "POST",
-    headers: { authorization: `Bearer ${planet.control.token}`, "content-type": "application/json" },
+    headers: {
+      authorization: `Bearer ${planet.control.token}`,
+      "content-type": "application/json",
+    },
     body: JSON.stringify(body),
   });
   if (!response.ok) throw new Error(`${path}: HTTP ${response.status} ${await response.text()}`);
