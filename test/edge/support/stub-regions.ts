@@ -146,8 +146,6 @@ export function stubRegions() {
   };
 }
 
-export type StubRegions = ReturnType<typeof stubRegions>;
-
 /** Signs the request anew and compares. */
 async function isSigned(region: string, request: Request): Promise<boolean> {
   const { id, secret } = accessKeyOf(region);
