@@ -101,7 +101,8 @@ test("a sender has to wait when the receiver does not read", async () => {
   const total = 96 * 2 ** 20;
   socket.end(Buffer.alloc(total));
   await expect.poll(() => proxy.stats().bytesToTarget).toBeGreaterThan(0);
-  await sleep(200);
+  await sleep(400);
+  expect(socket.writableLength).toBeGreaterThan(0);
   expect(proxy.stats().bytesToTarget).toBeLessThan(total);
   let got = 0;
   held?.on("data", (bytes: Buffer) => (got += bytes.length)).resume();

@@ -1,0 +1,47 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { promisify } from "node:util";
+import { expect, test } from "vitest";
+import { createBench } from "./bench-of-parts.ts";
+
+const setup = resolve(import.meta.dirname, "../../../scripts/setup");
+const run = promisify(execFile);
+
+/** Enters the lock, notes that it is in, stays a moment, notes that it leaves. */
+const visitor = `
+  const { withLock } = require(${JSON.stringify(join(setup, "with-lock.cjs"))});
+  const { appendFileSync } = require("node:fs");
+  const [lock, notes] = process.argv.slice(1);
+  withLock(lock, () => {}, async () => {
+    appendFileSync(notes, "in ");
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    appendFileSync(notes, "out ");
+  });`;
+
+test("set-ups that run at once go one after the other", async () => {
+  await using bench = await createBench();
+  const [lock, notes] = [join(bench.dir, "state", "lock"), join(bench.dir, "notes")];
+  await Promise.all([1, 2, 3].map(() => run(process.execPath, ["-e", visitor, lock, notes])));
+  expect(readFileSync(notes, "utf8")).toBe("in out in out in out ");
+});
+
+test("a set-up that was killed does not keep the next one out", async () => {
+  await using bench = await createBench();
+  const [lock, notes] = [join(bench.dir, "state", "lock"), join(bench.dir, "notes")];
+  const gone = spawn(process.execPath, ["-e", ""]);
+  await once(gone, "exit");
+  mkdirSync(lock, { recursive: true });
+  writeFileSync(join(lock, "owner"), String(gone.pid));
+  await run(process.execPath, ["-e", visitor, lock, notes]);
+  expect(readFileSync(notes, "utf8")).toBe("in out ");
+});
+
+test("when all is there, set-up needs neither npm nor the network and says nothing", async () => {
+  const args = [join(setup, "setup.cjs"), "--packages-only"];
+  const env = { PATH: dirname(process.execPath) };
+  // The first one may have to see that what somebody else installed is right, and say so.
+  await run(process.execPath, args, { env });
+  expect(await run(process.execPath, args, { env })).toEqual({ stdout: "", stderr: "" });
+});
