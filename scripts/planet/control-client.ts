@@ -1,6 +1,9 @@
 import { resolve } from "node:path";
+import { z } from "zod";
 import { planetHolder } from "./planet-lock.ts";
 import { readState } from "./planet-state.ts";
+
+const Refusal = z.object({ detail: z.string() });
 
 /** Thrown when there is nobody to talk to; the message is for people. */
 export class NoPlanet extends Error {}
@@ -36,7 +39,6 @@ export async function askPlanet(
   }
   const answer: unknown = await response.json();
   if (response.ok) return answer;
-  const detail =
-    typeof answer === "object" && answer !== null && "detail" in answer ? answer.detail : undefined;
-  throw new Error(String(detail ?? `the planet answered ${response.status}`));
+  const refusal = Refusal.safeParse(answer);
+  throw new Error(refusal.success ? refusal.data.detail : `the planet answered ${response.status}`);
 }

@@ -6,7 +6,7 @@ import { type Context, Hono } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { z } from "zod";
 import type { LinkProxy } from "./link-proxy.ts";
-import type { Planet } from "./planet.ts";
+import type { PlanetControls } from "./planet-controls.ts";
 
 /** `POST /links`: which links (a link's name, or a region, "edge" or "client" at either end) and what befalls them. */
 export const LinkChange = z.strictObject({
@@ -31,7 +31,7 @@ export type ControlServer = {
 };
 
 export type ControlServerOptions = {
-  planet: Pick<Planet, "status" | "regions" | "links" | "supervisor" | "bringUp" | "stop">;
+  planet: PlanetControls;
   token: string;
   port: number;
 };

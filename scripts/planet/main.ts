@@ -2,7 +2,7 @@ import { join } from "node:path";
 import { Command, InvalidArgumentError } from "commander";
 import { askPlanet } from "./control-client.ts";
 import type { LinkChange } from "./control-server.ts";
-import type { PlanetStatus } from "./planet.ts";
+import type { PlanetStatus } from "./planet-controls.ts";
 import { planetHolder } from "./planet-lock.ts";
 import { runPlanet } from "./run-planet.ts";
 import { logNames, showLogs } from "./show-logs.ts";

@@ -4,17 +4,17 @@ import { type Region, regions as allRegions } from "../../shared/contracts/regio
 import { type Addresses, EDGE_PORT, localUrl, regionPorts } from "./addresses.ts";
 import { type ControlServer, createControlServer } from "./control-server.ts";
 import { edgeProcess } from "./edge-process.ts";
-import type { LinkProxy, LinkStats } from "./link-proxy.ts";
 import { linkName, listLinks } from "./links.ts";
 import { closeLinks, openLinks, portOfLink } from "./open-links.ts";
 import { lockPlanet } from "./planet-lock.ts";
 import { firstTenants, loadState, saveState, writePrivately } from "./planet-state.ts";
 import { createPorts } from "./ports.ts";
 import { createPostgresServer } from "./postgres-server.ts";
-import { createPlanetRegion, type PlanetRegion, type RegionStatus } from "./region.ts";
+import type { PlanetControls } from "./planet-controls.ts";
+import { createPlanetRegion } from "./region.ts";
 import { edgeBindings } from "./region-processes.ts";
 import type { ProcessEvent } from "./supervised-process.ts";
-import { createSupervisor, type ProcessStatus, type Supervisor } from "./supervisor.ts";
+import { createSupervisor } from "./supervisor.ts";
 
 export type PlanetOptions = {
   /** Where everything is kept; default `.antiphon` in the checkout. */
@@ -39,13 +39,7 @@ export type PlanetOptions = {
 
 export type ProgressStep = { step: string; state: "started" | "done" };
 
-export type PlanetStatus = {
-  edge: { url: string; process: ProcessStatus | undefined };
-  regions: RegionStatus[];
-  links: LinkStats[];
-};
-
-export type Planet = {
+export type Planet = PlanetControls & {
   readonly stateDir: string;
   readonly urls: {
     edge: string;
@@ -59,15 +53,8 @@ export type Planet = {
     { postgres: string; redisPort: number; redisPassword: string }
   >;
   readonly control: Pick<ControlServer, "url" | "token">;
-  readonly regions: ReadonlyMap<string, PlanetRegion>;
-  readonly links: ReadonlyMap<string, LinkProxy>;
-  readonly supervisor: Supervisor;
-  status(): PlanetStatus;
-  /** Brings a region back that was down. */
-  bringUp(id: string, signal?: AbortSignal): Promise<void>;
   /** Resolves when the planet was stopped, by whomever. */
   readonly stopped: Promise<void>;
-  stop(): Promise<void>;
 };
 
 const ROOT = resolve(import.meta.dirname, "../..");
@@ -89,7 +76,7 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
   const home = regions.find(({ id }) => id === (options.edgeHome ?? first.id)) ?? first;
 
   const unlock = lockPlanet(stateDir);
-  const undo: (() => Promise<unknown> | unknown)[] = [unlock];
+  const undo: (() => unknown)[] = [unlock];
   const unwind = async () => {
     for (const step of undo.splice(0).toReversed()) await step();
   };

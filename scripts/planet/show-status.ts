@@ -1,4 +1,4 @@
-import type { PlanetStatus } from "./planet.ts";
+import type { PlanetStatus } from "./planet-controls.ts";
 
 /** The planet's status as text for people: regions, processes, and those links that are not as they should be. */
 export function showStatus({ edge, regions, links }: PlanetStatus): string {

@@ -11,7 +11,7 @@ export type Bench = {
   readonly events: ProcessEvent[];
   log(name: string): string;
   /** Has something undone at the end; the last one first. */
-  onClose(undo: () => Promise<unknown> | unknown): void;
+  onClose(undo: () => unknown): void;
   [Symbol.asyncDispose](): Promise<void>;
 };
 
@@ -19,7 +19,7 @@ export async function createBench(): Promise<Bench> {
   const dir = await mkdtemp(join(tmpdir(), "antiphon-test-"));
   const events: ProcessEvent[] = [];
   const supervisor = createSupervisor({ stateDir: dir, onEvent: (event) => events.push(event) });
-  const undone: (() => Promise<unknown> | unknown)[] = [];
+  const undone: (() => unknown)[] = [];
   return {
     dir,
     supervisor,
