@@ -27,9 +27,12 @@ export async function createBench(): Promise<Bench> {
     log: (name) => join(dir, "logs", `${name}.log`),
     onClose: (undo) => undone.unshift(undo),
     async [Symbol.asyncDispose]() {
-      for (const undo of undone) await undo();
-      await supervisor.stopAll();
-      await rm(dir, { recursive: true, force: true });
+      try {
+        for (const undo of undone) await undo();
+      } finally {
+        await supervisor.stopAll();
+        await rm(dir, { recursive: true, force: true });
+      }
     },
   };
 }
