@@ -20,7 +20,9 @@ const json = z.string().transform((text, context): unknown => {
 
 const common = z.object({
   ANTIPHON_ENV: z.enum(["production", "development", "test"]).default("production"),
-  ANTIPHON_REGION: z.string().refine((id) => findRegion(id) !== undefined, "is not in regions.json"),
+  ANTIPHON_REGION: z
+    .string()
+    .refine((id) => findRegion(id) !== undefined, "is not in regions.json"),
   LOG_LEVEL: z.enum(["fatal", "error", "warn", "info", "debug", "trace"]).default("info"),
   /** Port of /healthz, /readyz and /metrics (the API serves them on its own port). */
   OPS_PORT: port.default(0),
@@ -52,7 +54,10 @@ export const WorkerConfig = common.extend({
   WORKER_ID: z.string().regex(/^[\w.-]{1,64}$/),
   WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
   LEASE_MS: z.coerce.number().int().min(500).max(300_000).default(10_000),
-  MAX_AUDIO_S: z.coerce.number().positive().default(6 * 3600),
+  MAX_AUDIO_S: z.coerce
+    .number()
+    .positive()
+    .default(6 * 3600),
   SCRATCH_DIR: z.string().default("/tmp"),
 });
 export type WorkerConfig = z.infer<typeof WorkerConfig>;
@@ -62,15 +67,21 @@ export const BootstrapTenants = z.array(
   z.strictObject({
     tenant: Tenant.omit({ created_at: true }),
     keys: z.array(
-      KeyRecord.pick({ key_id: true, scopes: true }).extend({ key_hash: Sha256Hex, name: z.string() }),
+      KeyRecord.pick({ key_id: true, scopes: true }).extend({
+        key_hash: Sha256Hex,
+        name: z.string(),
+      }),
     ),
   }),
 );
 export type BootstrapTenants = z.infer<typeof BootstrapTenants>;
 
-export const KeeperConfig = common.extend(database.shape).extend(link.shape).extend({
-  BOOTSTRAP_TENANTS: json.pipe(BootstrapTenants).optional(),
-});
+export const KeeperConfig = common
+  .extend(database.shape)
+  .extend(link.shape)
+  .extend({
+    BOOTSTRAP_TENANTS: json.pipe(BootstrapTenants).optional(),
+  });
 export type KeeperConfig = z.infer<typeof KeeperConfig>;
 
 /**

@@ -8,7 +8,13 @@ export function createLogger(service: string, region: string, level: string): Lo
     level,
     base: { service, region, pid: process.pid },
     redact: {
-      paths: ["*.authorization", "*.password", "*.secret", "headers.authorization", "req.headers.authorization"],
+      paths: [
+        "*.authorization",
+        "*.password",
+        "*.secret",
+        "headers.authorization",
+        "req.headers.authorization",
+      ],
       censor: "[redacted]",
     },
     timestamp: pino.stdTimeFunctions.isoTime,

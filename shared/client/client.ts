@@ -9,7 +9,7 @@ import {
   CreatedKey,
   RevokedKey,
 } from "../contracts/api.ts";
-import type { CreateTenant} from "../contracts/internal-api.ts";
+import type { CreateTenant } from "../contracts/internal-api.ts";
 import { Tenant } from "../contracts/internal-api.ts";
 import type { CreateAnalysis } from "../contracts/job.ts";
 import { ConnectionError } from "./errors.ts";

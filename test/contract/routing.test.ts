@@ -1,13 +1,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
-import type {
-  Region} from "../../shared/contracts/regions.ts";
-import {
-  isPermitted,
-  Residency,
-  roundTripMs,
-  regions,
-} from "../../shared/contracts/regions.ts";
+import type { Region } from "../../shared/contracts/regions.ts";
+import { isPermitted, Residency, roundTripMs, regions } from "../../shared/contracts/regions.ts";
 import { LEDGER_BUCKETS, ledgerShardName } from "../../shared/policies/ledger-shard.ts";
 import { distanceKm, routeCandidates } from "../../shared/policies/route.ts";
 import { mintJobId } from "../../shared/contracts/ids.ts";
