@@ -58,7 +58,7 @@ export function renderReference(
         `<h3 id="schema-${escape(name)}">${escape(name)}</h3>${renderSchema(schema)}`,
     );
   const codes = Object.entries(errors).map(([code, entry]) => [
-    `<code>${escape(code)}</code>`,
+    `<code id="error-${escape(code)}">${escape(code)}</code>`,
     String(entry.status),
     prose(entry.title),
     entry.retryable ? "yes" : "no",

@@ -49,12 +49,15 @@ export class ApiError extends Error {
   }
 }
 
+/** Where the API reference tells of an error: a reference relative to the API, wherever it is deployed (RFC 9457, 3.1.1). */
+export const problemType = (code: ErrorCode): string => `/docs#error-${code}`;
+
 /** The problem body for any thrown value. What is not from the catalogue becomes `internal`, with nothing of it shown. */
 export function toProblem(error: unknown, requestId: string): Problem {
   const known = error instanceof ApiError ? error : new ApiError("internal");
   const entry = catalogue[known.code];
   return {
-    type: `https://antiphon.dev/errors/${known.code}`,
+    type: problemType(known.code),
     title: entry.title,
     status: entry.status,
     code: known.code,

@@ -103,7 +103,7 @@ describe("an answer", () => {
       const { status, title, retryable } = catalogue[code];
       expect(response.status).toBe(status);
       expect(await problemOf(response)).toEqual({
-        type: `https://antiphon.dev/errors/${code}`,
+        type: `/docs#error-${code}`,
         code,
         status,
         title,
@@ -115,6 +115,13 @@ describe("an answer", () => {
       expect(response.headers.has("www-authenticate")).toBe(status === 401);
     },
   );
+
+  test("has a type that leads to its line in the reference", async () => {
+    const { call } = startEdge();
+    const { type } = await problemOf(await call("/nothing"));
+    const anchor = String(type).replace("/docs#", "");
+    expect(await (await call("/docs")).text()).toContain(`id="${anchor}"`);
+  });
 
   test("to a fault of our own shows nothing of it", async () => {
     const { app, call } = startEdge();
