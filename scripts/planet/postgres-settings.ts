@@ -23,6 +23,8 @@ export function postgresqlConf(
     password_encryption: "scram-sha-256",
     max_connections: "60",
     shared_buffers: "32MB",
+    // In the data folder: containers and chroots often have no /dev/shm that this account may write.
+    dynamic_shared_memory_type: "mmap",
     wal_level: "replica",
     wal_log_hints: "on",
     max_wal_senders: "10",
