@@ -1,4 +1,4 @@
-import { eq, sql } from "drizzle-orm";
+import { eq, sql } from "./drizzle.ts";
 import type { z } from "zod";
 import { KeyRecord } from "../../shared/contracts/api-key.ts";
 import type { RevokeKeyAnswer, StoreKey } from "../../shared/contracts/internal-api.ts";

@@ -1,4 +1,4 @@
-import { drizzle, type PostgresJsDatabase } from "drizzle-orm/postgres-js";
+import { drizzle, type PostgresJsDatabase } from "./drizzle.ts";
 import {
   DatabaseError,
   databaseErrorCode,

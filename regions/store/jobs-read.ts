@@ -1,4 +1,4 @@
-import { and, desc, eq, lt, or } from "drizzle-orm";
+import { and, desc, eq, lt, or } from "./drizzle.ts";
 import type { JobRows } from "../../shared/contracts/internal-api.ts";
 import type { z } from "zod";
 import type { Database } from "./database.ts";
@@ -21,9 +21,8 @@ export interface JobsRead {
   list(query: ListJobs): Promise<z.infer<typeof JobRows>>;
 }
 
-/** @param secrets sign the cursors; the first signs, all verify */
-export function createJobsRead(database: Database, secrets: readonly string[]): JobsRead {
-  const cursors = createJobCursor(secrets);
+export function createJobsRead(database: Database): JobsRead {
+  const cursors = createJobCursor();
 
   return {
     async list({ tenantId, userId, limit = 20, cursor }) {

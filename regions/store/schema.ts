@@ -9,7 +9,7 @@ import {
   text,
   timestamp,
   uuid,
-} from "drizzle-orm/pg-core";
+} from "./drizzle.ts";
 
 /* The tables as drizzle sees them; migrations/*.sql make them, with partitions and checks that drizzle cannot state. */
 

@@ -1,4 +1,4 @@
-import { eq } from "drizzle-orm";
+import { eq } from "./drizzle.ts";
 import type { z } from "zod";
 import { Tenant, type CreateTenant } from "../../shared/contracts/internal-api.ts";
 import { writeAudit, type Actor } from "./audit-log.ts";

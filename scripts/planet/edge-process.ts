@@ -2,6 +2,7 @@ import { join } from "node:path";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { answers } from "./probe.ts";
 import { localUrl } from "./addresses.ts";
+import { compileCache } from "./region-processes.ts";
 import type { ProcessSpec } from "./supervised-process.ts";
 
 export type EdgeProcessOptions = {
@@ -30,6 +31,7 @@ export function edgeProcess(options: EdgeProcessOptions): ProcessSpec {
       args: [join(root, "scripts/planet/serve-edge.ts")],
       cwd: root,
       env: {
+        ...compileCache(root),
         EDGE_PORT: String(port),
         EDGE_DIR: join(stateDir, "edge"),
         EDGE_CONFIG: configFile ?? join(root, "wrangler.toml"),

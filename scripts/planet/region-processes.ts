@@ -76,7 +76,7 @@ export function regionProcesses(plan: RegionPlan): RegionProcesses {
         command: process.execPath,
         args: [join(root, entry)],
         cwd: root,
-        env: { ...common, ...env },
+        env: { ...common, ...compileCache(root), ...env },
       }),
       // Alive is enough: one that waits for another server must not be killed for that.
       ready: answers(`${localUrl(port)}/healthz`),
@@ -101,7 +101,7 @@ export function regionProcesses(plan: RegionPlan): RegionProcesses {
           command: process.execPath,
           args: [join(root, "scripts/planet/object-store/serve-object-store.ts")],
           cwd: root,
-          env: objectStoreEnvironment(plan, join(home, "objects")),
+          env: { ...compileCache(root), ...objectStoreEnvironment(plan, join(home, "objects")) },
         }),
         ready: answers(`${localUrl(ports.objects)}/-/healthz`),
       },
@@ -215,3 +215,8 @@ export function edgeBindings(
     ),
   };
 }
+
+/** Compiled code is kept between starts: a dozen processes share most of what they load. */
+export const compileCache = (root: string): Record<string, string> => ({
+  NODE_COMPILE_CACHE: join(root, "node_modules/.cache/node-compile"),
+});
