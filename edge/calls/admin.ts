@@ -31,6 +31,12 @@ export function adminCalls({ config, router, callRegion, once, keys, revocations
         timeoutMs: ADMIN_TIMEOUT_MS,
         trace: traceOf(c),
       });
+      // What is there stays as it is; a caller that asked for another residency must not believe it has it.
+      if (tenant.residency !== wanted.residency) {
+        throw new ApiError("invalid_request", "The tenant exists already.", {
+          errors: [{ path: "residency", message: `is ${tenant.residency}, and stays so` }],
+        });
+      }
       return json(tenant, 201);
     });
   }

@@ -65,7 +65,11 @@ export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion):
         { cause: last.error },
       );
     }
-    if (job) await ledger.refuse(key, job.dispatch);
+    if (job && !(await ledger.refuse(key, job.dispatch))) {
+      // The region had taken it after all: only its answer was lost.
+      const taken = await ledger.status(key);
+      if (taken && taken.state !== "reserved") return { job: taken };
+    }
     if (last?.error.status === 429) throw last.error;
     throw new ApiError("region_unavailable", undefined, { cause: last?.error });
   };

@@ -4,6 +4,7 @@ import { Scope } from "./api-key.ts";
 import { JobId, KeyId, Sha256Hex, TenantId, UploadId } from "./ids.ts";
 import { JobCost, JobError, JobKind, JobStatus, Metadata, Priority, UserId } from "./job.ts";
 import { Jurisdiction } from "./regions.ts";
+import { storableText } from "./storable-text.ts";
 
 /** Largest presigned PUT in one piece: 100 MB. */
 export const MAX_UPLOAD_BYTES = 100 * 1024 * 1024;
@@ -120,7 +121,7 @@ export type Readiness = z.infer<typeof Readiness>;
 export const CreateKey = z
   .strictObject({
     tenant_id: TenantId,
-    name: z.string().min(1).max(200),
+    name: storableText(1, 200),
     scopes: z.array(Scope).min(1).default(["analyze"]),
     expires_at: z.iso.datetime().nullable().default(null),
   })

@@ -6,6 +6,7 @@ import { KeyId, Sha256Hex, TenantId } from "./ids.ts";
 import { JobStatus } from "./job.ts";
 import { Residency } from "./regions.ts";
 import { Scope } from "./api-key.ts";
+import { storableText } from "./storable-text.ts";
 
 /** Signed calls between edge and regions. Every body is JSON; every answer is JSON or a problem. */
 
@@ -49,7 +50,7 @@ export const LookupKeyAnswer = z.strictObject({ key: KeyRecord.nullable() });
 export const CreateTenant = z
   .strictObject({
     id: TenantId,
-    name: z.string().min(1).max(200),
+    name: storableText(1, 200),
     residency: Residency.default("global"),
   })
   .meta({ id: "CreateTenant" });
@@ -61,7 +62,7 @@ export const StoreKey = z.strictObject({
   key_id: KeyId,
   key_hash: Sha256Hex,
   tenant_id: TenantId,
-  name: z.string().max(200),
+  name: storableText(0, 200),
   scopes: z.array(Scope).min(1),
   expires_at: z.iso.datetime().nullable(),
 });

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Epoch } from "./epoch.ts";
 import { JobId, TenantId, UploadId } from "./ids.ts";
 import { ErrorCode } from "../errors/catalogue.ts";
+import { storableText } from "./storable-text.ts";
 
 export const JobKind = z.enum(["analysis"]).meta({ id: "JobKind" });
 export type JobKind = z.infer<typeof JobKind>;
@@ -24,7 +25,7 @@ export type AnalysisPart = z.infer<typeof AnalysisPart>;
 
 /** Free key-value pairs of the client's own: at most 16, short. Content, as far as residency goes. */
 export const Metadata = z
-  .record(z.string().min(1).max(64), z.string().max(512))
+  .record(storableText(1, 64), storableText(0, 512))
   .refine((value) => Object.keys(value).length <= 16, "at most 16 entries")
   .meta({ id: "Metadata" });
 

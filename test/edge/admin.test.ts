@@ -4,7 +4,7 @@ import type { Idempotency } from "../../edge/ledger/idempotency.ts";
 import { CreatedKey, RevokedKey } from "../../shared/contracts/api.ts";
 import { hashApiKey, isApiKey } from "../../shared/contracts/api-key.ts";
 import { StoreKey } from "../../shared/contracts/internal-api.ts";
-import { codeOf, newTenant, startEdge } from "./support/start-edge.ts";
+import { codeOf, newTenant, problemOf, startEdge } from "./support/start-edge.ts";
 
 /** An edge before regions that keep tenants and keys. */
 async function ready() {
@@ -40,6 +40,34 @@ test("a tenant is created through any region that answers", async () => {
   const body = { id: newTenant(), name: "Acme", residency: "eu" };
   const response = await call("/v1/admin/tenants", { key: operator, body });
   expect([response.status, await response.json()]).toEqual([201, expect.objectContaining(body)]);
+});
+
+test("a tenant that exists keeps its residency, and asking for another is refused", async () => {
+  const { call, regions, operator } = await ready();
+  const id = newTenant();
+  regions.on("POST /internal/admin/tenants", () => ({
+    id,
+    name: "Acme",
+    residency: "global",
+    created_at: new Date().toISOString(),
+  }));
+  const ask = (residency: string) =>
+    call("/v1/admin/tenants", { key: operator, body: { id, name: "Acme", residency } });
+  const problem = await problemOf(await ask("eu"));
+  expect([problem.code, problem.errors?.[0]?.path]).toEqual(["invalid_request", "residency"]);
+  expect((await ask("global")).status).toBe(201);
+});
+
+test("names that the database cannot hold are refused before any region is asked", async () => {
+  const { call, regions, operator } = await ready();
+  for (const name of ["a\0b", "a\ud800b"]) {
+    const answers = [
+      await call("/v1/admin/tenants", { key: operator, body: { id: newTenant(), name } }),
+      await call("/v1/admin/keys", { key: operator, body: { tenant_id: newTenant(), name } }),
+    ];
+    for (const answer of answers) expect(await codeOf(answer)).toBe("invalid_request");
+  }
+  expect(regions.requests.filter(({ path }) => path.startsWith("/internal/admin"))).toEqual([]);
 });
 
 test("a new key works, is shown once, and no region has seen it", async () => {

@@ -155,6 +155,40 @@ describe("an analysis", () => {
     expect(new Set(ids).size).toBe(1);
   });
 
+  test("that ended before its region's answer was lost is not called refused", async () => {
+    const { call, regions, services, key } = await ready("eu");
+    regions.on("POST /internal/jobs", async ({ body }) => {
+      const { id, tenant_id } = body as { id: string; tenant_id: string };
+      await services.ledger.complete([
+        offerOf({ id, tenant_id }, { dispatch: 1, attempt: 1 }, { region: "eu-west" }),
+      ]);
+      // What the edge sees of a connection that broke under the answer.
+      return new Response(null, { status: 522 });
+    });
+    const response = await call("/v1/analyses", { key, body: uploadIn("eu-west") });
+    expect(response.status).toBe(202);
+    const { id } = Job.parse(await response.json());
+    expect(Job.parse(await (await call(`/v1/jobs/${id}`, { key })).json()).status).toBe(
+      "succeeded",
+    );
+  });
+
+  test("with metadata that the database cannot hold is refused, whole emoji are not", async () => {
+    const { call, regions, key } = await ready();
+    for (const text of ["a\0b", "\ud83d", "\ude00\ud83d"]) {
+      for (const metadata of [{ a: text }, { [text]: "a" }]) {
+        const response = await call("/v1/analyses", {
+          key,
+          body: { ...uploadIn("us-east"), metadata },
+        });
+        expect(await codeOf(response)).toBe("invalid_request");
+      }
+    }
+    expect(regions.asked("/internal/jobs")).toEqual([]);
+    const body = { ...uploadIn("us-east"), metadata: { "\ud83d\ude00": "\ud83d\ude00\t\n" } };
+    expect((await call("/v1/analyses", { key, body })).status).toBe(202);
+  });
+
   test("of a bound tenant never leaves its jurisdiction, also when that one is down", async () => {
     const { call, regions, key } = await ready("eu");
     await call("/v1/jobs", { key });
