@@ -63,11 +63,12 @@ export function createDeliverAudio(config: EdgeConfig, objects: ObjectStore): De
         headers: { "content-range": size },
       });
     }
-    const left = Math.max(0, Number(url.searchParams.get("exp")) - Math.floor(Date.now() / 1000));
+    const leftMs = Number(url.searchParams.get("exp")) * 1000 - Date.now();
     const headers = new Headers({
       etag,
       "accept-ranges": "bytes",
-      "cache-control": `${address.residency === "global" ? "public" : "private"}, max-age=${left}, immutable`,
+      // For the caller's own cache alone: a shared one downstream checks neither signature nor deletion.
+      "cache-control": `private, max-age=${Math.max(0, Math.floor(leftMs / 1000))}, immutable`,
       // Made for <audio> elements, which live on other sites.
       "cross-origin-resource-policy": "cross-origin",
       "content-disposition": "inline",

@@ -38,7 +38,20 @@ describe("a signed audio URL", () => {
       etag: `"${SHA256}"`,
       "cross-origin-resource-policy": "cross-origin",
     });
-    expect(response.headers.get("cache-control")).toMatch(/^public, max-age=3\d{3}, immutable$/);
+    // A cache downstream checks neither the signature nor whether the audio was deleted meanwhile.
+    expect(response.headers.get("cache-control")).toMatch(/^private, max-age=3\d{3}, immutable$/);
+  });
+
+  test("is kept by no cache beyond its expiry", async () => {
+    const { call, sign, put } = ready();
+    put();
+    const url = await sign();
+    const expiresAtMs = Number(/exp=(\d+)/.exec(url)![1]) * 1000;
+    const askedAtMs = Date.now();
+    const response = await call(url);
+    const kept = Number(/max-age=(\d+)/.exec(response.headers.get("cache-control")!)![1]);
+    expect(askedAtMs + kept * 1000).toBeLessThanOrEqual(expiresAtMs);
+    expect(kept).toBeGreaterThan(3_000);
   });
 
   test("delivers a range, and ignores one that makes no sense", async () => {
