@@ -59,7 +59,7 @@ const app = createApi({
   linkSecrets: config.LINK_SECRETS,
   queue,
   objects,
-  jobs: createJobsRead(database, config.LINK_SECRETS),
+  jobs: createJobsRead(database),
   apiKeys: createApiKeys(database),
   tenants: createTenants(database),
   results: createResultCache({

@@ -23,7 +23,7 @@ export function inProcessApi(
     linkSecrets: [LINK_SECRET],
     queue,
     objects,
-    jobs: createJobsRead(database, [LINK_SECRET]),
+    jobs: createJobsRead(database),
     apiKeys: createApiKeys(database),
     tenants: createTenants(database),
     results: createResultCache({ redis, readObject: (key, max) => objects.getText(key, max) }),

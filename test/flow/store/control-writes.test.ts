@@ -118,8 +118,7 @@ test("waiting for a replica stops when the caller does", async () => {
 });
 
 test("a list goes through all of a tenant's jobs, newest first, and takes no cursor but its own", async () => {
-  const secrets = ["s".repeat(32)];
-  const list = createJobsRead(database, secrets);
+  const list = createJobsRead(database);
   const atMs = Date.now();
   // Some share a millisecond: the id decides.
   const ids = Array.from({ length: 7 }, (_, i) => newJobId(atMs - Math.floor(i / 2)));
@@ -157,8 +156,9 @@ test("a list goes through all of a tenant's jobs, newest first, and takes no cur
   ];
   for (const query of wrong)
     await expect(list.list(query)).rejects.toMatchObject({ code: "invalid_request" });
-  const rotated = createJobsRead(database, ["n".repeat(32), ...secrets]);
-  expect((await rotated.list({ tenantId: "ten_list", cursor: own })).data).toHaveLength(5);
+  // Another region goes on where the first one stopped.
+  const elsewhere = createJobsRead(database);
+  expect((await elsewhere.list({ tenantId: "ten_list", cursor: own })).data).toHaveLength(5);
 });
 
 test("while no primary answers, a write fails as unavailable, and works again when it is back", async () => {
