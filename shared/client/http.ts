@@ -64,7 +64,7 @@ export function createHttp(options: HttpOptions) {
         const response = await once(path, init, idempotencyKey);
         if (response.ok) return schema.parse(await response.json());
         const error = await readProblem(response);
-        if (!error.problem.retryable || response.status < 429 || attempt >= retries) throw error;
+        if (!isWorthRepeating(error.problem) || attempt >= retries) throw error;
         waitMs = retryAfterMs(response) ?? backoffMs(attempt);
       } catch (error) {
         if (!(error instanceof ConnectionError) || attempt >= retries) throw error;
@@ -76,6 +76,9 @@ export function createHttp(options: HttpOptions) {
 
   return { call };
 }
+
+/** An upload that has not arrived may still come, but not by asking again. */
+const isWorthRepeating = ({ retryable, status }: Problem): boolean => retryable && status !== 404;
 
 /** Exponential backoff with full jitter. */
 function backoffMs(attempt: number): number {
