@@ -17,6 +17,10 @@ export interface ObjectCall {
   signal?: AbortSignal;
 }
 
+export interface CopyObject extends ObjectCall {
+  ifMatch?: string | undefined;
+}
+
 export interface PutObject extends ObjectCall {
   contentType: string;
   /** Needed for a stream, whose length the store cannot see. */
@@ -33,8 +37,11 @@ export interface ObjectStore {
   /** The whole object as text; throws RangeError when it is larger than `maxBytes`. */
   getText(key: string, maxBytes: number, call?: ObjectCall): Promise<string | undefined>;
   put(key: string, body: Uint8Array | string | Readable, options: PutObject): Promise<void>;
-  /** Copies within the bucket, on the server, with its content type; false when `from` is not there. */
-  copy(from: string, to: string, call?: ObjectCall): Promise<boolean>;
+  /**
+   * Copies within the bucket, on the server, with its content type; false when `from` is not there.
+   * Throws when `from` is no longer the one with the etag `ifMatch`.
+   */
+  copy(from: string, to: string, call?: CopyObject): Promise<boolean>;
   /** Deleting what is not there is no error. */
   delete(key: string, call?: ObjectCall): Promise<void>;
   /** Keys below a prefix, in order, `limit` at most. */

@@ -101,7 +101,12 @@ export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
       const source = [bucket, ...from.split("/")].map(encodeURIComponent).join("/");
       const done = await orUndefined(call, () =>
         client.send(
-          new CopyObjectCommand({ ...at(to), CopySource: source, MetadataDirective: "COPY" }),
+          new CopyObjectCommand({
+            ...at(to),
+            CopySource: source,
+            MetadataDirective: "COPY",
+            ...(call?.ifMatch === undefined ? {} : { CopySourceIfMatch: call.ifMatch }),
+          }),
           abort(call),
         ),
       );

@@ -18,6 +18,8 @@ export interface FetchedUpload {
   sha256: string;
   /** As it was declared with the upload. */
   contentType: string | undefined;
+  /** Of the very bytes that were hashed: whoever has the upload's URL can replace them until it expires. */
+  etag: string | undefined;
 }
 
 /**
@@ -49,5 +51,6 @@ export async function fetchUpload(options: FetchUploadOptions): Promise<FetchedU
   });
   if (bytes !== upload.bytes) throw new Error(`${key} came with ${bytes} of ${upload.bytes} bytes`);
   if (bytes === 0) throw new ApiError("audio_empty");
-  return { bytes, sha256: hash.digest("hex"), contentType: upload.contentType };
+  const { contentType, etag } = upload;
+  return { bytes, sha256: hash.digest("hex"), contentType, etag };
 }

@@ -76,7 +76,7 @@ export function createRunJob(parts: RunJobParts): RunJob {
     // Content-addressed: what is there is the same, and writing it again would replicate it again.
     if (
       !(await objects.head(target, { signal })) &&
-      !(await objects.copy(source, target, { signal }))
+      !(await objects.copy(source, target, { signal, ifMatch: upload.etag }))
     ) {
       throw new ApiError("upload_not_found");
     }

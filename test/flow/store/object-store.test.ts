@@ -60,6 +60,17 @@ test("what is not there is no error", async () => {
   expect(await objects.head("something")).toBeUndefined();
 });
 
+test("a copy is not made of an object that was replaced since it was read", async () => {
+  await objects.put("uploads/d", "read", { contentType: "audio/wav" });
+  const read = await objects.head("uploads/d");
+  await objects.put("uploads/d", "replaced", { contentType: "audio/wav" });
+  const copied = objects.copy("uploads/d", "audio/d.wav", { ifMatch: read!.etag! });
+  await expect(copied).rejects.toThrow();
+  expect(await objects.head("audio/d.wav")).toBeUndefined();
+  const now = await objects.head("uploads/d");
+  expect(await objects.copy("uploads/d", "audio/d.wav", { ifMatch: now!.etag! })).toBe(true);
+});
+
 test("a store that is away, or refuses us, is unavailable; a caller's own abort is not", async () => {
   const [away, refused] = [connect("http://127.0.0.1:9"), connect(running.endpoint, "wrong")];
   try {
