@@ -62,7 +62,7 @@ export function createHttp(options: HttpOptions) {
       let waitMs: number;
       try {
         const response = await once(path, init, idempotencyKey);
-        if (response.ok) return schema.parse(await response.json());
+        if (response.ok) return schema.parse(await readJson(response, init.signal));
         const error = await readProblem(response);
         if (!isWorthRepeating(error.problem) || attempt >= retries) throw error;
         waitMs = retryAfterMs(response) ?? backoffMs(attempt);
@@ -79,6 +79,16 @@ export function createHttp(options: HttpOptions) {
 
 /** An upload that has not arrived may still come, but not by asking again. */
 const isWorthRepeating = ({ retryable, status }: Problem): boolean => retryable && status !== 404;
+
+/** An answer that breaks off is no answer: the call may be repeated as if the connection had failed at once. */
+async function readJson(response: Response, signal: AbortSignal | undefined): Promise<unknown> {
+  try {
+    return await response.json();
+  } catch (error) {
+    if (signal?.aborted) throw error;
+    throw new ConnectionError("the answer broke off, or is not JSON", { cause: error });
+  }
+}
 
 /** Exponential backoff with full jitter. */
 function backoffMs(attempt: number): number {

@@ -41,3 +41,32 @@ test("an upload that never came is told at once", async () => {
   await expect(refused).rejects.toBeInstanceOf(AntiphonError);
   expect(keys).toHaveLength(1);
 });
+
+test("an answer that breaks off half way is asked for again, under the same idempotency key", async () => {
+  const upload = { upload_id: "upl_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d", method: "PUT" };
+  const body = JSON.stringify({
+    ...upload,
+    url: "https://objects.test/",
+    headers: {},
+    expires_at: new Date().toISOString(),
+    region: "us-east",
+  });
+  const keys: (string | undefined)[] = [];
+  const server = createServer((request, response) => {
+    keys.push(request.headers["idempotency-key"]?.toString());
+    response.writeHead(201, { "content-length": body.length });
+    if (keys.length > 1) return void response.end(body);
+    response.write(body.slice(0, 20), () => request.socket.destroy());
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const { port } = server.address() as AddressInfo;
+  const client = createClient({ baseUrl: `http://127.0.0.1:${port}`, apiKey: "k" });
+  const made = await client.createUpload({ content_type: "audio/wav", bytes: 1 });
+  expect(made).toMatchObject(upload);
+  expect(keys).toEqual([expect.any(String), keys[0]]);
+});
