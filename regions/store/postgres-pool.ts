@@ -1,5 +1,7 @@
 import { connect, type Socket } from "node:net";
 import postgres from "postgres";
+import { LONG_START, startUpAtOnce } from "./start-up-at-once.ts";
+import { withWholeTransactions } from "./whole-transactions.ts";
 
 /** A pool of connections of postgres.js. */
 export type Pool = postgres.Sql;
@@ -39,6 +41,7 @@ export function openPool(options: PoolOptions): Pool {
 
   function socketTo(target: Host): Socket {
     const socket = connect(target);
+    startUpAtOnce(socket);
     endWhenSilent(socket, silenceMs);
     failInOneStep(socket);
     // With several hosts, whoever was the primary may not be it any more once a connection has closed.
@@ -57,6 +60,7 @@ export function openPool(options: PoolOptions): Pool {
       backoff: (retries: number) => Math.min(0.05 * 2 ** retries, 1) * (0.5 + Math.random() / 2),
       onnotice: () => undefined,
       connection: {
+        ...LONG_START,
         application_name: applicationName,
         statement_timeout: statementTimeoutMs,
         idle_in_transaction_session_timeout: statementTimeoutMs,
@@ -109,11 +113,13 @@ export function openPool(options: PoolOptions): Pool {
     }
   }
 
-  return open(hosts[0]!, {
-    max,
-    socket: makeSocket,
-    ...(primary ? { target_session_attrs: "primary" } : {}),
-  });
+  return withWholeTransactions(
+    open(hosts[0]!, {
+      max,
+      socket: makeSocket,
+      ...(primary ? { target_session_attrs: "primary" } : {}),
+    }),
+  );
 }
 
 /** A connection that nobody uses closes after this; opening one to a far primary takes many round trips. */
