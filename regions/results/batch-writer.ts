@@ -24,6 +24,8 @@ export interface BatchWriterOptions {
   logger: Logger;
   metrics: Metrics;
   batchSize?: number;
+  /** Bytes of envelopes written at once (one alone may have more). */
+  maxWriteBytes?: number;
   stream?: Partial<
     Pick<
       StreamConsumerOptions,
@@ -39,7 +41,7 @@ export interface BatchWriterOptions {
 export function createBatchWriter(options: BatchWriterOptions): {
   run(signal: AbortSignal): Promise<void>;
 } {
-  const { redis, target, logger, metrics, batchSize = 500 } = options;
+  const { redis, target, logger, metrics, batchSize = 500, maxWriteBytes = 4 * 2 ** 20 } = options;
   const scripts = createScripts(redis);
   const written = metrics.counter(
     "antiphon_outbox_written_total",
@@ -59,22 +61,26 @@ export function createBatchWriter(options: BatchWriterOptions): {
     );
   }
 
-  async function handle(entries: StreamEntry[], signal: AbortSignal): Promise<void> {
-    const good: { id: string; envelope: OutboxEnvelope }[] = [];
-    for (const { id, fields } of entries) {
-      const read = readJson(OutboxEnvelope, fields["envelope"]);
-      if ("fault" in read) await bury(id, read.fault);
-      else good.push({ id, envelope: read.value });
-    }
-    if (good.length === 0) return;
-    const { lsn, refused } = await target.write(good.map(({ envelope }) => envelope));
+  async function write(batch: readonly Outgoing[], signal: AbortSignal): Promise<void> {
+    const { lsn, refused } = await target.write(batch.map(({ envelope }) => envelope));
     const reasons = new Map(refused.map(({ index, reason }) => [index, reason]));
-    for (const [index, reason] of reasons) await bury(good[index]!.id, reason);
+    for (const [index, reason] of reasons) await bury(batch[index]!.id, reason);
     await target.waitForReplay(lsn, signal);
     written.inc(
       {},
-      await scripts.trimOutbox(good.filter((_, index) => !reasons.has(index)).map(({ id }) => id)),
+      await scripts.trimOutbox(batch.filter((_, index) => !reasons.has(index)).map(({ id }) => id)),
     );
+  }
+
+  async function handle(entries: StreamEntry[], signal: AbortSignal): Promise<void> {
+    const good: Outgoing[] = [];
+    for (const { id, fields } of entries) {
+      const text = fields["envelope"];
+      const read = readJson(OutboxEnvelope, text);
+      if ("fault" in read) await bury(id, read.fault);
+      else good.push({ id, envelope: read.value, bytes: Buffer.byteLength(text ?? "") });
+    }
+    for (const batch of splitByBytes(good, maxWriteBytes)) await write(batch, signal);
   }
 
   return {
@@ -92,4 +98,28 @@ export function createBatchWriter(options: BatchWriterOptions): {
         signal,
       ),
   };
+}
+
+interface Outgoing {
+  id: string;
+  envelope: OutboxEnvelope;
+  bytes: number;
+}
+
+/**
+ * In order, by bytes. A batch of results of long recordings would be more than the database takes as one document, or
+ * than it can take in before the statement's time is up; and it would come back as the same batch for ever.
+ */
+function splitByBytes(entries: readonly Outgoing[], maxBytes: number): Outgoing[][] {
+  const batches: Outgoing[][] = [];
+  let room = 0;
+  for (const entry of entries) {
+    if (entry.bytes > room || batches.length === 0) {
+      batches.push([]);
+      room = maxBytes;
+    }
+    batches.at(-1)!.push(entry);
+    room -= entry.bytes;
+  }
+  return batches;
 }
