@@ -65,6 +65,6 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     dispatchJob: createDispatchJob(ledger, callRegion),
     describeJob: createDescribeJob(config, callRegion),
     deliverAudio: createDeliverAudio(config, objects),
-    regionStatus: createRegionStatus(config),
+    regionStatus: createRegionStatus(config, health),
   };
 }

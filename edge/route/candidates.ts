@@ -56,7 +56,9 @@ export function createRouter(config: EdgeConfig, health: RegionHealth): Router {
       throw new ApiError("region_unavailable", "The tenant's residency forbids this region.");
     }
     const preferred = forced?.id ?? home;
-    const healthy = order(request, residency, preferred);
+    // Asked for by name is asked for: it is tried first, also when it just failed.
+    const isHealthy = (id: string) => id === forced?.id || health.isHealthy(id);
+    const healthy = order(request, residency, preferred, isHealthy);
     const found = healthy.length > 0 ? healthy : order(request, residency, preferred, () => true);
     if (found.length === 0) throw new ApiError("region_unavailable");
     const homeAt = forced && home ? found.findIndex(({ id }) => id === home) : -1;

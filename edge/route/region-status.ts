@@ -2,16 +2,18 @@ import { Readiness, type RegionStatus } from "../../shared/contracts/api.ts";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { readText } from "../admit/read-body.ts";
 import type { EdgeConfig } from "../env.ts";
+import type { RegionHealth } from "./region-health.ts";
 
 const CACHED_FOR_MS = 2_000;
 const TIMEOUT_MS = 2_000;
 const MAX_BYTES = 64 * 1024;
 
-/** Health and load of every region, at most two seconds old. */
+/** Health and load of every region, at most two seconds old. What is seen also counts for routing. */
 export type ReadRegionStatus = () => Promise<RegionStatus[]>;
 
 export function createRegionStatus(
   config: EdgeConfig,
+  health: RegionHealth,
   now: () => number = Date.now,
 ): ReadRegionStatus {
   let cached: { at: number; data: RegionStatus[] } | undefined;
@@ -26,14 +28,17 @@ export function createRegionStatus(
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
       const readiness = Readiness.parse(JSON.parse(await readText(response, MAX_BYTES)));
+      const healthy = response.ok && readiness.status === "ready";
+      if (healthy) health.answered(id);
       return {
         ...known,
-        healthy: response.ok && readiness.status === "ready",
+        healthy,
         latency_ms: now() - began,
         waiting_jobs: readiness.waiting_jobs,
         running_jobs: readiness.running_jobs,
       };
     } catch {
+      health.failed(id);
       return { ...known, healthy: false, latency_ms: null, waiting_jobs: null, running_jobs: null };
     }
   }

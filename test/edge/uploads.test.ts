@@ -1,3 +1,5 @@
+import { createRouter } from "../../edge/route/candidates.ts";
+import { createRegionHealth } from "../../edge/route/region-health.ts";
 import { AwsV4Signer } from "aws4fetch";
 import { expect, test } from "vitest";
 import { MAX_UPLOAD_BYTES, Upload } from "../../shared/contracts/api.ts";
@@ -83,6 +85,19 @@ test("a forced region holds outside production, and is ignored in production", a
   const { call, key } = await ready();
   const upload = Upload.parse(await (await call("/v1/uploads", { key, ...request })).json());
   expect(upload.region).toBe("ap-south");
+});
+
+test("a forced region is asked even when it has just failed", () => {
+  const health = createRegionHealth();
+  health.failed("ap-south");
+  const router = createRouter(startEdge().services.config, health);
+  const headers = { "x-antiphon-region": "ap-south" };
+  const order = (init: RequestInit) =>
+    router
+      .candidates({ request: new Request("https://edge.test/", init), residency: "global" })
+      .map(({ id }) => id);
+  expect(order({ headers })[0]).toBe("ap-south");
+  expect(order({})).not.toContain("ap-south");
 });
 
 test("an upload beyond the limit is refused before it begins", async () => {
