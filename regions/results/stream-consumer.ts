@@ -77,17 +77,21 @@ export async function consumeStream(
       if (inHand.length < batchSize) claimAtMs = performance.now() + Math.max(50, idleMs / 3);
     }
     if (inHand.length === 0) {
-      const read = await blocking.xreadgroup(
-        "GROUP",
-        group,
-        CONSUMER,
-        "COUNT",
-        batchSize,
-        "BLOCK",
-        blockMs,
-        "STREAMS",
-        stream,
-        ">",
+      // ioredis, disconnected between two tries to connect, never tells of the commands that wait for the connection.
+      const read = await orAborted(
+        blocking.xreadgroup(
+          "GROUP",
+          group,
+          CONSUMER,
+          "COUNT",
+          batchSize,
+          "BLOCK",
+          blockMs,
+          "STREAMS",
+          stream,
+          ">",
+        ),
+        signal,
       );
       inHand = toEntries((read as [string, RawEntry[]][] | null)?.[0]?.[1] ?? []);
     }
@@ -120,14 +124,15 @@ export async function consumeStream(
 }
 
 /** What is abandoned here goes on or fails by itself; its entries come again. */
-async function orAborted(work: Promise<void>, signal: AbortSignal): Promise<void> {
+async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   let onAbort = () => {};
   const aborted = new Promise<never>((_, reject) => {
     onAbort = () => reject(signal.reason as Error);
+    if (signal.aborted) onAbort();
     signal.addEventListener("abort", onAbort, { once: true });
   });
   try {
-    await Promise.race([work, aborted]);
+    return await Promise.race([work, aborted]);
   } finally {
     signal.removeEventListener("abort", onAbort);
     work.catch(() => undefined);

@@ -159,6 +159,24 @@ test("two keepers at once, and a Redis that restarts, make no second outbox entr
   expect(new Set(ids).size).toBe(50);
 }, 30_000);
 
+test("a relay that is told to stop ends, wherever it is in coming back to a Redis that is away", async () => {
+  for (let i = 0; i < 10; i++) startRelay();
+  const reading = async () =>
+    ((await redis.client("LIST")) as string).match(/cmd=xreadgroup/g)?.length;
+  await expect.poll(reading, { timeout: 5000 }).toBe(10);
+  await server.stop();
+  const ended: Promise<unknown>[] = [];
+  try {
+    for (const stop of stops.splice(0)) {
+      ended.push(stop());
+      await new Promise((resolve) => setTimeout(resolve, 40));
+    }
+    await Promise.all(ended);
+  } finally {
+    await server.start();
+  }
+}, 15_000);
+
 test("a keeper killed between verdict and settling offers again, and one outbox entry is there in the end", async () => {
   // Without a database, and so not ready; that keeps it from nothing else.
   const environment = {
