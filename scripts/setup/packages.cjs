@@ -4,6 +4,7 @@ const crypto = require("node:crypto");
 const fs = require("node:fs");
 const path = require("node:path");
 const { runStep } = require("./run-step.cjs");
+const { skippedForThisSystem } = require("./skipped-packages.cjs");
 
 /**
  * The project's npm packages: are they those of package-lock.json, and if not, get them.
@@ -40,6 +41,7 @@ function createPackages(root) {
     const names = [];
     if (!fs.existsSync(node) || !fs.existsSync(path.join(modules, ".bin", "node")))
       names.push("node");
+    names.push(...skipped());
     for (const name of postgresPackages()) {
       const home = path.join(modules, name);
       const list = path.join(home, "native", "pg-symlinks.json");
@@ -47,6 +49,10 @@ function createPackages(root) {
       if (!links.every(({ target }) => fs.existsSync(path.join(home, target)))) names.push(name);
     }
     return names;
+  }
+
+  function skipped() {
+    return skippedForThisSystem(readJson(path.join(root, "package-lock.json")).packages, root);
   }
 
   function postgresPackages() {
@@ -86,6 +92,17 @@ function createPackages(root) {
       if (/^npm_(lifecycle|package|command|node_execpath)/.test(name)) delete env[name];
     }
     return env;
+  }
+
+  /** The script that `npm` is, to be run by a Node of our choice; undefined when it is not to be found. */
+  function npmScript(env) {
+    const running = process.env.npm_execpath || "";
+    if (path.basename(running) === "npm-cli.js") return running;
+    const found = env.PATH.split(path.delimiter)
+      .map((folder) => path.join(folder, "npm"))
+      .find((file) => fs.existsSync(file));
+    const script = found && fs.realpathSync(found);
+    return script && script.endsWith(".js") ? script : undefined;
   }
 
   function npmCommand(env) {
@@ -138,6 +155,25 @@ function createPackages(root) {
     }
   }
 
+  /**
+   * npm leaves out optional packages that ask for a newer Node than the one it runs on, without a word, and native
+   * bindings are such packages. Node 24 is here by now, so npm is run on it for what was left out.
+   */
+  async function fetchSkipped(env, logFile, quiet) {
+    const script = npmScript(env);
+    if (skipped().length === 0 || script === undefined) return;
+    await runInstallScripts(["node"], env, logFile, quiet);
+    await runStep({
+      title: "Installing what needs a newer Node",
+      command: node,
+      args: [script, "install", "--no-save", "--ignore-scripts", "--no-audit", "--no-fund"],
+      cwd: root,
+      env,
+      logFile,
+      quiet,
+    });
+  }
+
   function linkNode() {
     const link = path.join(modules, ".bin", "node");
     if (fs.existsSync(link)) return;
@@ -167,8 +203,9 @@ function createPackages(root) {
   async function install({ logFile, quiet }) {
     fs.rmSync(stampFile, { force: true });
     const env = npmEnvironment();
-    if (!treeMatchesLock()) {
+    if (!treeMatchesLock() || skipped().length > 0) {
       await fetchPackages(env, logFile, quiet);
+      await fetchSkipped(env, logFile, quiet);
       await runInstallScripts(scriptsToRun(), env, logFile, quiet);
     } else {
       await runInstallScripts(missing(), env, logFile, quiet);

@@ -1,5 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { createRequire } from "node:module";
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -44,4 +45,28 @@ test("when all is there, set-up needs neither npm nor the network and says nothi
   // The first one may have to see that what somebody else installed is right, and say so.
   await run(process.execPath, args, { env });
   expect(await run(process.execPath, args, { env })).toEqual({ stdout: "", stderr: "" });
+});
+
+test("a native binding that npm left out without a word is noticed, one for another system is not", async () => {
+  await using bench = await createBench();
+  type Find = (packages: object, root: string, system: object) => string[];
+  const { skippedForThisSystem } = createRequire(import.meta.url)(
+    join(setup, "skipped-packages.cjs"),
+  ) as { skippedForThisSystem: Find };
+  const there = "node_modules/@a/linux-x64-gnu";
+  const leftOut = "node_modules/@b/linux-x64-gnu";
+  const native = { optional: true, os: ["linux"], cpu: ["x64"], libc: ["glibc"] };
+  const packages = {
+    "node_modules/plain": {},
+    "node_modules/anywhere": { optional: true },
+    [there]: native,
+    [leftOut]: native,
+    "node_modules/@b/linux-x64-musl": { ...native, libc: ["musl"] },
+    "node_modules/@b/linux-arm64-gnu": { ...native, cpu: ["arm64"] },
+    "node_modules/@b/darwin-x64": { ...native, os: ["darwin"] },
+  };
+  mkdirSync(join(bench.dir, there), { recursive: true });
+  writeFileSync(join(bench.dir, there, "package.json"), "{}");
+  const system = { os: "linux", cpu: "x64", libc: "glibc" };
+  expect(skippedForThisSystem(packages, bench.dir, system)).toEqual([leftOut]);
 });
