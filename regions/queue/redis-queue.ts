@@ -1,6 +1,7 @@
 import { Redis } from "ioredis";
 import type { JobStatus, JobSpec } from "../../shared/contracts/job.ts";
 import { priorities } from "../../shared/contracts/job.ts";
+import { firstConnection } from "../ops/first-connection.ts";
 import { claimOrder } from "./claim-order.ts";
 import { exhausted } from "./exhausted.ts";
 import { queueKeys } from "./queue-keys.ts";
@@ -38,7 +39,12 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
   const waiter = new Redis(url, { ...connection, commandTimeout: WAIT_MS + COMMAND_TIMEOUT_MS });
   redis.on("error", onError);
   waiter.on("error", onError);
-  const script = createRedisScripts(redis);
+  const connected = Promise.all([firstConnection(redis), firstConnection(waiter)]);
+  const runScript = createRedisScripts(redis);
+  const script: typeof runScript = async (...call) => {
+    await connected;
+    return runScript(...call);
+  };
 
   const lines = priorities.map((priority) => queueKeys.ready(priority));
   const now = () => options.now?.() ?? "";

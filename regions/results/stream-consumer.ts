@@ -1,4 +1,5 @@
 import type { Logger } from "../ops/logger.ts";
+import { firstConnection } from "../ops/first-connection.ts";
 import { createBackoff } from "../ops/backoff.ts";
 import { duplicateForBlocking, type Redis } from "./redis.ts";
 
@@ -101,6 +102,7 @@ export async function consumeStream(
 
   try {
     signal.addEventListener("abort", onStop, { once: true });
+    await firstConnection(redis);
     while (!signal.aborted) {
       try {
         await step();
