@@ -2,7 +2,15 @@ import { describe, expect, test } from "vitest";
 import { catalogue, type ErrorCode } from "../../shared/errors/catalogue.ts";
 import { mintJobId, mintUploadId } from "../../shared/contracts/ids.ts";
 import { regions } from "../../shared/contracts/regions.ts";
-import { analyzeBytes, clientOf, fixture, planet, rows, sample } from "./planet-under-test.ts";
+import {
+  analyzeBytes,
+  clientOf,
+  fixture,
+  planet,
+  rows,
+  sample,
+  wavOf,
+} from "./planet-under-test.ts";
 
 const client = clientOf();
 
@@ -50,7 +58,9 @@ describe("a recording that cannot be analysed ends its job with an error of its 
   });
 
   test("a recording of ten hours is too long", async () => {
-    const job = await analyzeBytes(client, hoursOfSilence(10), "audio/wav");
+    // 8 bits at 1 kHz, where 128 is silence.
+    const tenHoursOfSilence = wavOf(Buffer.alloc(36_000_000, 128), { rate: 1000, bits: 8 });
+    const job = await analyzeBytes(client, tenHoursOfSilence, "audio/wav");
     expect(job).toMatchObject({ status: "failed", error: { code: "audio_too_long" } });
   });
 });
@@ -205,24 +215,3 @@ test.each<[string, ErrorCode, string, RequestInit & { key?: string | null }]>([
 ])("%s is told as %s", async (_, code, path, init) => {
   await expectProblem(code, path, init);
 });
-
-/** A wav header that announces hours of 8-bit silence at 1 kHz, and the silence. */
-function hoursOfSilence(hours: number): Uint8Array<ArrayBuffer> {
-  const rate = 1000;
-  const length = hours * 3600 * rate;
-  const bytes = new Uint8Array(44 + length).fill(128, 44);
-  const header = Buffer.from(bytes.buffer, 0, 44);
-  header.write("RIFF", 0);
-  header.writeUInt32LE(36 + length, 4);
-  header.write("WAVEfmt ", 8);
-  header.writeUInt32LE(16, 16);
-  header.writeUInt16LE(1, 20);
-  header.writeUInt16LE(1, 22);
-  header.writeUInt32LE(rate, 24);
-  header.writeUInt32LE(rate, 28);
-  header.writeUInt16LE(1, 32);
-  header.writeUInt16LE(8, 34);
-  header.write("data", 36);
-  header.writeUInt32LE(length, 40);
-  return bytes;
-}

@@ -92,28 +92,33 @@ export async function control(path: string, body: object = {}): Promise<unknown>
   return response.json();
 }
 
-/** A wav of `seconds` of 16-bit mono at 16 kHz, made of the sample over and over. */
-export async function longRecording(seconds: number): Promise<Uint8Array<ArrayBuffer>> {
-  const original = await sample();
-  const start = original.indexOf("data") + 8;
-  const speech = original.subarray(start);
-  const length = seconds * 16_000 * 2;
-  const out = new Uint8Array(44 + length);
-  const header = Buffer.from(out.buffer, 0, 44);
+/** A wav around raw samples: one channel, `bits` each, `rate` a second. */
+export function wavOf(
+  samples: Uint8Array,
+  { rate, bits }: { rate: number; bits: 8 | 16 },
+): Uint8Array<ArrayBuffer> {
+  const wav = new Uint8Array(44 + samples.length);
+  const header = Buffer.from(wav.buffer, 0, 44);
   header.write("RIFF", 0);
-  header.writeUInt32LE(36 + length, 4);
+  header.writeUInt32LE(36 + samples.length, 4);
   header.write("WAVEfmt ", 8);
   header.writeUInt32LE(16, 16);
   header.writeUInt16LE(1, 20);
   header.writeUInt16LE(1, 22);
-  header.writeUInt32LE(16_000, 24);
-  header.writeUInt32LE(32_000, 28);
-  header.writeUInt16LE(2, 32);
-  header.writeUInt16LE(16, 34);
+  header.writeUInt32LE(rate, 24);
+  header.writeUInt32LE((rate * bits) / 8, 28);
+  header.writeUInt16LE(bits / 8, 32);
+  header.writeUInt16LE(bits, 34);
   header.write("data", 36);
-  header.writeUInt32LE(length, 40);
-  for (let at = 0; at < length; at += speech.length) {
-    out.set(speech.subarray(0, Math.min(speech.length, length - at)), 44 + at);
-  }
-  return out;
+  header.writeUInt32LE(samples.length, 40);
+  wav.set(samples, 44);
+  return wav;
+}
+
+/** A wav of `seconds` of 16-bit mono at 16 kHz, made of the sample over and over. */
+export async function longRecording(seconds: number): Promise<Uint8Array<ArrayBuffer>> {
+  const original = await sample();
+  const speech = original.subarray(original.indexOf("data") + 8);
+  const samples = Buffer.alloc(seconds * 16_000 * 2, speech);
+  return wavOf(samples, { rate: 16_000, bits: 16 });
 }

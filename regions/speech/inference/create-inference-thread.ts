@@ -29,6 +29,12 @@ export interface Inference {
   close(): Promise<void>;
 }
 
+/*
+ * onnxruntime 1.30 reports its use to its maker unless told not to by the environment of the whole process, before it is
+ * loaded. A platform that answers for where its tenants' data goes does not.
+ */
+process.env["ORT_DISABLE_TELEMETRY"] = "1";
+
 interface Pending {
   resolve: (output: InferenceTasks[InferenceTask]["output"]) => void;
   reject: (error: unknown) => void;

@@ -1,4 +1,6 @@
 import { afterAll, describe, expect, test } from "vitest";
+import { readdirSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { Worker } from "node:worker_threads";
 import { AudioFacts, VoiceActivity } from "../../../shared/contracts/analysis-result.ts";
 import { createAnalyzer } from "../../../regions/speech/analyze.ts";
@@ -33,6 +35,12 @@ async function voiceOf(samples: Float32Array, sizes: (at: number) => number) {
   }
   return voice.finish();
 }
+
+test("onnxruntime reports to nobody: its telemetry, on by default, never starts", async () => {
+  await analyzer.analyze(samplePath, { parts: ["voice_activity"] });
+  // What its uploader leaves behind in every process in which it was set up.
+  expect(readdirSync(tmpdir())).not.toContain(`mat-debug-${process.pid}.log`);
+});
 
 describe("an analysis", () => {
   test("finds the sentence in the sample, conforms to the contract and names its engines", async () => {
