@@ -5,6 +5,7 @@ import { AnalysisPart, type Priority } from "../../shared/contracts/job.ts";
 import { openAudioFile } from "./audio-file.ts";
 import { connect, UsageError, type ConnectionOptions } from "./connection.ts";
 import { createProgress } from "./progress.ts";
+import { writePlot } from "./plot/write-plot.ts";
 import { renderJob } from "./render-job.ts";
 
 /** The recording that ships with the project, so that a first result needs no file of one's own. */
@@ -15,13 +16,20 @@ export interface AnalyzeOptions extends ConnectionOptions {
   parts?: string;
   priority?: Priority;
   user?: string;
+  /** Where to write a drawing of the recording. */
+  plot?: string;
 }
 
 /** Uploads a file, has it analysed, waits, and prints the result. Resolves to the exit code. */
-export async function analyze(path: string | undefined, options: AnalyzeOptions, signal: AbortSignal) {
+export async function analyze(
+  path: string | undefined,
+  options: AnalyzeOptions,
+  signal: AbortSignal,
+) {
   const parts = options.parts?.split(",").map((part) => {
     const parsed = AnalysisPart.safeParse(part.trim());
-    if (!parsed.success) throw new UsageError(`no such part: ${part} (there are ${AnalysisPart.options.join(", ")})`);
+    if (!parsed.success)
+      throw new UsageError(`no such part: ${part} (there are ${AnalysisPart.options.join(", ")})`);
     return parsed.data;
   });
   const client = await connect(options);
@@ -32,7 +40,9 @@ export async function analyze(path: string | undefined, options: AnalyzeOptions,
     const { contentType, bytes, sha256, blob } = file;
     progress.show("asking for an upload");
     const upload = await client.createUpload({ content_type: contentType, bytes, sha256 }, signal);
-    progress.show(`uploading ${basename(path ?? SAMPLE)} (${(bytes / 1e6).toFixed(2)} MB) to ${upload.region}`);
+    progress.show(
+      `uploading ${basename(path ?? SAMPLE)} (${(bytes / 1e6).toFixed(2)} MB) to ${upload.region}`,
+    );
     await client.putUpload(upload, blob, signal);
     progress.show("creating the analysis");
     job = await client.createAnalysis(
@@ -55,6 +65,10 @@ export async function analyze(path: string | undefined, options: AnalyzeOptions,
     progress.stop();
   }
   process.stdout.write(`${options.json ? JSON.stringify(job, null, 2) : renderJob(job)}\n`);
+  if (options.plot !== undefined && job.result !== undefined) {
+    await writePlot(path ?? SAMPLE, job.result, options.plot, signal);
+    process.stderr.write(`drew ${options.plot}\n`);
+  }
   return job.status === "succeeded" ? 0 : 1;
 }
 

@@ -16,7 +16,8 @@ export interface ConnectionOptions {
 /** A fault of the caller's, told without a stack. */
 export class UsageError extends Error {}
 
-const stateDir = () => process.env.ANTIPHON_STATE_DIR ?? join(import.meta.dirname, "../../.antiphon");
+const stateDir = () =>
+  process.env.ANTIPHON_STATE_DIR ?? join(import.meta.dirname, "../../.antiphon");
 
 /**
  * A client for the API named by --url/--key, or ANTIPHON_URL/ANTIPHON_API_KEY, or else for the planet
@@ -28,21 +29,27 @@ export async function connect(options: ConnectionOptions): Promise<Client> {
   return createClient({ baseUrl: url, apiKey: key, region: options.region });
 }
 
-async function resolveConnection(options: ConnectionOptions): Promise<{ url: string; key: string }> {
+async function resolveConnection(
+  options: ConnectionOptions,
+): Promise<{ url: string; key: string }> {
   const url = options.url ?? process.env.ANTIPHON_URL;
   const key = options.key ?? process.env.ANTIPHON_API_KEY;
   if (url && key) return { url, key };
   if (url) throw new UsageError("--url needs a key: give --key, or set ANTIPHON_API_KEY");
   const local = await readLocalCredentials();
   if (!local) {
-    throw new UsageError("no planet is running here: start one with `npm start`, or give --url and --key");
+    throw new UsageError(
+      "no planet is running here: start one with `npm start`, or give --url and --key",
+    );
   }
   return { url: local.url, key: key ?? local.api_key };
 }
 
 async function readLocalCredentials(): Promise<z.infer<typeof Credentials> | undefined> {
   try {
-    return Credentials.parse(JSON.parse(await readFile(join(stateDir(), "credentials.json"), "utf8")));
+    return Credentials.parse(
+      JSON.parse(await readFile(join(stateDir(), "credentials.json"), "utf8")),
+    );
   } catch {
     return undefined;
   }

@@ -24,8 +24,15 @@ export async function jobs(id: string | undefined, options: JobsOptions): Promis
     return 0;
   }
   for (const job of list.data) {
-    const duration = job.audio_duration_s === undefined ? "" : `${job.audio_duration_s.toFixed(1)} s`;
-    const columns = [job.id, job.status.padEnd(9), job.region.padEnd(9), duration.padStart(8), job.created_at];
+    const duration =
+      job.audio_duration_s === undefined ? "" : `${job.audio_duration_s.toFixed(1)} s`;
+    const columns = [
+      job.id,
+      job.status.padEnd(9),
+      job.region.padEnd(9),
+      duration.padStart(8),
+      job.created_at,
+    ];
     process.stdout.write(`${columns.join("  ")}${job.error_code ? `  ${job.error_code}` : ""}\n`);
   }
   if (list.data.length === 0) process.stdout.write("no jobs yet\n");

@@ -22,15 +22,20 @@ async function run(command: () => Promise<number>): Promise<void> {
     } else if (error instanceof AntiphonError) {
       const { problem } = error;
       process.stderr.write(`${problem.code}: ${problem.detail}\n`);
-      for (const field of problem.errors ?? []) process.stderr.write(`  ${field.path}: ${field.message}\n`);
-      process.stderr.write(`  request ${problem.request_id}${problem.retryable ? ", worth another try" : ""}\n`);
+      for (const field of problem.errors ?? [])
+        process.stderr.write(`  ${field.path}: ${field.message}\n`);
+      process.stderr.write(
+        `  request ${problem.request_id}${problem.retryable ? ", worth another try" : ""}\n`,
+      );
     } else if (error instanceof UsageError || error instanceof ConnectionError) {
       process.stderr.write(`${error.message}\n`);
     } else throw error;
   }
 }
 
-const program = new Command("antiphon").description("Voice in; analysis, transcripts and speech out.");
+const program = new Command("antiphon").description(
+  "Voice in; analysis, transcripts and speech out.",
+);
 
 function connected(name: string, description: string): Command {
   return program
@@ -46,8 +51,11 @@ connected("analyze", "upload a recording, analyse it, print the result")
   .argument("[file]", "audio file (default: the sample that ships with the project)")
   .option("--parts <list>", "comma-separated parts (default: all)")
   .option("--user <id>", "your own id for the person who speaks")
+  .option("--plot <file>", "draw waveform, pitch and speech into an SVG file")
   .addOption(new Option("--priority <priority>").choices(Priority.options))
-  .action((file: string | undefined, options: AnalyzeOptions) => run(() => analyze(file, options, abort.signal)));
+  .action((file: string | undefined, options: AnalyzeOptions) =>
+    run(() => analyze(file, options, abort.signal)),
+  );
 
 connected("jobs", "show one job, or list the newest")
   .argument("[id]")
@@ -64,7 +72,9 @@ for (const name of ["transcribe", "speak"]) {
     .command(name, { hidden: true })
     .argument("[input...]")
     .allowUnknownOption()
-    .action(() => run(() => Promise.reject(new UsageError(`${name} is not available in this version`))));
+    .action(() =>
+      run(() => Promise.reject(new UsageError(`${name} is not available in this version`))),
+    );
 }
 
 await program.parseAsync();

@@ -8,9 +8,12 @@ export async function status(options: ConnectionOptions & { json?: boolean }): P
   else {
     for (const region of data) {
       const load = `${region.waiting_jobs ?? "?"} waiting, ${region.running_jobs ?? "?"} running`;
-      const latency = region.latency_ms === null ? "no answer" : `${Math.round(region.latency_ms)} ms`;
+      const latency =
+        region.latency_ms === null ? "no answer" : `${Math.round(region.latency_ms)} ms`;
       const health = region.healthy ? "healthy" : "AWAY";
-      process.stdout.write(`${region.id.padEnd(10)}${health.padEnd(9)}${latency.padStart(9)}  ${load}\n`);
+      process.stdout.write(
+        `${region.id.padEnd(10)}${health.padEnd(9)}${latency.padStart(9)}  ${load}\n`,
+      );
     }
   }
   return data.every((region) => region.healthy) ? 0 : 1;
