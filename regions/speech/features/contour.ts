@@ -2,6 +2,8 @@
 export interface Contour {
   readonly length: number;
   push(value: number): void;
+  /** The value of one frame, which must be there. */
+  at(index: number): number;
   /** The values so far: a view that the next `push` may outdate. */
   values(): Float32Array;
 }
@@ -23,6 +25,7 @@ export function createContour(capacity = 4096): Contour {
       data[length] = value;
       length += 1;
     },
+    at: (index) => data[index]!,
     values: () => data.subarray(0, length),
   };
 }
