@@ -7,6 +7,7 @@ import { onShutdown } from "./ops/shutdown.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
 import { createAnalyzer } from "./speech/analyze.ts";
 import { createDecoder } from "./speech/decode/decoder.ts";
+import { createFeaturesThread } from "./speech/features/create-features-thread.ts";
 import { createInferenceThread } from "./speech/inference/create-inference-thread.ts";
 import { createObjectStore } from "./store/object-store.ts";
 import { createRunJob } from "./workers/run-job.ts";
@@ -41,6 +42,7 @@ const objects = createObjectStore({
 const scratch = await openScratch(config.SCRATCH_DIR, workerId);
 const decoder = createDecoder({ maxProcesses: config.WORKER_CONCURRENCY });
 const inference = createInferenceThread();
+const features = createFeaturesThread();
 const worker = createWorker({
   workerId,
   queue,
@@ -49,7 +51,7 @@ const worker = createWorker({
     region,
     objects,
     scratch,
-    analyzer: createAnalyzer({ decoder, inference, maxDurationS: config.MAX_AUDIO_S }),
+    analyzer: createAnalyzer({ decoder, inference, features, maxDurationS: config.MAX_AUDIO_S }),
   }),
   concurrency: config.WORKER_CONCURRENCY,
   leaseMs: config.LEASE_MS,
@@ -78,7 +80,13 @@ const fail = onShutdown(
   async () => {
     worker.stop();
     await working;
-    await Promise.allSettled([decoder.close(), inference.close(), scratch.close(), ops.close()]);
+    await Promise.allSettled([
+      decoder.close(),
+      inference.close(),
+      features.close(),
+      scratch.close(),
+      ops.close(),
+    ]);
     await queue.close();
     objects.close();
   },

@@ -1,7 +1,10 @@
 import type {
+  AcousticFeatures,
   AudioFacts,
   AudioLevel,
+  Emotion,
   Engine,
+  SpeakingRate,
   UnavailablePart,
   VoiceActivity,
 } from "../../shared/contracts/analysis-result.ts";
@@ -10,9 +13,11 @@ import type { AudioInfo } from "./decode/audio-info.ts";
 import { checkDeclaredType } from "./decode/check-declared-type.ts";
 import type { Decoder } from "./decode/decoder.ts";
 import { SAMPLE_RATE } from "./decode/protocol.ts";
+import type { FeaturesThread } from "./features/create-features-thread.ts";
 import { feedStages } from "./feed-stages.ts";
 import type { Inference } from "./inference/create-inference-thread.ts";
 import type { LevelMeasure } from "./levels/level-measure.ts";
+import type { VoiceMeasures } from "./measure-voice.ts";
 import { loadManifest } from "./models/load-manifest.ts";
 import type { ModelManifest } from "./models/load-manifest.ts";
 import { resolveModel } from "./models/resolve-model.ts";
@@ -22,6 +27,7 @@ import { createVoiceActivity } from "./voice-activity/create-voice-activity.ts";
 export interface AnalyzerOptions {
   decoder: Decoder;
   inference: Inference;
+  features: FeaturesThread;
   /** Models to choose from; the manifest that ships when absent. */
   manifest?: ModelManifest;
   /** Longest recording that is analysed, seconds. */
@@ -43,27 +49,43 @@ export interface AnalysisProgress {
 }
 
 /** The part of an analysis result that the audio alone decides. */
-export interface Analysis extends Partial<
-  Record<Exclude<AnalysisPart, "voice_activity">, UnavailablePart>
-> {
+export interface Analysis {
   audio: Omit<AudioFacts, "sha256" | "bytes">;
   voice_activity?: VoiceActivity | UnavailablePart;
+  features?: AcousticFeatures | UnavailablePart;
+  speaking_rate?: SpeakingRate | UnavailablePart;
+  emotion?: Emotion | UnavailablePart;
+  transcript?: UnavailablePart;
+  age?: UnavailablePart;
+  sex?: UnavailablePart;
   engines: Record<string, Engine>;
   /** Computing time by stage; stages run at the same time, so the sum may exceed `total`. */
   timings_ms: Record<string, number>;
 }
 
+/** The parts that one pass over the samples gives, and what makes each. */
+const measuredParts = {
+  features: { name: "antiphon-egemaps", version: "1", model_sha256: null },
+  speaking_rate: { name: "antiphon-syllable-nuclei", version: "1", model_sha256: null },
+  emotion: { name: "antiphon-arousal-rules", version: "1", model_sha256: null },
+} as const satisfies Partial<Record<AnalysisPart, Engine>>;
+type MeasuredPart = keyof typeof measuredParts;
+
+/** Parts that take account of where speech is, and are made without it where its model is not here. */
+const partsOverSpeech: readonly AnalysisPart[] = ["voice_activity", "speaking_rate", "emotion"];
+
 export interface Analyzer {
   /**
    * Decodes a local file once and feeds every stage that was asked for.
    * @throws {AudioError} the recording is at fault
-   * @throws {DecoderError | InferenceError} the machinery is; see their `retryable`
+   * @throws {DecoderError | InferenceError | FeaturesError} the machinery is; see their `retryable`
    */
   analyze(path: string, options: AnalyzeOptions): Promise<Analysis>;
 }
 
 export function createAnalyzer(options: AnalyzerOptions): Analyzer {
-  const { decoder, inference, manifest = loadManifest(), maxDurationS = 8 * 3600 } = options;
+  const { decoder, inference, features, maxDurationS = 8 * 3600 } = options;
+  const { manifest = loadManifest() } = options;
   const voiceModel = resolveModel(manifest, "voice_activity");
 
   async function analyze(path: string, job: AnalyzeOptions): Promise<Analysis> {
@@ -71,10 +93,12 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
     const failed = new AbortController();
     const signal =
       job.signal === undefined ? failed.signal : AbortSignal.any([job.signal, failed.signal]);
+    const measured = job.parts.filter((part) => part in measuredParts) as MeasuredPart[];
     const voice =
-      job.parts.includes("voice_activity") && voiceModel.status === "ready"
+      job.parts.some((part) => partsOverSpeech.includes(part)) && voiceModel.status === "ready"
         ? createVoiceActivity({ inference, model: voiceModel.model, signal })
         : undefined;
+    const recording = measured.length === 0 ? undefined : features.open({ signal });
     let info: AudioInfo | undefined;
     let expected_s: number | null = null;
     let samples = 0;
@@ -90,27 +114,37 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
       },
     });
     try {
-      await feedStages(blocks, voice === undefined ? [] : [voice], {
+      const stages = [voice, recording].filter((stage) => stage !== undefined);
+      await feedStages(blocks, stages, {
         onBlock: (block) => {
           samples += block.length;
           job.onProgress?.(progressOf(samples / SAMPLE_RATE, expected_s));
         },
       });
-      const voice_activity = voice === undefined ? undefined : await voice.finish();
+      const voice_activity = await voice?.finish();
+      const measures = await recording?.finish(voice_activity?.segments);
       if (info === undefined) throw new TypeError("The decoder ended without its info.");
       return {
         audio: toAudioFacts(info),
         ...unavailableParts(job.parts, voiceModel),
-        ...(voice_activity === undefined ? {} : { voice_activity }),
-        engines: enginesOf(info, voice === undefined ? undefined : voiceModel),
+        ...(voice_activity !== undefined && job.parts.includes("voice_activity")
+          ? { voice_activity }
+          : {}),
+        ...pick(measures, measured),
+        engines: {
+          ...enginesOf(info, voice === undefined ? undefined : voiceModel),
+          ...pick(measuredParts, measured),
+        },
         timings_ms: {
           decode: round(info.decode_ms),
           ...(voice === undefined ? {} : { voice_activity: round(voice.inferenceMs()) }),
+          ...(recording === undefined ? {} : { features: round(recording.computeMs()) }),
           total: round(performance.now() - start),
         },
       };
     } finally {
       failed.abort();
+      recording?.drop();
     }
   }
 
@@ -132,12 +166,24 @@ function toLevel({ rms_dbfs, peak_dbfs, silent, clipping }: LevelMeasure): Audio
   return { rms_dbfs, peak_dbfs, silent, clipping };
 }
 
+function pick<T extends VoiceMeasures | typeof measuredParts>(
+  all: T | undefined,
+  parts: readonly MeasuredPart[],
+): Partial<Pick<T, MeasuredPart>> {
+  return all === undefined
+    ? {}
+    : (Object.fromEntries(parts.map((part) => [part, all[part]])) as Partial<
+        Pick<T, MeasuredPart>
+      >);
+}
+
 /** Parts without an engine in this version, or whose model is not here. */
 function unavailableParts(
   parts: readonly AnalysisPart[],
   voiceModel: ResolvedModel,
-): Partial<Record<AnalysisPart, UnavailablePart>> {
+): Partial<Record<Exclude<AnalysisPart, MeasuredPart>, UnavailablePart>> {
   const missing = parts.flatMap((part): [AnalysisPart, UnavailablePart][] => {
+    if (part in measuredParts) return [];
     if (part === "voice_activity") return voiceModel.status === "ready" ? [] : [[part, voiceModel]];
     return [
       [part, { status: "unavailable", reason: `No engine for ${part} is part of this version.` }],

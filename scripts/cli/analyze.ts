@@ -5,6 +5,7 @@ import { AnalysisPart, type Priority } from "../../shared/contracts/job.ts";
 import { openAudioFile } from "./audio-file.ts";
 import { connect, UsageError, type ConnectionOptions } from "./connection.ts";
 import { createProgress } from "./progress.ts";
+import { writePlot } from "./plot/write-plot.ts";
 import { renderJob } from "./render-job.ts";
 
 /** The recording that ships with the project, so that a first result needs no file of one's own. */
@@ -15,6 +16,8 @@ export interface AnalyzeOptions extends ConnectionOptions {
   parts?: string;
   priority?: Priority;
   user?: string;
+  /** Where to write a drawing of the recording. */
+  plot?: string;
 }
 
 /** Uploads a file, has it analysed, waits, and prints the result. Resolves to the exit code. */
@@ -62,6 +65,10 @@ export async function analyze(
     progress.stop();
   }
   process.stdout.write(`${options.json ? JSON.stringify(job, null, 2) : renderJob(job)}\n`);
+  if (options.plot !== undefined && job.result !== undefined) {
+    await writePlot(path ?? SAMPLE, job.result, options.plot, signal);
+    process.stderr.write(`drew ${options.plot}\n`);
+  }
   return job.status === "succeeded" ? 0 : 1;
 }
 

@@ -1,7 +1,10 @@
 import type { Job } from "../../shared/contracts/api.ts";
 import type { AnalysisResult, UnavailablePart } from "../../shared/contracts/analysis-result.ts";
+import { describeEmotion, describeFeatures, describeSpeakingRate } from "./render-voice.ts";
+import type { Line } from "./render-voice.ts";
 
-const PARTS = ["features", "speaking_rate", "transcript", "emotion", "age", "sex"] as const;
+/** Parts without an engine in this version. */
+const PARTS = ["transcript", "age", "sex"] as const;
 
 const db = (value: number | null) => (value === null ? "silence" : `${value.toFixed(1)} dBFS`);
 const row = (name: string, value: string) => `  ${name.padEnd(16)}${value}`;
@@ -39,9 +42,17 @@ function renderResult(result: AnalysisResult): string[] {
     const segments = activity.segments.map((s) => `${s.start_s.toFixed(2)}–${s.end_s.toFixed(2)}`);
     lines.push(row("speech", `${(activity.speech_ratio * 100).toFixed(0)} % of the time`));
     lines.push(
-      row("segments", `${segments.slice(0, 8).join("  ")}${segments.length > 8 ? "  …" : ""} s`),
+      row(
+        "segments",
+        segments.length === 0
+          ? "none"
+          : `${segments.slice(0, 8).join("  ")}${segments.length > 8 ? "  …" : ""} s`,
+      ),
     );
   } else if (activity) lines.push(unavailable("voice_activity", activity));
+  lines.push(...voiceLines("features", result.features, describeFeatures));
+  lines.push(...voiceLines("speaking_rate", result.speaking_rate, describeSpeakingRate));
+  lines.push(...voiceLines("emotion", result.emotion, describeEmotion));
   for (const name of PARTS) {
     const part = result[name];
     if (part) lines.push(unavailable(name, part));
@@ -62,6 +73,16 @@ function renderResult(result: AnalysisResult): string[] {
 
 const channels = (count: number) =>
   count === 1 ? "mono" : count === 2 ? "stereo" : `${count} channels`;
+
+function voiceLines<T extends object>(
+  name: string,
+  part: T | UnavailablePart | undefined,
+  describe: (part: T) => Line[],
+): string[] {
+  if (part === undefined) return [];
+  if ("status" in part) return [unavailable(name, part)];
+  return describe(part).map(([title, text]) => row(title, text));
+}
 
 function unavailable(name: string, part: UnavailablePart): string {
   return row(

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { egemapsNames } from "./egemaps-names.ts";
 import { Epoch } from "./epoch.ts";
 import { Sha256Hex } from "./ids.ts";
 import { JobCost } from "./job.ts";
@@ -54,6 +55,67 @@ export const VoiceActivity = z
   .meta({ id: "VoiceActivity" });
 export type VoiceActivity = z.infer<typeof VoiceActivity>;
 
+/** Values of each moment of a recording, `hop_s` apart: 10 ms, or a multiple of it where a recording is longer than an hour. */
+export const FeatureTracks = z
+  .strictObject({
+    hop_s: z.number().positive(),
+    f0_hz: z
+      .array(z.number().min(0))
+      .meta({ description: "Fundamental frequency; 0 where there is no voice." }),
+    loudness: z.array(z.number().min(0)).meta({ description: "Sum of the auditory spectrum." }),
+  })
+  .meta({ id: "FeatureTracks" });
+export type FeatureTracks = z.infer<typeof FeatureTracks>;
+
+/** A value is null where the recording has nothing to take it from: no voiced frame, no unvoiced one. */
+export const AcousticFeatures = z
+  .strictObject({
+    set: z.literal("eGeMAPSv02"),
+    values: z.record(z.enum(egemapsNames), z.number().nullable()),
+    tracks: FeatureTracks,
+  })
+  .meta({ id: "AcousticFeatures" });
+export type AcousticFeatures = z.infer<typeof AcousticFeatures>;
+
+/** Syllables are counted as nuclei: an estimate that misses some unstressed ones. */
+export const SpeakingRate = z
+  .strictObject({
+    syllables: z.int().min(0),
+    /** Over the whole recording, pauses included. */
+    syllables_per_s: z.number().min(0),
+    /** Syllables per second of phonation; null where there is no speech. */
+    articulation_rate: z.number().min(0).nullable(),
+    /** Time of speech, with the gaps in it that are too short for a pause. */
+    phonation_s: z.number().min(0),
+    /** Gaps of 0.3 s and more between speech. */
+    pauses: z.strictObject({ count: z.int().min(0), total_s: z.number().min(0) }),
+    method: z.string(),
+  })
+  .meta({ id: "SpeakingRate" });
+export type SpeakingRate = z.infer<typeof SpeakingRate>;
+
+/** Where a cue stands among calm speech: -1 below all of it, 0 in its middle, 1 above all of it. */
+const CueScore = z.number().min(-1).max(1);
+
+/**
+ * Vocal arousal by rule: no model, no training. `baseline` tells what calm speech the cues were held against; `global`
+ * means other people's, so that the figure ranks recordings of one speaker and microphone and is no verdict on a person.
+ */
+export const Emotion = z
+  .strictObject({
+    arousal: z.number().min(-1).max(1),
+    confidence: z.number().min(0).max(1),
+    method: z.string(),
+    baseline: z.enum(["global"]),
+    cues: z.strictObject({
+      pitch: z.strictObject({ median_hz: z.number().positive(), score: CueScore }),
+      intensity: z.strictObject({ median_dbfs: z.number(), score: CueScore }),
+      hf500: z.strictObject({ median_db: z.number(), score: CueScore }),
+    }),
+  })
+  .meta({ id: "Emotion" });
+export type Emotion = z.infer<typeof Emotion>;
+
 /** What made a part; `model_sha256` is null for engines that have no model file. */
 export const Engine = z
   .strictObject({ name: z.string(), version: z.string(), model_sha256: Sha256Hex.nullable() })
@@ -65,10 +127,10 @@ export const AnalysisResult = z
   .strictObject({
     audio: AudioFacts,
     voice_activity: z.union([VoiceActivity, UnavailablePart]).optional(),
-    features: UnavailablePart.optional(),
-    speaking_rate: UnavailablePart.optional(),
+    features: z.union([AcousticFeatures, UnavailablePart]).optional(),
+    speaking_rate: z.union([SpeakingRate, UnavailablePart]).optional(),
     transcript: UnavailablePart.optional(),
-    emotion: UnavailablePart.optional(),
+    emotion: z.union([Emotion, UnavailablePart]).optional(),
     age: UnavailablePart.optional(),
     sex: UnavailablePart.optional(),
     engines: z.record(z.string(), Engine),

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, expect, test } from "vitest";
 import { createMetrics } from "../../regions/ops/metrics.ts";
 import { createAnalyzer } from "../../regions/speech/analyze.ts";
 import { createDecoder } from "../../regions/speech/decode/decoder.ts";
+import { createFeaturesThread } from "../../regions/speech/features/create-features-thread.ts";
 import { createInferenceThread } from "../../regions/speech/inference/create-inference-thread.ts";
 import { createRunJob } from "../../regions/workers/run-job.ts";
 import { openScratch } from "../../regions/workers/scratch.ts";
@@ -31,7 +32,8 @@ async function startWorker(
   const objects = { ...bench.objects, ...changes };
   const decoder = createDecoder();
   const inference = createInferenceThread();
-  const analyzer = createAnalyzer({ decoder, inference });
+  const features = createFeaturesThread();
+  const analyzer = createAnalyzer({ decoder, inference, features });
   const scratch = await openScratch(bench.scratchDir, "w1");
   const worker = createWorker({
     workerId: "w1",
@@ -50,7 +52,7 @@ async function startWorker(
   };
   closers.push(async () => {
     await stop();
-    await Promise.all([decoder.close(), inference.close()]);
+    await Promise.all([decoder.close(), inference.close(), features.close()]);
   });
   return { stop };
 }

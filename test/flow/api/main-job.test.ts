@@ -8,6 +8,7 @@ import { createMetrics } from "../../../regions/ops/metrics.ts";
 import type { Completion } from "../../../regions/queue/queue-port.ts";
 import { createAnalyzer } from "../../../regions/speech/analyze.ts";
 import { createDecoder } from "../../../regions/speech/decode/decoder.ts";
+import { createFeaturesThread } from "../../../regions/speech/features/create-features-thread.ts";
 import { createInferenceThread } from "../../../regions/speech/inference/create-inference-thread.ts";
 import { createRunJob } from "../../../regions/workers/run-job.ts";
 import { openScratch } from "../../../regions/workers/scratch.ts";
@@ -23,13 +24,14 @@ let worker: Worker;
 let working: Promise<void>;
 const decoder = createDecoder();
 const inference = createInferenceThread();
+const features = createFeaturesThread();
 
 beforeAll(async () => {
   bench = await startRegionBench();
   api = inProcessApi(bench);
   const { objects, queue } = bench;
   const scratch = await openScratch(bench.scratchDir, "w1");
-  const analyzer = createAnalyzer({ decoder, inference });
+  const analyzer = createAnalyzer({ decoder, inference, features });
   worker = createWorker({
     workerId: "w1",
     queue,
@@ -44,7 +46,7 @@ beforeAll(async () => {
 afterAll(async () => {
   worker.stop();
   await working;
-  await Promise.all([decoder.close(), inference.close(), api.close()]);
+  await Promise.all([decoder.close(), inference.close(), features.close(), api.close()]);
   await bench.close();
 });
 
@@ -72,11 +74,7 @@ async function through(
 
 test("a job goes from the API through queue and worker to an offer, with result and audio in the bucket", async () => {
   const audio = await readFile(samplePath);
-  const spec = jobSpec({
-    user_id: "u-1",
-    metadata: { a: "b" },
-    parts: ["voice_activity", "emotion"],
-  });
+  const spec = jobSpec({ user_id: "u-1", metadata: { a: "b" }, parts: ["voice_activity", "features", "age"] });
   const { offer, envelope } = await through(spec, audio);
 
   expect(offer).toMatchObject({
@@ -95,11 +93,12 @@ test("a job goes from the API through queue and worker to an offer, with result 
   expect(result).toMatchObject({
     region: REGION,
     epoch: offer.epoch,
-    emotion: { status: "unavailable" },
+    age: { status: "unavailable" },
+    features: { set: "eGeMAPSv02" },
     voice_activity: { segments: expect.arrayContaining([expect.anything()]) },
     cost: offer.cost,
   });
-  expect(result.features).toBeUndefined();
+  expect(result.emotion).toBeUndefined();
   expect(result.audio.duration_s).toBe(offer.audio!.duration_s);
   for (const step of ["queued", "fetch", "decode", "store", "total"]) {
     expect(result.timings_ms).toHaveProperty(step);
@@ -111,6 +110,7 @@ test("a job goes from the API through queue and worker to an offer, with result 
   expect(envelope.usage.map(({ stage }) => stage).toSorted()).toEqual([
     "audio",
     "decode",
+    "features",
     "voice_activity",
   ]);
 

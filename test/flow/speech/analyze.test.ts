@@ -2,23 +2,33 @@ import { afterAll, describe, expect, test } from "vitest";
 import { readdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { Worker } from "node:worker_threads";
-import { AudioFacts, VoiceActivity } from "../../../shared/contracts/analysis-result.ts";
+import {
+  AcousticFeatures,
+  AudioFacts,
+  Emotion,
+  SpeakingRate,
+  VoiceActivity,
+} from "../../../shared/contracts/analysis-result.ts";
 import { createAnalyzer } from "../../../regions/speech/analyze.ts";
 import { createDecoder } from "../../../regions/speech/decode/decoder.ts";
+import { createFeaturesThread } from "../../../regions/speech/features/create-features-thread.ts";
 import { createInferenceThread } from "../../../regions/speech/inference/create-inference-thread.ts";
 import { loadManifest } from "../../../regions/speech/models/load-manifest.ts";
 import { resolveModel } from "../../../regions/speech/models/resolve-model.ts";
+import { createVoiceMeter } from "../../../regions/speech/measure-voice.ts";
 import { createVoiceActivity } from "../../../regions/speech/voice-activity/create-voice-activity.ts";
 import { emptyState } from "../../../regions/speech/voice-activity/voice-activity-state.ts";
 import { decodeAll, fixturePath, samplePath } from "./fixtures.ts";
 
 const decoder = createDecoder();
 const inference = createInferenceThread();
+const features = createFeaturesThread();
 const manifest = loadManifest();
-const analyzer = createAnalyzer({ decoder, inference });
+const analyzer = createAnalyzer({ decoder, inference, features });
 afterAll(async () => {
   await decoder.close();
   await inference.close();
+  await features.close();
 });
 
 const found = resolveModel(manifest, "voice_activity");
@@ -46,7 +56,7 @@ describe("an analysis", () => {
   test("finds the sentence in the sample, conforms to the contract and names its engines", async () => {
     const progress: number[] = [];
     const result = await analyzer.analyze(samplePath, {
-      parts: ["voice_activity", "transcript", "emotion"],
+      parts: ["voice_activity", "transcript", "age"],
       declaredContentType: "audio/x-wav",
       onProgress: ({ fraction }) => progress.push(fraction ?? -1),
     });
@@ -61,14 +71,56 @@ describe("an analysis", () => {
     expect(voice.segments[0]?.start_s).toBeCloseTo(0.19, 1);
     expect(voice.speech_ratio).toBeGreaterThan(0.85);
     expect(result.transcript).toMatchObject({ status: "unavailable" });
-    expect(result.emotion).toMatchObject({ status: "unavailable" });
+    expect(result.age).toMatchObject({ status: "unavailable" });
     expect(result.features).toBeUndefined();
+    expect(result.timings_ms).not.toHaveProperty("features");
     expect(result.engines).toMatchObject({
       decode: { name: "ffmpeg", model_sha256: null },
       voice_activity: { name: "silero-vad", model_sha256: model.sha256 },
     });
     expect(progress.at(-1)).toBe(1);
     expect(JSON.parse(JSON.stringify(result))).toEqual(result);
+  });
+
+  test("measures the voice in the sample: features, speaking rate and arousal", async () => {
+    const result = await analyzer.analyze(samplePath, {
+      parts: ["features", "speaking_rate", "emotion"],
+    });
+    const { values, tracks } = AcousticFeatures.parse(result.features);
+    expect(Object.values(values).every((value) => value !== null)).toBe(true);
+    expect(tracks.loudness).toHaveLength(264);
+    const rate = SpeakingRate.parse(result.speaking_rate);
+    // "Press star to cancel this message."
+    expect(Math.abs(rate.syllables - 8)).toBeLessThanOrEqual(2);
+    expect(rate.pauses.count).toBe(0);
+    const { cues } = Emotion.parse(result.emotion);
+    expect(cues.pitch.median_hz).toBeGreaterThan(180);
+    expect(cues.pitch.median_hz).toBeLessThan(230);
+    expect(result.voice_activity).toBeUndefined();
+    expect(Object.keys(result.engines).toSorted()).toEqual([
+      "decode",
+      "emotion",
+      "features",
+      "speaking_rate",
+      "voice_activity",
+    ]);
+    expect(Object.keys(result.timings_ms)).toEqual([
+      "decode",
+      "voice_activity",
+      "features",
+      "total",
+    ]);
+    expect(JSON.parse(JSON.stringify(result))).toEqual(result);
+  });
+
+  test("gives the same features beside other stages as in one go", async () => {
+    const { samples } = await decodeAll(decoder, samplePath);
+    const meter = createVoiceMeter();
+    meter.push(samples);
+    const alone = await analyzer.analyze(samplePath, { parts: ["features"] });
+    const beside = await analyzer.analyze(samplePath, { parts: ["voice_activity", "features"] });
+    expect(alone.features).toEqual(meter.finish().features);
+    expect(beside.features).toEqual(alone.features);
   });
 
   test.each([
@@ -120,7 +172,7 @@ describe("an analysis", () => {
       file: "dist/none.onnx",
     } as const;
     const poor = { models: manifest.models.map((entry) => ({ ...entry, source })) };
-    const result = await createAnalyzer({ decoder, inference, manifest: poor }).analyze(
+    const result = await createAnalyzer({ decoder, inference, features, manifest: poor }).analyze(
       samplePath,
       {
         parts: ["voice_activity"],
@@ -134,7 +186,7 @@ describe("an analysis", () => {
     const forged = {
       models: manifest.models.map((entry) => ({ ...entry, sha256: "0".repeat(64) })),
     };
-    const failing = createAnalyzer({ decoder, inference, manifest: forged });
+    const failing = createAnalyzer({ decoder, inference, features, manifest: forged });
     await expect(failing.analyze(samplePath, { parts: ["voice_activity"] })).rejects.toMatchObject({
       code: "model_hash_mismatch",
       retryable: false,

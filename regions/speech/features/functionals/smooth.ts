@@ -1,0 +1,33 @@
+/** Moving average over three frames; at both ends the outermost value stands in for the missing neighbour. */
+export function smooth(values: Float32Array): Float32Array {
+  const out = new Float32Array(values.length);
+  const last = values.length - 1;
+  for (let i = 0; i <= last; i += 1) {
+    const before = values[Math.max(0, i - 1)]!;
+    const after = values[Math.min(last, i + 1)]!;
+    out[i] = (before + values[i]! + after) / 3;
+  }
+  return out;
+}
+
+/**
+ * As `smooth`, where 0 means that a frame has no value: it stays 0 and counts in no average. The last frame is left out,
+ * since it has no neighbour to wait for; so it is in the reference figures.
+ */
+export function smoothPresent(values: Float32Array): Float32Array {
+  const out = new Float32Array(Math.max(0, values.length - 1));
+  for (let i = 0; i < out.length; i += 1) {
+    const value = values[i]!;
+    if (value === 0) continue;
+    const before = values[Math.max(0, i - 1)]!;
+    const after = values[i + 1]!;
+    const count = 1 + (before === 0 ? 0 : 1) + (after === 0 ? 0 : 1);
+    out[i] = (before + value + after) / count;
+  }
+  return out;
+}
+
+/** The values other than 0, in order. */
+export function present(values: Float32Array): Float32Array {
+  return values.filter((value) => value !== 0);
+}
