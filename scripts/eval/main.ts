@@ -1,0 +1,23 @@
+import { Command } from "commander";
+import { evaluateFeatures } from "./evaluate-features.ts";
+import { printFeatures } from "./print-features.ts";
+
+const program = new Command("eval").description("How right the numbers are, against references.");
+
+program
+  .command("features")
+  .description("The 88 features of eGeMAPSv02 against openSMILE's, recording by recording.")
+  .argument("[dir]", "folder of recordings; the prompts that ship when absent")
+  .argument("[csv]", "reference figures: `clip` and the 88 names, separated by semicolons")
+  .option("--json", "print only one JSON object", false)
+  .action(async (dir: string | undefined, csv: string | undefined, options: { json: boolean }) => {
+    if ((dir === undefined) !== (csv === undefined)) {
+      program.error("A folder of recordings and a file of reference figures go together.");
+    }
+    const stop = new AbortController();
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+    const evaluation = await evaluateFeatures({ dir, csv, signal: stop.signal });
+    printFeatures(evaluation, options.json);
+  });
+
+await program.parseAsync();

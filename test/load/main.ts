@@ -1,0 +1,12 @@
+import { Command } from "commander";
+import { benchFeatures } from "./features.ts";
+
+const program = new Command("bench").description("How fast it is, against references.");
+
+program
+  .command("features")
+  .description("Seconds of speech per second for the 88 features of eGeMAPSv02, on one core.")
+  .option("--json", "print only one JSON object", false)
+  .action((options: { json: boolean }) => benchFeatures(options));
+
+await program.parseAsync();
