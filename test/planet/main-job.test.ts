@@ -1,5 +1,4 @@
 import { describe, expect, test } from "vitest";
-import { AnalysisPart } from "../../shared/contracts/job.ts";
 import { findRegionByCode, regions } from "../../shared/contracts/regions.ts";
 import {
   analyzeBytes,
@@ -35,8 +34,14 @@ describe.each(regions.map(({ id }) => id))("a recording analysed in %s", (region
     expect(speech.segments.length).toBeGreaterThan(0);
     expect(speech.speech_ratio).toBeGreaterThan(0.5);
     expect(result.engines.voice_activity?.model_sha256).toMatch(/^[0-9a-f]{64}$/);
-    for (const part of AnalysisPart.options) {
-      if (part === "voice_activity") continue;
+    const features = result.features;
+    if (!features || "status" in features) throw new Error("the features are missing");
+    expect(features.values["F0semitoneFrom27.5Hz_sma3nz_percentile50.0"]).toBeGreaterThan(20);
+    expect(features.values.jitterLocal_sma3nz_amean).toBeNull();
+    expect(features.tracks.f0_hz).toHaveLength(features.tracks.loudness.length);
+    expect(result.speaking_rate).toMatchObject({ syllables_per_s: expect.any(Number) });
+    expect(result.emotion).toMatchObject({ arousal: expect.any(Number) });
+    for (const part of ["transcript", "age", "sex"] as const) {
       expect(result[part], part).toMatchObject({
         status: "unavailable",
         reason: expect.any(String),

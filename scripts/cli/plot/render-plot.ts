@@ -129,6 +129,6 @@ function px(value: number): string {
 function escapeXml(text: string): string {
   // XML has no place for control characters, and file names do.
   return text
-    .replaceAll(/[\u0000-\u001f\u007f]/g, " ")
+    .replaceAll(/\p{Cc}/gu, " ")
     .replaceAll(/[&<>"]/g, (sign) => `&#${sign.codePointAt(0)};`);
 }

@@ -74,7 +74,11 @@ async function through(
 
 test("a job goes from the API through queue and worker to an offer, with result and audio in the bucket", async () => {
   const audio = await readFile(samplePath);
-  const spec = jobSpec({ user_id: "u-1", metadata: { a: "b" }, parts: ["voice_activity", "features", "age"] });
+  const spec = jobSpec({
+    user_id: "u-1",
+    metadata: { a: "b" },
+    parts: ["voice_activity", "features", "age"],
+  });
   const { offer, envelope } = await through(spec, audio);
 
   expect(offer).toMatchObject({

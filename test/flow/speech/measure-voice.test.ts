@@ -203,7 +203,7 @@ describe("features as a result carries them", () => {
   test("are 88 numbers and two tracks for a voice", () => {
     const features = AcousticFeatures.parse(measure(voice(2)).features);
     expect(Object.keys(features.values)).toHaveLength(88);
-    expect(features.values["F1frequency_sma3nz_amean"]).not.toBeNull();
+    expect(features.values["HNRdBACF_sma3nz_amean"]).not.toBeNull();
     expect(features.tracks.hop_s).toBe(0.01);
     expect(features.tracks.f0_hz[100]).toBeCloseTo(120, -1);
     expect(features.tracks.loudness).toHaveLength(199);
