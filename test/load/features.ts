@@ -42,12 +42,15 @@ export function benchFeatures({ json }: { json: boolean }): void {
   );
 }
 
-/** The prompts one after the other; they are 16-bit mono at 16 kHz with a header of 44 bytes. */
+/** The prompts one after the other, 16-bit mono at 16 kHz. */
 function readSpeech(folder: string): Float32Array {
   const parts = readdirSync(folder)
     .filter((name) => name.endsWith(".wav"))
     .toSorted()
-    .map((name) => readFileSync(join(folder, name)).subarray(44));
+    .map((name) => {
+      const file = readFileSync(join(folder, name));
+      return file.subarray(file.indexOf("data", 12, "latin1") + 8);
+    });
   const bytes = Buffer.concat(parts);
   return Float32Array.from(
     { length: bytes.length / 2 },

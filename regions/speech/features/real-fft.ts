@@ -17,7 +17,7 @@ export interface RealFft {
 /**
  * Makes a real transform from a complex one of half the size: even samples as real, odd ones as imaginary parts, then one
  * pass that takes both spectra apart (Press et al., Numerical Recipes, 12.3). The complex one is decimation in time,
- * radix 4 with one radix 2 pass where the size asks for it. Tables are made once; a transform allocates nothing.
+ * radix 4, with a first pass of radix 8 where the size asks for it. Tables are made once; a transform allocates nothing.
  *
  * @param size a power of two, 8 or more
  */
@@ -26,15 +26,18 @@ export function createRealFft(size: number): RealFft {
     throw new RangeError(`FFT size ${size} is not a power of two of 8 or more.`);
   }
   const half = size / 2;
-  const order = digitReversal(half);
-  const firstIsRadix2 = Math.log2(half) % 2 === 1;
-  const stages = twiddles(half, firstIsRadix2);
+  // A power of four leaves 1 when divided by 3, twice one leaves 2.
+  const first = half % 3 === 1 ? 4 : 8;
+  const order = digitReversal(half, first);
+  const stages = twiddles(half, first);
   const splitCos = new Float64Array(half / 2 + 1);
   const splitSin = new Float64Array(half / 2 + 1);
   for (let k = 0; k <= half / 2; k += 1) {
     splitCos[k] = Math.cos((2 * Math.PI * k) / size);
     splitSin[k] = -Math.sin((2 * Math.PI * k) / size);
   }
+  /** The input times its window, padded with zeros. */
+  const samples = new Float64Array(size);
 
   function forward(
     input: Float32Array | Float64Array,
@@ -43,22 +46,15 @@ export function createRealFft(size: number): RealFft {
     re: Float64Array,
     im: Float64Array,
   ): void {
+    const length = window === undefined ? size : window.length;
     if (window === undefined) {
-      for (let i = 0; i < half; i += 1) {
-        const from = order[i]!;
-        re[i] = input[offset + from]!;
-        im[i] = input[offset + from + 1]!;
-      }
+      for (let i = 0; i < length; i += 1) samples[i] = input[offset + i]!;
     } else {
-      // A window shorter than the transform stands for one padded with zeros.
-      const length = window.length;
-      for (let i = 0; i < half; i += 1) {
-        const from = order[i]!;
-        re[i] = from < length ? input[offset + from]! * window[from]! : 0;
-        im[i] = from + 1 < length ? input[offset + from + 1]! * window[from + 1]! : 0;
-      }
+      for (let i = 0; i < length; i += 1) samples[i] = input[offset + i]! * window[i]!;
     }
-    if (firstIsRadix2) radix2Pass(re, im, half);
+    samples.fill(0, length);
+    if (first === 4) firstOfFour(samples, order, re, im, half);
+    else firstOfEight(samples, order, re, im, half);
     for (const stage of stages) radix4Pass(re, im, half, stage);
     split(re, im, half, splitCos, splitSin);
   }
@@ -73,9 +69,9 @@ interface Stage {
   readonly factors: Float64Array;
 }
 
-function twiddles(half: number, firstIsRadix2: boolean): Stage[] {
+function twiddles(half: number, first: number): Stage[] {
   const stages: Stage[] = [];
-  for (let quarter = firstIsRadix2 ? 2 : 1; quarter < half; quarter *= 4) {
+  for (let quarter = first; quarter < half; quarter *= 4) {
     const factors = new Float64Array(6 * quarter);
     for (let k = 0; k < quarter; k += 1) {
       for (let power = 1; power <= 3; power += 1) {
@@ -90,14 +86,14 @@ function twiddles(half: number, firstIsRadix2: boolean): Stage[] {
 }
 
 /** Where each element of the mixed-radix decimation comes from, doubled: the index of its real sample. */
-function digitReversal(half: number): Uint16Array | Uint32Array {
-  const order = half > 32_768 ? new Uint32Array(half) : new Uint16Array(half);
+function digitReversal(half: number, first: number): Uint32Array {
+  const order = new Uint32Array(half);
   const place = (to: number, from: number, step: number, length: number): void => {
     if (length === 1) {
       order[to] = 2 * from;
       return;
     }
-    const radix = length === 2 ? 2 : 4;
+    const radix = length === first ? first : 4;
     const part = length / radix;
     for (let r = 0; r < radix; r += 1) place(to + r * part, from + r * step, step * radix, part);
   };
@@ -105,16 +101,110 @@ function digitReversal(half: number): Uint16Array | Uint32Array {
   return order;
 }
 
-function radix2Pass(re: Float64Array, im: Float64Array, half: number): void {
-  for (let i = 0; i < half; i += 2) {
-    const aRe = re[i]!;
-    const aIm = im[i]!;
-    const bRe = re[i + 1]!;
-    const bIm = im[i + 1]!;
-    re[i] = aRe + bRe;
-    im[i] = aIm + bIm;
-    re[i + 1] = aRe - bRe;
-    im[i + 1] = aIm - bIm;
+/** Fetches the samples in their order and joins them four at a time, where all factors are 1, i, -1 and -i. */
+function firstOfFour(
+  samples: Float64Array,
+  order: Uint32Array,
+  re: Float64Array,
+  im: Float64Array,
+  half: number,
+): void {
+  for (let i = 0; i < half; i += 4) {
+    const a = order[i]!;
+    const b = order[i + 1]!;
+    const c = order[i + 2]!;
+    const d = order[i + 3]!;
+    const sumRe = samples[a]! + samples[c]!;
+    const sumIm = samples[a + 1]! + samples[c + 1]!;
+    const differenceRe = samples[a]! - samples[c]!;
+    const differenceIm = samples[a + 1]! - samples[c + 1]!;
+    const oddRe = samples[b]! + samples[d]!;
+    const oddIm = samples[b + 1]! + samples[d + 1]!;
+    const turnedRe = samples[b + 1]! - samples[d + 1]!;
+    const turnedIm = samples[d]! - samples[b]!;
+    re[i] = sumRe + oddRe;
+    im[i] = sumIm + oddIm;
+    re[i + 1] = differenceRe + turnedRe;
+    im[i + 1] = differenceIm + turnedIm;
+    re[i + 2] = sumRe - oddRe;
+    im[i + 2] = sumIm - oddIm;
+    re[i + 3] = differenceRe - turnedRe;
+    im[i + 3] = differenceIm - turnedIm;
+  }
+}
+
+/** As `firstOfFour`, eight at a time: the even four and the odd four, joined by eighths of a turn. */
+function firstOfEight(
+  samples: Float64Array,
+  order: Uint32Array,
+  re: Float64Array,
+  im: Float64Array,
+  half: number,
+): void {
+  const diagonal = Math.SQRT1_2;
+  for (let i = 0; i < half; i += 8) {
+    const s0 = order[i]!;
+    const s1 = order[i + 1]!;
+    const s2 = order[i + 2]!;
+    const s3 = order[i + 3]!;
+    const s4 = order[i + 4]!;
+    const s5 = order[i + 5]!;
+    const s6 = order[i + 6]!;
+    const s7 = order[i + 7]!;
+    // The four even ones.
+    let sumRe = samples[s0]! + samples[s4]!;
+    let sumIm = samples[s0 + 1]! + samples[s4 + 1]!;
+    let differenceRe = samples[s0]! - samples[s4]!;
+    let differenceIm = samples[s0 + 1]! - samples[s4 + 1]!;
+    let oddRe = samples[s2]! + samples[s6]!;
+    let oddIm = samples[s2 + 1]! + samples[s6 + 1]!;
+    let turnedRe = samples[s2 + 1]! - samples[s6 + 1]!;
+    let turnedIm = samples[s6]! - samples[s2]!;
+    const e0Re = sumRe + oddRe;
+    const e0Im = sumIm + oddIm;
+    const e1Re = differenceRe + turnedRe;
+    const e1Im = differenceIm + turnedIm;
+    const e2Re = sumRe - oddRe;
+    const e2Im = sumIm - oddIm;
+    const e3Re = differenceRe - turnedRe;
+    const e3Im = differenceIm - turnedIm;
+    // The four odd ones.
+    sumRe = samples[s1]! + samples[s5]!;
+    sumIm = samples[s1 + 1]! + samples[s5 + 1]!;
+    differenceRe = samples[s1]! - samples[s5]!;
+    differenceIm = samples[s1 + 1]! - samples[s5 + 1]!;
+    oddRe = samples[s3]! + samples[s7]!;
+    oddIm = samples[s3 + 1]! + samples[s7 + 1]!;
+    turnedRe = samples[s3 + 1]! - samples[s7 + 1]!;
+    turnedIm = samples[s7]! - samples[s3]!;
+    const o0Re = sumRe + oddRe;
+    const o0Im = sumIm + oddIm;
+    const p1Re = differenceRe + turnedRe;
+    const p1Im = differenceIm + turnedIm;
+    const o1Re = diagonal * (p1Re + p1Im);
+    const o1Im = diagonal * (p1Im - p1Re);
+    const o2Re = sumIm - oddIm;
+    const o2Im = oddRe - sumRe;
+    const p3Re = differenceRe - turnedRe;
+    const p3Im = differenceIm - turnedIm;
+    const o3Re = diagonal * (p3Im - p3Re);
+    const o3Im = -diagonal * (p3Re + p3Im);
+    re[i] = e0Re + o0Re;
+    im[i] = e0Im + o0Im;
+    re[i + 1] = e1Re + o1Re;
+    im[i + 1] = e1Im + o1Im;
+    re[i + 2] = e2Re + o2Re;
+    im[i + 2] = e2Im + o2Im;
+    re[i + 3] = e3Re + o3Re;
+    im[i + 3] = e3Im + o3Im;
+    re[i + 4] = e0Re - o0Re;
+    im[i + 4] = e0Im - o0Im;
+    re[i + 5] = e1Re - o1Re;
+    im[i + 5] = e1Im - o1Im;
+    re[i + 6] = e2Re - o2Re;
+    im[i + 6] = e2Im - o2Im;
+    re[i + 7] = e3Re - o3Re;
+    im[i + 7] = e3Im - o3Im;
   }
 }
 

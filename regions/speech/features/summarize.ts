@@ -27,7 +27,8 @@ export function summarize(
   const unvoiced = (contour: Contour): Float32Array => keepWhere(contour, f0, false);
 
   const semitones = f0.map((hz) => (hz > 0 ? 12 * Math.log2(hz / LOWEST_NOTE_HZ) : 0));
-  addDetailed(features, "F0semitoneFrom27.5Hz_sma3nz", present(smoothPresent(semitones)), hopS);
+  const notes = smoothPresent(semitones);
+  addDetailed(features, "F0semitoneFrom27.5Hz_sma3nz", present(notes), hopS);
   const loudness = smooth(spectral.loudness.values());
   const loudnessPeaks = addDetailed(features, "loudness_sma3", loudness, hopS);
   addMoments(features, "spectralFlux_sma3", smooth(spectral.flux.values()));
@@ -65,7 +66,7 @@ export function summarize(
   addMean("slopeUV500-1500", spectral.slope500To1500);
   addMean("spectralFluxUV", spectral.flux);
 
-  const segments = voicingSegments(f0, hopS);
+  const segments = voicingSegments(notes, hopS);
   const duration = loudness.length * hopS;
   features["loudnessPeaksPerSec"] = duration > 0 ? loudnessPeaks / duration : 0;
   features["VoicedSegmentsPerSec"] = segments.voicedPerSecond;

@@ -9,24 +9,27 @@ export interface VoicingSegments {
   stddevUnvoicedLength: number;
 }
 
+/** Runs of fewer frames are no segments. */
+const SHORTEST_RUN = 3;
+
 /**
- * Lengths of the runs of voiced (not 0) and of unvoiced (0) frames. A run's length is the time from its first to its last
- * frame, so that one of a single frame has none and does not count.
+ * Lengths of the runs of voiced (not 0) and of unvoiced (0) frames, from first to last frame: one frame less than there are
+ * (found, like the shortest run, from the reference figures).
  *
+ * @param contour F0 as it is summarised: in any unit, smoothed
  * @param hopS seconds from one frame to the next
  */
-export function voicingSegments(f0: Float32Array, hopS: number): VoicingSegments {
+export function voicingSegments(contour: Float32Array, hopS: number): VoicingSegments {
   const voiced: number[] = [];
   const unvoiced: number[] = [];
   let start = 0;
-  for (let i = 1; i <= f0.length; i += 1) {
-    const isVoiced = f0[start] !== 0;
-    if (i < f0.length && (f0[i] !== 0) === isVoiced) continue;
-    const length = i - 1 - start;
-    if (length > 0) (isVoiced ? voiced : unvoiced).push(length * hopS);
+  for (let i = 1; i <= contour.length; i += 1) {
+    const isVoiced = contour[start] !== 0;
+    if (i < contour.length && (contour[i] !== 0) === isVoiced) continue;
+    if (i - start >= SHORTEST_RUN) (isVoiced ? voiced : unvoiced).push((i - 1 - start) * hopS);
     start = i;
   }
-  const duration = (f0.length - 1) * hopS;
+  const duration = contour.length * hopS;
   const meanVoicedLength = meanOf(voiced);
   const meanUnvoicedLength = meanOf(unvoiced);
   return {
