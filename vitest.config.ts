@@ -1,7 +1,13 @@
 import { cloudflareTest } from "@cloudflare/vitest-plugin";
 import { defineConfig } from "vitest/config";
 
-const patience = { testTimeout: 60_000, hookTimeout: 60_000, teardownTimeout: 10_000 };
+// Waits end when what they wait for happens; these limits only end what never will, also on a machine that is busy.
+const patience = {
+  testTimeout: 60_000,
+  hookTimeout: 60_000,
+  teardownTimeout: 10_000,
+  expect: { poll: { timeout: 20_000, interval: 20 } },
+};
 
 export default defineConfig({
   test: {

@@ -162,7 +162,7 @@ describe("a decoder that fails", () => {
 
   test("a decoder that hangs is killed and the next file decodes", async () => {
     const pids: number[] = [];
-    const own = createDecoder({ stallMs: 1500, onSpawn: (pid) => pids.push(pid ?? 0) });
+    const own = createDecoder({ stallMs: 5000, onSpawn: (pid) => pids.push(pid ?? 0) });
     try {
       const path = await folder.silence("hung.wav", 3600);
       const decoding = async () => {
