@@ -38,7 +38,8 @@ describe.each(regions.map(({ id }) => id))("a recording analysed in %s", (region
     if (!features || "status" in features) throw new Error("the features are missing");
     expect(features.values["F0semitoneFrom27.5Hz_sma3nz_percentile50.0"]).toBeGreaterThan(20);
     expect(features.values.jitterLocal_sma3nz_amean).toBeNull();
-    expect(features.tracks.f0_hz).toHaveLength(features.tracks.loudness.length);
+    expect(features.tracks.f0_hz.length).toBeGreaterThan(200);
+    expect(features.tracks.loudness.length).toBeGreaterThan(200);
     expect(result.speaking_rate).toMatchObject({ syllables_per_s: expect.any(Number) });
     expect(result.emotion).toMatchObject({ arousal: expect.any(Number) });
     for (const part of ["transcript", "age", "sex"] as const) {
