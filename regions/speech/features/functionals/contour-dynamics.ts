@@ -10,8 +10,7 @@ export interface ContourDynamics {
 }
 
 /**
- * Slopes of the straight lines from valley to peak and from peak to valley. The first rise starts with the contour's first
- * value.
+ * Slopes of the straight lines from valley to peak and from peak to valley, the first from the contour's first value.
  *
  * What follows the last turning point is treated as the reference figures have it: the line from there to the contour's
  * end counts as one more rise after a valley and as one more fall after a peak, with the sign it has, in the mean but
@@ -21,7 +20,6 @@ export interface ContourDynamics {
  */
 export function contourDynamics(values: Float32Array, hopS: number): ContourDynamics {
   const points = turningPoints(values);
-  if (points[0]?.isPeak === false) points.shift();
   const rises: number[] = [];
   const falls: number[] = [];
   let from = 0;

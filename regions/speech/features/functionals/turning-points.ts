@@ -11,10 +11,10 @@ const PROMINENCE = 0.1;
 const DISPLACEMENT = 0.05;
 
 /**
- * Peaks and valleys, alternating, each further than a tenth of the contour's range from the one before: smaller bumps are
- * passed over. Of valleys that no peak parts the lowest counts. Of peaks that no valley parts the first counts, unless a
- * higher one is higher by a twentieth or has risen by more than the tenth of the range since. The last frame but one is
- * not looked at any more. (These rules were found from the reference figures.)
+ * Peaks and valleys, alternating, each further than a tenth of the contour's range from the one before, the first from the
+ * contour's first value: smaller bumps are passed over. Of valleys that no peak parts the lowest counts. Of peaks that no
+ * valley parts the first counts, unless a higher one is higher by a twentieth or has risen by more than the tenth of the
+ * range since. The last frame but one is not looked at any more. (These rules were found from the reference figures.)
  */
 export function turningPoints(values: Float32Array): TurningPoint[] {
   const points: TurningPoint[] = [];
@@ -27,18 +27,16 @@ export function turningPoints(values: Float32Array): TurningPoint[] {
     const isValley = value < values[index - 1]! && value <= values[index + 1]!;
     if (!isPeak && !isValley) continue;
     const last = points.at(-1);
-    if (last === undefined) {
-      points.push({ index, isPeak });
-    } else if (last.isPeak !== isPeak) {
-      if (Math.abs(value - values[last.index]!) <= prominence) continue;
-      points.push({ index, isPeak });
-    } else {
-      const before = values[last.index]!;
-      const displaces = isPeak
-        ? value > before && (value > before * (1 + DISPLACEMENT) || value - lowest > prominence)
-        : value < before;
+    const before = values[last?.index ?? 0]!;
+    const rise = isPeak ? value - before : before - value;
+    if (last?.isPeak === isPeak) {
+      const displaces =
+        rise > 0 && (!isPeak || value > before * (1 + DISPLACEMENT) || value - lowest > prominence);
       if (!displaces) continue;
       last.index = index;
+    } else {
+      if (rise <= prominence) continue;
+      points.push({ index, isPeak });
     }
     lowest = value;
   }
