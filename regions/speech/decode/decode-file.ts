@@ -6,7 +6,7 @@ import { AudioError } from "./audio-error.ts";
 import type { AudioHeader, AudioInfo, Container } from "./audio-info.ts";
 import { openByteSource } from "./byte-source.ts";
 import { measureFrame } from "./measure-frame.ts";
-import { openAudio } from "./open-audio.ts";
+import { MAX_CHANNELS, MAX_RATE, openAudio } from "./open-audio.ts";
 import type { OpenAudio } from "./open-audio.ts";
 import { createResampler } from "./resampler.ts";
 import { sniffContainer } from "./sniff-container.ts";
@@ -79,7 +79,8 @@ function decodeStream(audio: OpenAudio, maxDurationS: number, sink: DecodeSink) 
   let expectedPts: number | undefined;
 
   function take(): void {
-    if (frame.channels > 8 || frame.sampleRate < 1) {
+    const { channels, sampleRate } = frame;
+    if (channels < 1 || channels > MAX_CHANNELS || sampleRate < 1 || sampleRate > MAX_RATE) {
       throw new AudioError("audio_corrupt", "The stream changes to a shape that cannot be.");
     }
     damaged ||= fault && (decoded_s > 0 || !forgivesStart.has(header.container));

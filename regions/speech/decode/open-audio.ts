@@ -37,8 +37,9 @@ const audioDecoders =
   /^(pcm_(?!bluray|dvd|lxf|vidc|s64)\w+|adpcm_(ms|ima_wav|ima_qt|g722|g726|g726le|yamaha|swf)|g722|mp[123](float)?|aac(_fixed)?|alac|flac|opus|libopus|vorbis|libvorbis|speex|libspeex|gsm(_ms)?|libgsm(_ms)?|amr[nw]b|libopencore_amr[nw]b)$/;
 
 /** libswresample takes more, but the frame's channels beyond the eighth are out of reach here. */
-const MAX_CHANNELS = 8;
-const MAX_RATE = 768_000;
+export const MAX_CHANNELS = 8;
+/** Hz. */
+export const MAX_RATE = 768_000;
 
 export interface OpenAudio {
   format: FormatContext;

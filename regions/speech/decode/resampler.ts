@@ -17,12 +17,28 @@ function layoutOf(channels: number): ChannelLayout {
 const MONO = layoutOf(1);
 
 /**
- * Mixes down and resamples natively to 16 kHz mono float32. Channels are averaged, so a recording whose
- * channels carry the same sound keeps its loudness; no dither. It follows a stream whose rate or format changes midway.
+ * libswresample's own choice (32 taps) lets 8.1 kHz fold back into the voice at -13 dB. This filter is six times as
+ * long: its taps, the middle of its slope as a part of half the lower rate, and the beta of its Kaiser window.
+ */
+const FILTER = { filter_size: 192, cutoff: 0.96, kaiser_beta: 10 };
+/** Spliced streams change their shape a few times; each change costs a new filter, and a hostile one could ask for millions. */
+const MOST_SHAPES = 256;
+
+/**
+ * Mixes down and resamples natively (libswresample) to 16 kHz mono float32, without dither.
+ *
+ * - Channels are averaged with equal weights: the same sound in all of them keeps its loudness, opposite sounds cancel.
+ * - From a higher rate, the pass-band reaches 7.5 kHz (within 0.1 dB) and the stop-band begins at 8 kHz (at least
+ *   100 dB down), so nothing that was above half the new rate is heard below it.
+ * - From a lower rate f, the pass-band reaches 0.48 f, and the images of what is in it are as far down.
+ * - At 16 kHz the samples pass unchanged.
+ *
+ * It follows a stream whose rate or format changes midway.
  */
 export function createResampler(write: (samples: Float32Array) => void) {
   let context: SoftwareResampleContext | undefined;
   let shape = "";
+  let shapes = 0;
   const output = new Frame();
   output.alloc();
 
@@ -42,11 +58,12 @@ export function createResampler(write: (samples: Float32Array) => void) {
   }
 
   function start(frame: Frame, channels: number): void {
-    context = new SoftwareResampleContext();
+    const made = new SoftwareResampleContext();
+    context = made;
     const format = frame.format as typeof AV_SAMPLE_FMT_FLT;
     const weights = Array.from({ length: channels }, () => 1 / channels);
     if (
-      context.allocSetOpts2(
+      made.allocSetOpts2(
         MONO,
         AV_SAMPLE_FMT_FLT,
         SAMPLE_RATE,
@@ -54,8 +71,9 @@ export function createResampler(write: (samples: Float32Array) => void) {
         format,
         frame.sampleRate,
       ) < 0 ||
-      context.setMatrix(weights, channels) < 0 ||
-      context.init() < 0
+      made.setMatrix(weights, channels) < 0 ||
+      Object.entries(FILTER).some(([name, value]) => made.setOption(name, value) < 0) ||
+      made.init() < 0
     ) {
       throw new AudioError(
         "audio_unsupported",
@@ -69,6 +87,10 @@ export function createResampler(write: (samples: Float32Array) => void) {
       const channels = frame.channels;
       const now = `${frame.format} ${frame.sampleRate} ${channels}`;
       if (now !== shape) {
+        shapes += 1;
+        if (shapes > MOST_SHAPES) {
+          throw new AudioError("audio_corrupt", "The stream changes its shape time and again.");
+        }
         convert(null);
         context?.free();
         context = undefined;
