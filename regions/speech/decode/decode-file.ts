@@ -1,3 +1,4 @@
+import { setImmediate } from "node:timers/promises";
 import { AVERROR_EAGAIN, AVERROR_EOF, AV_PKT_FLAG_CORRUPT } from "node-av/constants";
 import { Frame, getFFmpegInfo, Packet } from "node-av/lib";
 import { createLevelMeter } from "../levels/create-level-meter.ts";
@@ -22,19 +23,22 @@ export interface DecodeSink {
 
 /** Float recordings may exceed full scale, but what lies 120 dB above it is damage, and would overflow in the models. */
 const MAX_PEAK = 1e6;
+/** Packets after which native code is given a turn. */
+const PACKETS_A_TURN = 200;
 /** Joined and cut mp3 or aac begins with frames that need data from before the cut. */
 const forgivesStart = new Set<Container>(["mp3", "aac"]);
 
 /**
- * Decodes a whole file synchronously; runs in the decoder process only.
+ * Decodes a whole file; runs in the decoder process only. Synchronous but for a turn of the event loop now and then:
+ * without one, what frees the native memory behind each collected frame never runs, 7 kB a frame.
  * @returns the info without the time, which only the caller can tell from waiting
  * @throws {AudioError} with every code but `audio_mislabelled`
  */
-export function decodeFile(
+export async function decodeFile(
   path: string,
   maxDurationS: number,
   sink: DecodeSink,
-): Omit<AudioInfo, "decode_ms"> {
+): Promise<Omit<AudioInfo, "decode_ms">> {
   const source = openByteSource(path);
   try {
     const container = sniffContainer(source);
@@ -52,7 +56,7 @@ export function decodeFile(
       sink.header(audio.header);
       return {
         ...audio.header,
-        ...decodeStream(audio, maxDurationS, sink),
+        ...(await decodeStream(audio, maxDurationS, sink)),
         decoder_version: getFFmpegInfo().version.slice(0, 80),
       };
     } finally {
@@ -63,7 +67,7 @@ export function decodeFile(
   }
 }
 
-function decodeStream(audio: OpenAudio, maxDurationS: number, sink: DecodeSink) {
+async function decodeStream(audio: OpenAudio, maxDurationS: number, sink: DecodeSink) {
   const { format, stream, codec, header } = audio;
   const meter = createLevelMeter();
   const resampler = createResampler((samples) => sink.samples(samples));
@@ -117,7 +121,8 @@ function decodeStream(audio: OpenAudio, maxDurationS: number, sink: DecodeSink) 
   }
 
   try {
-    for (;;) {
+    for (let packets = 1; ; packets += 1) {
+      if (packets % PACKETS_A_TURN === 0) await setImmediate();
       const status = format.readFrameSync(packet);
       if (status < 0) {
         fault ||= status !== AVERROR_EOF;

@@ -1,6 +1,6 @@
 /**
  * Entry of the decoder process: FFmpeg runs here and nowhere else, so a crash, a hang or an exploit of it ends with
- * this process. It has an empty environment and no work but one file at a time. Decoding is synchronous: when the
+ * this process. It has an empty environment and no work but one file at a time. Writing is synchronous: when the
  * reader is slow the write to the pipe blocks, which is all the back-pressure there is to it.
  */
 import { writeSync } from "node:fs";
@@ -58,13 +58,13 @@ function collect(samples: Float32Array): void {
   }
 }
 
-function decode({ path, max_duration_s }: DecoderRequest): DecoderMessage {
+async function decode({ path, max_duration_s }: DecoderRequest): Promise<DecoderMessage> {
   filled = 0;
   waited_ms = 0;
   let exposed = false;
   const start = performance.now();
   try {
-    const info = decodeFile(path, max_duration_s, {
+    const info = await decodeFile(path, max_duration_s, {
       exposed: () => {
         exposed = true;
       },
@@ -91,5 +91,5 @@ function decode({ path, max_duration_s }: DecoderRequest): DecoderMessage {
   }
 }
 
-process.on("message", (message) => send(decode(DecoderRequest.parse(message))));
+process.on("message", async (message) => send(await decode(DecoderRequest.parse(message))));
 process.on("disconnect", () => process.exit(0));
