@@ -48,7 +48,7 @@ const FFT_SIZE = 1024;
 const BINS = FFT_SIZE / 2 + 1;
 /** Frames that wait for the path to be decided. */
 const LAG = 40;
-/** Root mean square of the windowed frame under which it counts as silent. */
+/** Root mean square of the windowed frame under which it is silent, and unvoiced whatever the path through it. */
 const AUDIBLE_RMS = 0.001;
 
 /** Fundamental frequency, and what is measured at its harmonics and periods. Allocates nothing per frame. */
@@ -57,6 +57,7 @@ export function createPitch({ onFrame }: PitchOptions): Pitch {
   const spectra = Array.from({ length: slots }, () => new Float64Array(BINS));
   const waves = Array.from({ length: slots }, () => new Float32Array(FRAME));
   const formants = Array.from({ length: slots }, () => new Float64Array(3));
+  const audible = new Uint8Array(slots);
   const candidates = createCandidates();
   const harmonicSum = createHarmonicSum(BINS, SAMPLE_RATE);
   const harmonicity = createHarmonicity(FFT_SIZE, SAMPLE_RATE);
@@ -84,12 +85,14 @@ export function createPitch({ onFrame }: PitchOptions): Pitch {
     formants[slot]!.set(formantsHz);
     pushed += 1;
     harmonicSum.find(magnitude, candidates);
-    path.push(candidates, windowedRms(magnitude) >= AUDIBLE_RMS);
+    audible[slot] = windowedRms(magnitude) >= AUDIBLE_RMS ? 1 : 0;
+    path.push(candidates);
   }
 
-  function describe(f0Hz: number): void {
+  function describe(chosenHz: number): void {
     const slot = described % slots;
     described += 1;
+    const f0Hz = audible[slot] === 1 ? chosenHz : 0;
     frame.f0Hz = f0Hz;
     frame.hnrDb = f0Hz > 0 ? harmonicity.of(spectra[slot]!, f0Hz) : 0;
     harmonics.measure(spectra[slot]!, f0Hz, formants[slot]!, frame);

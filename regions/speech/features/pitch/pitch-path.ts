@@ -49,8 +49,7 @@ const fitted: PitchPathWeights = {
 };
 
 export interface PitchPath {
-  /** @param audible false for a frame too quiet to have a pitch */
-  push(candidates: PitchCandidates, audible: boolean): void;
+  push(candidates: PitchCandidates): void;
   /** Decides all frames that are still open. */
   finish(): void;
 }
@@ -70,25 +69,24 @@ export function createPitchPath({ onFrame, lag = 40, weights }: PitchPathOptions
   let pushed = 0;
   let decided = 0;
 
-  function push(candidates: PitchCandidates, audible: boolean): void {
+  function push(candidates: PitchCandidates): void {
     const base = (pushed % slots) * STATES;
     const before = ((pushed + slots - 1) % slots) * STATES;
-    const voiced = audible && candidates.voicing[0]! >= cost.voicedFrom;
+    const voiced = candidates.voicing[0]! >= cost.voicedFrom;
     let lowest = Infinity;
     for (let state = 0; state < STATES; state += 1) {
       const hz = state === UNVOICED ? 0 : candidates.hz[state]!;
       const here = base + state;
       hertz[here] = hz;
       from[here] = UNVOICED;
-      if (state !== UNVOICED && (!audible || hz <= 0)) {
+      if (state !== UNVOICED && hz <= 0) {
         next[state] = Infinity;
         continue;
       }
       const place = hz > 0 ? Math.log2(hz) : 0;
       octaves[here] = place;
       const best = pushed === 0 ? 0 : bestBefore(state, place, before, here);
-      next[state] =
-        best + (state === UNVOICED ? silence(audible, voiced) : local(candidates, state));
+      next[state] = best + (state === UNVOICED ? silence(voiced) : local(candidates, state));
       lowest = Math.min(lowest, next[state]!);
     }
     for (let state = 0; state < STATES; state += 1) next[state] = next[state]! - lowest;
@@ -97,8 +95,7 @@ export function createPitchPath({ onFrame, lag = 40, weights }: PitchPathOptions
     if (pushed - decided > lag) decide(pushed - lag);
   }
 
-  function silence(audible: boolean, voiced: boolean): number {
-    if (!audible) return 0;
+  function silence(voiced: boolean): number {
     return voiced ? cost.missed : cost.unvoiced;
   }
 
