@@ -12,9 +12,9 @@ import type { AnalysisPart } from "../../shared/contracts/job.ts";
 import type { AudioInfo } from "./decode/audio-info.ts";
 import { checkDeclaredType } from "./decode/check-declared-type.ts";
 import type { Decoder } from "./decode/decoder.ts";
-import { SAMPLE_RATE } from "./decode/protocol.ts";
+import { SAMPLE_RATE } from "./decode/sample-format.ts";
 import type { FeaturesThread } from "./features/create-features-thread.ts";
-import { feedStages } from "./feed-stages.ts";
+import { feedStages, LOOK_AHEAD } from "./feed-stages.ts";
 import type { Inference } from "./inference/create-inference-thread.ts";
 import type { LevelMeasure } from "./levels/level-measure.ts";
 import type { VoiceMeasures } from "./measure-voice.ts";
@@ -105,6 +105,7 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
     const blocks = decoder.decode(path, {
       signal,
       maxDurationS,
+      reuseAfter: LOOK_AHEAD,
       onHeader: (header) => {
         checkDeclaredType(job.declaredContentType, header);
         expected_s = header.expected_duration_s;

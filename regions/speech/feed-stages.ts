@@ -1,5 +1,8 @@
 import type { AudioBlock } from "./decode/decoder.ts";
 
+/** Blocks that a stage may be behind the decoder, where it is not told otherwise. */
+export const LOOK_AHEAD = 4;
+
 /** A step of an analysis that reads the decoded audio block by block. */
 export interface Stage {
   push(block: AudioBlock): Promise<void>;
@@ -12,7 +15,10 @@ export interface Stage {
 export async function feedStages(
   blocks: AsyncIterable<AudioBlock>,
   stages: readonly Stage[],
-  { lookAhead = 4, onBlock }: { lookAhead?: number; onBlock?: (block: AudioBlock) => void } = {},
+  {
+    lookAhead = LOOK_AHEAD,
+    onBlock,
+  }: { lookAhead?: number; onBlock?: (block: AudioBlock) => void } = {},
 ): Promise<void> {
   const lanes = stages.map((stage) => ({ stage, queue: [] as Promise<void>[] }));
   try {

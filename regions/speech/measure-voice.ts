@@ -7,7 +7,7 @@ import type {
 } from "../../shared/contracts/analysis-result.ts";
 import { createBandMeter } from "./arousal/create-band-meter.ts";
 import { rateArousal } from "./arousal/rate-arousal.ts";
-import { SAMPLE_RATE } from "./decode/protocol.ts";
+import { SAMPLE_RATE } from "./decode/sample-format.ts";
 import { createEgemaps } from "./features/egemaps.ts";
 import { toFeaturesPart } from "./features/to-features-part.ts";
 import { createIntensityMeter } from "./levels/create-intensity-meter.ts";
@@ -57,7 +57,7 @@ export function createVoiceMeter(): VoiceMeter {
       const hf500Db = bands.finish();
       const voiced = voicedFrames(f0Hz, speech);
       const at = (track: Float32Array, ahead: number) =>
-        Float32Array.from(voiced, (i) => track[Math.min(i + ahead, track.length - 1)]!);
+        voiced.map((i) => track[Math.min(i + ahead, track.length - 1)]!);
       return {
         features: toFeaturesPart(measured),
         speaking_rate: measureSpeakingRate({
@@ -77,8 +77,13 @@ export function createVoiceMeter(): VoiceMeter {
 }
 
 /** Frames of pitch that have one and whose middle lies in speech, where that is known. */
-function voicedFrames(f0Hz: Float32Array, speech: readonly SpeechSegment[] | undefined): number[] {
-  const frames: number[] = [];
+function voicedFrames(
+  f0Hz: Float32Array,
+  speech: readonly SpeechSegment[] | undefined,
+): Float32Array {
+  // Numbers of frames are exact in these up to 2^24, 46 hours.
+  const frames = new Float32Array(f0Hz.length);
+  let count = 0;
   let segment = 0;
   for (let i = 0; i < f0Hz.length; i += 1) {
     if (f0Hz[i]! === 0) continue;
@@ -88,9 +93,10 @@ function voicedFrames(f0Hz: Float32Array, speech: readonly SpeechSegment[] | und
       if (segment === speech.length) break;
       if (speech[segment]!.start_s > time) continue;
     }
-    frames.push(i);
+    frames[count] = i;
+    count += 1;
   }
-  return frames;
+  return frames.subarray(0, count);
 }
 
 /** The middle of a frame of level lies between those of two frames of pitch. */

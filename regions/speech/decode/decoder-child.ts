@@ -2,14 +2,21 @@ import { fork } from "node:child_process";
 import type { ChildProcess } from "node:child_process";
 import type { Readable } from "node:stream";
 import { fileURLToPath } from "node:url";
+import type { MakeBlock } from "./create-blocks.ts";
 import { createFrameReader } from "./frame-reader.ts";
 import type { DecoderFrame } from "./frame-reader.ts";
 import { DecoderError } from "./decoder-error.ts";
-import { FRAME_FD } from "./protocol.ts";
+import { FRAME_FD } from "./frame-format.ts";
 import type { DecoderRequest } from "./protocol.ts";
 
 const ENTRY = fileURLToPath(new URL("./decoder-process.ts", import.meta.url));
 const STDERR_KEPT = 2000;
+
+interface NextOptions {
+  stallMs: number;
+  signal: AbortSignal;
+  makeBlock: MakeBlock;
+}
 
 /** One decoder process, from spawn to death. */
 export class DecoderChild {
@@ -22,7 +29,7 @@ export class DecoderChild {
   constructor() {
     this.#child = fork(ENTRY, [], {
       env: {},
-      execArgv: ["--max-old-space-size=256"],
+      execArgv: ["--max-old-space-size=256", "--max-semi-space-size=2"],
       stdio: ["ignore", "ignore", "pipe", "pipe", "ipc"],
     });
     this.#exited = new Promise((resolve) => {
@@ -54,7 +61,7 @@ export class DecoderChild {
    * The next frame of the job that runs.
    * @throws {DecoderError} `decoder_crashed`, or `decoder_stalled` after `stallMs` without one; the process is then dead
    */
-  async next(stallMs: number, signal: AbortSignal | undefined): Promise<DecoderFrame> {
+  async next({ stallMs, signal, makeBlock }: NextOptions): Promise<DecoderFrame> {
     let stalled = false;
     const kill = () => this.#child.kill("SIGKILL");
     const timer = setTimeout(() => {
@@ -62,11 +69,11 @@ export class DecoderChild {
       kill();
     }, stallMs);
     // The kill ends the pipe, which ends the wait below.
-    signal?.addEventListener("abort", kill, { once: true });
+    signal.addEventListener("abort", kill, { once: true });
     try {
-      signal?.throwIfAborted();
-      const frame = await this.#reader.next();
-      signal?.throwIfAborted();
+      signal.throwIfAborted();
+      const frame = await this.#reader.next(makeBlock);
+      signal.throwIfAborted();
       if (frame !== undefined) return frame;
       if (stalled)
         throw new DecoderError("decoder_stalled", `The decoder was silent for ${stallMs} ms.`);
@@ -74,11 +81,11 @@ export class DecoderChild {
       throw new DecoderError("decoder_crashed", this.#lastWords());
     } catch (error) {
       kill();
-      if (error instanceof DecoderError || signal?.aborted === true) throw error;
+      if (error instanceof DecoderError || signal.aborted) throw error;
       throw new DecoderError("decoder_crashed", "The decoder sent what is not in its protocol.");
     } finally {
       clearTimeout(timer);
-      signal?.removeEventListener("abort", kill);
+      signal.removeEventListener("abort", kill);
     }
   }
 

@@ -9,15 +9,9 @@ import { Log } from "node-av/lib";
 import { AudioError } from "./audio-error.ts";
 import { decodeFile } from "./decode-file.ts";
 import { DecoderError } from "./decoder-error.ts";
-import {
-  BLOCK_SAMPLES,
-  DecoderRequest,
-  FRAME_FD,
-  FRAME_HEADER_BYTES,
-  FRAME_MESSAGE,
-  FRAME_SAMPLES,
-} from "./protocol.ts";
-import type { DecoderMessage } from "./protocol.ts";
+import { FRAME_FD, FRAME_HEADER_BYTES, FRAME_MESSAGE, FRAME_SAMPLES } from "./frame-format.ts";
+import type { DecoderMessage, DecoderRequest } from "./protocol.ts";
+import { BLOCK_SAMPLES } from "./sample-format.ts";
 
 Log.setLevel(AV_LOG_QUIET);
 
@@ -91,5 +85,5 @@ async function decode({ path, max_duration_s }: DecoderRequest): Promise<Decoder
   }
 }
 
-process.on("message", async (message) => send(await decode(DecoderRequest.parse(message))));
+process.on("message", (request: DecoderRequest) => void decode(request).then(send));
 process.on("disconnect", () => process.exit(0));

@@ -1,5 +1,6 @@
 import { AudioError } from "./audio-error.ts";
 import type { AudioHeader, AudioInfo } from "./audio-info.ts";
+import { createBlocks } from "./create-blocks.ts";
 import { createSlots } from "./create-slots.ts";
 import { DecoderChild } from "./decoder-child.ts";
 import { DecoderError } from "./decoder-error.ts";
@@ -21,6 +22,8 @@ export interface DecodeOptions {
   signal?: AbortSignal;
   /** Longest recording that is decoded, seconds. */
   maxDurationS?: number;
+  /** A block's memory is used again after so many more; without it, every block is its reader's for good. */
+  reuseAfter?: number;
   /** Called before the first block. What it throws ends the decode with that error. */
   onHeader?: (header: AudioHeader) => void;
   /** Called after the last block, before the iteration ends. */
@@ -75,6 +78,7 @@ export function createDecoder(options: DecoderOptions = {}): Decoder {
 
   async function* decode(path: string, job: DecodeOptions = {}): AsyncGenerator<AudioBlock> {
     const { signal, maxDurationS = DAY_S, onHeader, onInfo } = job;
+    const makeBlock = createBlocks(job.reuseAfter);
     const stop = signal === undefined ? closing.signal : AbortSignal.any([signal, closing.signal]);
     let child: DecoderChild | undefined;
     let reusable = false;
@@ -84,7 +88,7 @@ export function createDecoder(options: DecoderOptions = {}): Decoder {
       child = acquire();
       child.start({ type: "decode", path, max_duration_s: maxDurationS });
       for (;;) {
-        const frame = await child.next(stallMs, stop);
+        const frame = await child.next({ stallMs, signal: stop, makeBlock });
         if (frame.kind === "samples") {
           yield frame.samples;
         } else if (frame.message.type === "header") {

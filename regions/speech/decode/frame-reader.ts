@@ -1,11 +1,12 @@
 import type { Readable } from "node:stream";
+import type { MakeBlock } from "./create-blocks.ts";
 import {
-  DecoderMessage,
   FRAME_HEADER_BYTES,
   FRAME_MESSAGE,
   FRAME_SAMPLES,
   MAX_FRAME_BYTES,
-} from "./protocol.ts";
+} from "./frame-format.ts";
+import { DecoderMessage } from "./protocol.ts";
 
 export type DecoderFrame =
   | { kind: "samples"; samples: Float32Array<SharedArrayBuffer> }
@@ -33,7 +34,7 @@ export function createFrameReader(pipe: Readable) {
   }
 
   return {
-    async next(): Promise<DecoderFrame | undefined> {
+    async next(makeBlock: MakeBlock): Promise<DecoderFrame | undefined> {
       const head = await take(FRAME_HEADER_BYTES);
       if (head === undefined) return undefined;
       const kind = head.readUInt32LE(0);
@@ -47,8 +48,8 @@ export function createFrameReader(pipe: Readable) {
       }
       if (kind !== FRAME_SAMPLES || length % 4 !== 0)
         throw new RangeError("A frame of no known kind.");
-      // Shared, so that inference threads can read it without another copy.
-      const samples = new Float32Array(new SharedArrayBuffer(length));
+      // Shared, so that other threads can read it without another copy.
+      const samples = makeBlock(length / 4);
       new Uint8Array(samples.buffer).set(payload);
       return { kind: "samples", samples };
     },

@@ -2,7 +2,7 @@ import { AV_CHANNEL_ORDER_NATIVE, AV_SAMPLE_FMT_FLT } from "node-av/constants";
 import { Frame, SoftwareResampleContext } from "node-av/lib";
 import type { ChannelLayout } from "node-av/lib";
 import { AudioError } from "./audio-error.ts";
-import { SAMPLE_RATE } from "./protocol.ts";
+import { SAMPLE_RATE } from "./sample-format.ts";
 import { viewSamples } from "./view-samples.ts";
 
 /** What a channel stands for is of no account in an average, and files that do not say must work too. */

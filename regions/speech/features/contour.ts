@@ -4,28 +4,38 @@ export interface Contour {
   push(value: number): void;
   /** The value of one frame, which must be there. */
   at(index: number): number;
-  /** The values so far: a view that the next `push` may outdate. */
+  /** A copy of the values so far. */
   values(): Float32Array;
 }
 
-/** A contour that grows as the recording does. */
-export function createContour(capacity = 4096): Contour {
-  let data = new Float32Array(capacity);
+/** Values of a part, a power of two. */
+const PART = 4096;
+
+/** A contour that grows as the recording does, by parts: growing a single array would hold both the old and the new one. */
+export function createContour(): Contour {
+  const parts: Float32Array[] = [];
+  let last = new Float32Array(0);
   let length = 0;
   return {
     get length() {
       return length;
     },
     push(value) {
-      if (length === data.length) {
-        const grown = new Float32Array(Math.max(16, Math.ceil(data.length * 1.5)));
-        grown.set(data);
-        data = grown;
+      const at = length % PART;
+      if (at === 0) {
+        last = new Float32Array(PART);
+        parts.push(last);
       }
-      data[length] = value;
+      last[at] = value;
       length += 1;
     },
-    at: (index) => data[index]!,
-    values: () => data.subarray(0, length),
+    at: (index) => parts[Math.floor(index / PART)]![index % PART]!,
+    values() {
+      const all = new Float32Array(length);
+      for (const [i, part] of parts.entries()) {
+        all.set(part.subarray(0, Math.min(PART, length - i * PART)), i * PART);
+      }
+      return all;
+    },
   };
 }

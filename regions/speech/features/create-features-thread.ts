@@ -5,6 +5,9 @@ import type { VoiceMeasures } from "../measure-voice.ts";
 import { FeaturesError } from "./features-error.ts";
 import type { FeaturesReply, FeaturesRequest } from "./protocol.ts";
 
+/** Little that lives briefly is made on the thread; the usual nursery would take tens of megabytes before it is emptied. */
+const resourceLimits = { maxYoungGenerationSizeMb: 4 };
+
 export interface FeaturesThreadOptions {
   /** A thread that leaves a request unanswered for so long is taken down, with all that it held. */
   stallMs?: number;
@@ -40,7 +43,8 @@ interface Pending {
 export function createFeaturesThread(options: FeaturesThreadOptions = {}): FeaturesThread {
   const {
     stallMs = 60_000,
-    startThread = () => new Worker(new URL("./features-thread.ts", import.meta.url)),
+    startThread = () =>
+      new Worker(new URL("./features-thread.ts", import.meta.url), { resourceLimits }),
   } = options;
   const pending = new Map<number, Pending>();
   let thread: Worker | undefined;

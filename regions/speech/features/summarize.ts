@@ -23,8 +23,15 @@ export function summarize(
 ): Record<string, number> {
   const features: Record<string, number> = {};
   const f0 = pitch.f0Hz.values();
-  const voiced = (contour: Contour): Float32Array => keepWhere(contour, f0, true);
-  const unvoiced = (contour: Contour): Float32Array => keepWhere(contour, f0, false);
+  // Used again for each descriptor: an hour would otherwise leave a hundred megabytes of copies to be collected.
+  const kept = new Float32Array(f0.length);
+  const smoothed = new Float32Array(f0.length);
+  const voiced = (contour: Contour): Float32Array => keepWhere(contour, f0, true, kept);
+  const unvoiced = (contour: Contour): Float32Array => keepWhere(contour, f0, false, kept);
+  const all = (contour: Contour): Float32Array => {
+    for (let i = 0; i < kept.length; i += 1) kept[i] = contour.at(i);
+    return kept;
+  };
 
   const semitones = f0.map((hz) => (hz > 0 ? 12 * Math.log2(hz / LOWEST_NOTE_HZ) : 0));
   const notes = smoothPresent(semitones);
@@ -37,17 +44,17 @@ export function summarize(
   });
 
   const addPresent = (name: string, values: Float32Array): void => {
-    addMoments(features, `${name}_sma3nz`, present(smoothPresent(values)));
+    addMoments(features, `${name}_sma3nz`, present(smoothPresent(values, smoothed)));
   };
-  addPresent("jitterLocal", pitch.jitter.values());
-  addPresent("shimmerLocaldB", pitch.shimmerDb.values());
-  addPresent("HNRdBACF", pitch.hnrDb.values());
-  addPresent("logRelF0-H1-H2", pitch.h1H2Db.values());
-  addPresent("logRelF0-H1-A3", pitch.h1A3Db.values());
+  addPresent("jitterLocal", all(pitch.jitter));
+  addPresent("shimmerLocaldB", all(pitch.shimmerDb));
+  addPresent("HNRdBACF", all(pitch.hnrDb));
+  addPresent("logRelF0-H1-H2", all(pitch.h1H2Db));
+  addPresent("logRelF0-H1-A3", all(pitch.h1A3Db));
   for (const at of [0, 1, 2] as const) {
     addPresent(`F${at + 1}frequency`, voiced(spectral.formantHz[at]));
     addPresent(`F${at + 1}bandwidth`, voiced(spectral.bandwidthHz[at]));
-    addPresent(`F${at + 1}amplitudeLogRelF0`, pitch.formantDb[at].values());
+    addPresent(`F${at + 1}amplitudeLogRelF0`, all(pitch.formantDb[at]));
   }
   addPresent("alphaRatioV", voiced(spectral.alphaRatio));
   addPresent("hammarbergIndexV", voiced(spectral.hammarberg));
@@ -57,7 +64,7 @@ export function summarize(
   spectral.mfcc.forEach((contour, at) => addPresent(`mfcc${at + 1}V`, voiced(contour)));
 
   const addMean = (name: string, contour: Contour): void => {
-    const { mean } = moments(present(smoothPresent(unvoiced(contour))));
+    const { mean } = moments(present(smoothPresent(unvoiced(contour), smoothed)));
     features[`${name}_sma3nz_amean`] = mean;
   };
   addMean("alphaRatioUV", spectral.alphaRatio);
@@ -104,9 +111,14 @@ function addDetailed(
 }
 
 /** The contour where frames are voiced (or are not), 0 elsewhere; frames without a pitch frame count as neither. */
-function keepWhere(contour: Contour, f0: Float32Array, isVoiced: boolean): Float32Array {
-  return contour
-    .values()
-    .subarray(0, f0.length)
-    .map((value, i) => (f0[i]! > 0 === isVoiced ? value : 0));
+function keepWhere(
+  contour: Contour,
+  f0: Float32Array,
+  isVoiced: boolean,
+  kept: Float32Array,
+): Float32Array {
+  for (let i = 0; i < kept.length; i += 1) {
+    kept[i] = f0[i]! > 0 === isVoiced ? contour.at(i) : 0;
+  }
+  return kept;
 }

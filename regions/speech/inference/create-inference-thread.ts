@@ -8,6 +8,9 @@ import type {
   InferenceTasks,
 } from "./protocol.ts";
 
+/** Little that lives briefly is made on the thread; the usual nursery would take tens of megabytes before it is emptied. */
+const resourceLimits = { maxYoungGenerationSizeMb: 4 };
+
 export interface InferenceThreadOptions {
   /** A request that is unanswered for so long takes the thread down: it is stuck in native code. */
   stallMs?: number;
@@ -35,6 +38,9 @@ export interface Inference {
  */
 process.env["ORT_DISABLE_TELEMETRY"] = "1";
 
+/** A run takes milliseconds: a thread that has not ended after so long is stuck. */
+const CLOSE_MS = 5000;
+
 interface Pending {
   resolve: (output: InferenceTasks[InferenceTask]["output"]) => void;
   reject: (error: unknown) => void;
@@ -44,7 +50,8 @@ interface Pending {
 export function createInferenceThread(options: InferenceThreadOptions = {}): Inference {
   const {
     stallMs = 60_000,
-    startThread = () => new Worker(new URL("./inference-thread.ts", import.meta.url)),
+    startThread = () =>
+      new Worker(new URL("./inference-thread.ts", import.meta.url), { resourceLimits }),
   } = options;
   const pending = new Map<number, Pending>();
   let thread: Worker | undefined;
@@ -69,6 +76,17 @@ export function createInferenceThread(options: InferenceThreadOptions = {}): Inf
         );
     });
     return worker;
+  }
+
+  /**
+   * Lets the thread end by itself: to end one in the middle of a run makes onnxruntime abort the whole process.
+   */
+  async function end(worker: Worker): Promise<void> {
+    const gone = new Promise<void>((resolve) => worker.once("exit", () => resolve()));
+    worker.postMessage({ type: "close" } satisfies InferenceRequest);
+    const timer = setTimeout(() => void worker.terminate(), CLOSE_MS);
+    await gone;
+    clearTimeout(timer);
   }
 
   function lose(error: InferenceError): Promise<number> | undefined {
@@ -115,7 +133,11 @@ export function createInferenceThread(options: InferenceThreadOptions = {}): Inf
     run,
     async close() {
       closed = true;
-      await lose(new InferenceError("inference_closed", "The inference thread was closed."));
+      const last = thread;
+      thread = undefined;
+      const error = new InferenceError("inference_closed", "The inference thread was closed.");
+      for (const request of pending.values()) request.reject(error);
+      if (last !== undefined) await end(last);
     },
   };
 }

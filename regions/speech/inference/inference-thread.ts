@@ -44,6 +44,11 @@ async function run(
 }
 
 port.on("message", (request: InferenceRequest) => {
+  if (request.type === "close") {
+    for (const cancel of waiting.values()) cancel.abort();
+    void last.then(() => port.close());
+    return;
+  }
   if (request.type === "cancel") {
     waiting.get(request.id)?.abort();
     return;

@@ -32,7 +32,8 @@ export type InferenceRequest =
         input: InferenceTasks[T]["input"];
       };
     }[InferenceTask]
-  | { type: "cancel"; id: number };
+  | { type: "cancel"; id: number }
+  | { type: "close" };
 
 /** From the inference thread: one for each run that was not cancelled in time. */
 export type InferenceReply =

@@ -1,5 +1,5 @@
 import type { VoiceActivity } from "../../../shared/contracts/analysis-result.ts";
-import { SAMPLE_RATE } from "../decode/protocol.ts";
+import { SAMPLE_RATE } from "../decode/sample-format.ts";
 import type { Inference } from "../inference/create-inference-thread.ts";
 import type { ModelFile } from "../models/resolve-model.ts";
 import { defaultSegmentOptions, segmentSpeech } from "./segment-speech.ts";
@@ -15,6 +15,8 @@ export interface VoiceActivityOptions {
 
 /** Voice activity of one stream of 16 kHz mono samples, in blocks of any size; one `push` at a time. */
 export function createVoiceActivity({ inference, model, segments, signal }: VoiceActivityOptions) {
+  /** Windows on their way to the model. One call at a time: what is in here has been heard when the next comes. */
+  let room = new SharedArrayBuffer(0);
   const rest = new Float32Array(WINDOW);
   let held = 0;
   let samples = 0;
@@ -40,7 +42,8 @@ export function createVoiceActivity({ inference, model, segments, signal }: Voic
     if (held === 0 && block.length % WINDOW === 0) return infer(block);
     const total = held + block.length;
     const whole = total - (total % WINDOW);
-    const joined = new Float32Array(new SharedArrayBuffer(whole * 4));
+    if (room.byteLength < whole * 4) room = new SharedArrayBuffer((whole + WINDOW) * 4);
+    const joined = new Float32Array(room, 0, whole);
     const used = Math.max(0, whole - held);
     if (whole > 0) {
       joined.set(rest.subarray(0, held));

@@ -1,6 +1,6 @@
 import { Tensor } from "onnxruntime-node";
 import type { InferenceSession } from "onnxruntime-node";
-import { SAMPLE_RATE } from "../decode/protocol.ts";
+import { SAMPLE_RATE } from "../decode/sample-format.ts";
 import type { InferenceTasks } from "../inference/protocol.ts";
 import { CONTEXT, RECURRENT, WINDOW } from "./voice-activity-state.ts";
 

@@ -242,28 +242,25 @@ describe("an inference thread", () => {
   });
 
   test("that dies fails what was pending with an error worth a retry, and the next request starts another", async () => {
-    const threads: Worker[] = [];
+    let spawned = 0;
+    const dying = `require("node:worker_threads").parentPort.once("message", () => process.exit(1))`;
     const own = createInferenceThread({
       startThread: () => {
-        const url = new URL(
+        spawned += 1;
+        const entry = new URL(
           "../../../regions/speech/inference/inference-thread.ts",
           import.meta.url,
         );
-        const thread = new Worker(url);
-        threads.push(thread);
-        return thread;
+        return spawned === 1 ? new Worker(dying, { eval: true }) : new Worker(entry);
       },
     });
     try {
-      await own.run("voice_activity", model, input());
-      const pending = own.run("voice_activity", model, input());
-      void threads[0]?.terminate();
-      await expect(pending).rejects.toMatchObject({
+      await expect(own.run("voice_activity", model, input())).rejects.toMatchObject({
         code: "inference_thread_died",
         retryable: true,
       });
       expect((await own.run("voice_activity", model, input())).probabilities).toHaveLength(1);
-      expect(threads).toHaveLength(2);
+      expect(spawned).toBe(2);
     } finally {
       await own.close();
     }
@@ -299,6 +296,21 @@ describe("an inference thread", () => {
     stop.abort(new Error("enough"));
     await expect(second).rejects.toThrow("enough");
     expect((await first).probabilities).toHaveLength(1);
+  });
+
+  test("that is closed in the middle of its work lets the process live", async () => {
+    const long = {
+      samples: new Float32Array(new SharedArrayBuffer(512 * 4 * 2)),
+      state: emptyState(),
+    };
+    for (let i = 0; i < 8; i += 1) {
+      const own = createInferenceThread();
+      await own.run("voice_activity", model, input());
+      const running = own.run("voice_activity", model, long);
+      const closing = own.close();
+      await expect(running).rejects.toMatchObject({ code: "inference_closed" });
+      await closing;
+    }
   });
 
   test("refuses work once it is closed", async () => {

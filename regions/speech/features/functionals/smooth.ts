@@ -13,9 +13,12 @@ export function smooth(values: Float32Array): Float32Array {
 /**
  * As `smooth`, where 0 means that a frame has no value: it stays 0 and counts in no average. The last frame is left out,
  * since it has no neighbour to wait for; so it is in the reference figures.
+ *
+ * @param room where to put the result, which is new memory without it
  */
-export function smoothPresent(values: Float32Array): Float32Array {
-  const out = new Float32Array(Math.max(0, values.length - 1));
+export function smoothPresent(values: Float32Array, room?: Float32Array): Float32Array {
+  const length = Math.max(0, values.length - 1);
+  const out = room?.subarray(0, length).fill(0) ?? new Float32Array(length);
   for (let i = 0; i < out.length; i += 1) {
     const value = values[i]!;
     if (value === 0) continue;
@@ -29,5 +32,14 @@ export function smoothPresent(values: Float32Array): Float32Array {
 
 /** The values other than 0, in order. */
 export function present(values: Float32Array): Float32Array {
-  return values.filter((value) => value !== 0);
+  let count = 0;
+  for (const value of values) if (value !== 0) count += 1;
+  const kept = new Float32Array(count);
+  let at = 0;
+  for (const value of values) {
+    if (value === 0) continue;
+    kept[at] = value;
+    at += 1;
+  }
+  return kept;
 }
