@@ -181,5 +181,6 @@ function judge({ audio, decoded_s, fault, damaged }: Outcome): void {
 }
 
 function tooLong(limitS: number): AudioError {
-  return new AudioError("audio_too_long", `The recording is longer than ${limitS} s.`);
+  const limit = limitS % 3600 === 0 ? `${limitS / 3600} hours` : `${limitS} s`;
+  return new AudioError("audio_too_long", `The recording is longer than ${limit}.`);
 }

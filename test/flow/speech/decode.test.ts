@@ -2,7 +2,6 @@ import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { readFile } from "node:fs/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import fc from "fast-check";
 import { AudioError } from "../../../regions/speech/decode/audio-error.ts";
 import { createDecoder } from "../../../regions/speech/decode/decoder.ts";
 import { DecoderError } from "../../../regions/speech/decode/decoder-error.ts";
@@ -247,49 +246,6 @@ test("an hour passes through bounded memory", async () => {
   // The samples are 230 MB.
   expect(highest - before).toBeLessThan(150e6);
 });
-
-test("damaged bytes end in samples or in a typed error, never in anything else", async () => {
-  const own = createDecoder({ replaceAfterFailure: false });
-  const names = [
-    "speech.flac",
-    "speech.mp3",
-    "speech-opus.ogg",
-    "speech-vorbis.ogg",
-    "speech.m4a",
-    "speech.webm",
-  ];
-  const files = await Promise.all(names.map((name) => readFile(fixturePath(name))));
-  try {
-    await fc.assert(
-      fc.asyncProperty(
-        fc.constantFrom(...files),
-        fc.array(
-          fc.tuple(
-            fc.double({ min: 0, max: 0.999, noNaN: true }),
-            fc.integer({ min: 0, max: 255 }),
-          ),
-          {
-            minLength: 1,
-            maxLength: 20,
-          },
-        ),
-        fc.double({ min: 0.05, max: 1, noNaN: true }),
-        async (file, scratches, kept) => {
-          const copy = Buffer.from(file.subarray(0, Math.ceil(file.length * kept)));
-          for (const [at, value] of scratches) copy[Math.floor(at * copy.length)] = value;
-          const outcome = await decodeAll(own, await folder.write("mutated", copy)).catch(
-            (error: unknown) => error,
-          );
-          if (outcome instanceof Error) expect(outcome).toBeInstanceOf(AudioError);
-          else expect(outcome).toHaveProperty("info");
-        },
-      ),
-      { numRuns: 300 },
-    );
-  } finally {
-    await own.close();
-  }
-}, 60_000);
 
 function decibels(samples: Float32Array): number {
   return (
