@@ -31,6 +31,21 @@ export function pitchAxis(
   return Object.assign(place, { ticks });
 }
 
+/** How times on an axis of so many seconds are written, and in what unit. */
+export function timeLabels(durationS: number): { unit: string; label: (time_s: number) => string } {
+  if (durationS < 120)
+    return { unit: "seconds", label: (time_s) => `${Number(time_s.toFixed(3))}` };
+  const pad = (part: number) => String(part).padStart(2, "0");
+  const minutes = (time_s: number) => Math.floor(Math.round(time_s) / 60);
+  if (durationS < 7200) {
+    const label = (time_s: number) => `${minutes(time_s)}:${pad(Math.round(time_s) % 60)}`;
+    return { unit: "minutes and seconds", label };
+  }
+  const label = (time_s: number) =>
+    `${Math.floor(minutes(time_s) / 60)}:${pad(minutes(time_s) % 60)}`;
+  return { unit: "hours and minutes", label };
+}
+
 /** 1, 2 or 5 times a power of ten, or minutes and hours once steps are longer than these. */
 function roundStep(atLeast: number): number {
   const steps = [1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200];

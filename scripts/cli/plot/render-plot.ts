@@ -1,5 +1,5 @@
 import type { FeatureTracks, SpeechSegment } from "../../../shared/contracts/analysis-result.ts";
-import { linearAxis, pitchAxis } from "./axis.ts";
+import { linearAxis, pitchAxis, timeLabels } from "./axis.ts";
 import type { Axis } from "./axis.ts";
 import type { Waveform } from "./measure-waveform.ts";
 import { pitchLines } from "./pitch-lines.ts";
@@ -22,9 +22,22 @@ const HEIGHT = 520;
 const LEFT = 76;
 const RIGHT = WIDTH - 28;
 const WAVE = { top: 92, bottom: 252 };
+/** Signs of a title that have room beside the legend. */
+const MOST_SIGNS = 68;
+/** Least width of what is drawn, pixels. */
+const FINEST = 0.5;
+/** Outlines lower than this are not stretched to fill their panel. */
+const LEAST_PEAK = 0.01;
 /** Frames of pitch from which its line is drawn finer. */
 const DENSE = 3000;
 const PITCH = { top: 284, bottom: 462 };
+
+/** What the legend may name: its style, and its room in pixels. */
+const keys = {
+  speech: { style: "speech key", width: 88 },
+  waveform: { style: "wave", width: 108 },
+  pitch: { style: "dot", width: 56 },
+} as const;
 
 /** A drawing of waveform, pitch and speech over one axis of time: an SVG of its own, for light and dark screens. */
 export function renderPlot(input: PlotInput): string {
@@ -35,10 +48,10 @@ export function renderPlot(input: PlotInput): string {
 <desc id="subtitle">${escapeXml(input.subtitle)}</desc>
 <style>${plotStyle}</style>
 <rect class="paper" width="${WIDTH}" height="${HEIGHT}"/>
-<text class="head" x="${LEFT}" y="36">${escapeXml(input.title)}</text>
+<text class="head" x="${LEFT}" y="36">${escapeXml(shorten(input.title))}</text>
 <text class="note" x="${LEFT}" y="60">${escapeXml(input.subtitle)}</text>
-${legend([...(segments ? ["speech"] : []), "waveform", ...(tracks ? ["pitch"] : [])])}
-${(segments ?? []).map((segment) => band(segment, time)).join("\n")}
+${legend([...(segments ? (["speech"] as const) : []), "waveform", ...(tracks ? (["pitch"] as const) : [])])}
+${bands(segments ?? [], time).join("\n")}
 ${wavePanel(input.waveform, time)}
 ${pitchPanel(tracks, time)}
 ${timeAxis(time, durationS)}
@@ -46,13 +59,24 @@ ${timeAxis(time, durationS)}
 `;
 }
 
-function band({ start_s, end_s }: SpeechSegment, time: Axis): string {
-  const x = time(start_s);
-  return `<rect class="speech" x="${px(x)}" y="${WAVE.top}" width="${px(time(end_s) - x)}" height="${PITCH.bottom - WAVE.top}"/>`;
+/** Speech as bands; gaps that no screen can show are closed, so that ten hours have no more bands than columns. */
+function bands(segments: readonly SpeechSegment[], time: Axis): string[] {
+  const spans: { from: number; to: number }[] = [];
+  for (const { start_s, end_s } of segments) {
+    const last = spans.at(-1);
+    const from = time(start_s);
+    const to = Math.max(time(end_s), from + FINEST);
+    if (last !== undefined && from - last.to < FINEST) last.to = Math.max(last.to, to);
+    else spans.push({ from, to });
+  }
+  return spans.map(
+    ({ from, to }) =>
+      `<rect class="speech" x="${px(from)}" y="${WAVE.top}" width="${px(to - from)}" height="${PITCH.bottom - WAVE.top}"/>`,
+  );
 }
 
 function wavePanel({ stepS, low, high }: Waveform, time: Axis): string {
-  const peak = Math.max(0.001, ...high, ...low.map((value) => -value));
+  const peak = Math.max(LEAST_PEAK, ...high, ...low.map((value) => -value));
   const level = linearAxis([-peak, peak], [WAVE.bottom, WAVE.top], 4);
   const above = Array.from(high, (value, i) => point(time((i + 0.5) * stepS), level(value)));
   const below = Array.from(low, (value, i) => point(time((i + 0.5) * stepS), level(value)));
@@ -86,13 +110,14 @@ ${label}`;
 }
 
 function timeAxis(time: Axis, durationS: number): string {
+  const { unit, label } = timeLabels(durationS);
   const ticks = time.ticks.map(
     (tick) =>
-      `<line class="tick" x1="${px(time(tick))}" x2="${px(time(tick))}" y1="${PITCH.bottom}" y2="${PITCH.bottom + 6}"/><text class="note" x="${px(time(tick))}" y="${PITCH.bottom + 22}" text-anchor="middle">${Number(tick.toFixed(3))}</text>`,
+      `<line class="tick" x1="${px(time(tick))}" x2="${px(time(tick))}" y1="${PITCH.bottom}" y2="${PITCH.bottom + 6}"/><text class="note" x="${px(time(tick))}" y="${PITCH.bottom + 22}" text-anchor="middle">${label(tick)}</text>`,
   );
   return `<line class="tick" x1="${LEFT}" x2="${px(time(durationS))}" y1="${PITCH.bottom}" y2="${PITCH.bottom}"/>
 ${ticks.join("\n")}
-<text class="note" x="${(LEFT + RIGHT) / 2}" y="${PITCH.bottom + 44}" text-anchor="middle">time in seconds</text>`;
+<text class="note" x="${(LEFT + RIGHT) / 2}" y="${PITCH.bottom + 44}" text-anchor="middle">time in ${unit}</text>`;
 }
 
 function row(y: number, label: string): string {
@@ -107,13 +132,13 @@ function sideLabel(text: string, { top, bottom }: typeof WAVE): string {
   return `<text class="note" text-anchor="middle" transform="translate(20 ${(top + bottom) / 2}) rotate(-90)">${text}</text>`;
 }
 
-function legend(names: readonly string[]): string {
-  const kinds: Record<string, string> = { speech: "speech key", waveform: "wave", pitch: "dot" };
+function legend(names: readonly (keyof typeof keys)[]): string {
+  let x = RIGHT - names.reduce((sum, name) => sum + keys[name].width, 0);
   return names
-    .toReversed()
-    .map((name, i) => {
-      const x = RIGHT - 76 - i * 104;
-      return `<rect class="${kinds[name]}" x="${x}" y="27" width="14" height="10" rx="2"/><text class="note" x="${x + 20}" y="36">${name}</text>`;
+    .map((name) => {
+      const at = x;
+      x += keys[name].width;
+      return `<rect class="${keys[name].style}" x="${at}" y="27" width="14" height="10" rx="2"/><text class="note" x="${at + 20}" y="36">${name}</text>`;
     })
     .join("\n");
 }
@@ -127,8 +152,15 @@ function px(value: number): string {
 }
 
 function escapeXml(text: string): string {
-  // XML has no place for control characters, and file names do.
+  // XML has no place for control characters and halves of a pair, and file names do.
   return text
-    .replaceAll(/\p{Cc}/gu, " ")
+    .replaceAll(/[\p{Cc}\p{Cs}\uFFFE\uFFFF]/gu, " ")
     .replaceAll(/[&<>"]/g, (sign) => `&#${sign.codePointAt(0)};`);
+}
+
+/** Names are cut where the legend begins. */
+function shorten(text: string): string {
+  if (text.length <= MOST_SIGNS) return text;
+  const signs = Array.from(new Intl.Segmenter().segment(text), ({ segment }) => segment);
+  return signs.length <= MOST_SIGNS ? text : `${signs.slice(0, MOST_SIGNS - 1).join("")}…`;
 }

@@ -22,8 +22,8 @@ export async function writePlot(
     const speed =
       rate !== undefined && !("status" in rate) ? describeSpeakingRate(rate)[0]?.[1] : undefined;
     const subtitle = [
-      `${audio.duration_s.toFixed(2)} s`,
-      pitch && `pitch ${pitch}`,
+      describeDuration(audio.duration_s),
+      pitch === "no voice" ? pitch : pitch && `pitch ${pitch}`,
       speed?.split(",")[0],
     ];
     const svg = renderPlot({
@@ -38,4 +38,10 @@ export async function writePlot(
   } finally {
     await decoder.close();
   }
+}
+
+function describeDuration(duration_s: number): string {
+  if (duration_s < 120) return `${duration_s.toFixed(2)} s`;
+  const minutes = Math.floor(Math.round(duration_s) / 60);
+  return `${minutes} min ${Math.round(duration_s) % 60} s`;
 }
