@@ -54,6 +54,7 @@ const parser = new XMLParser({
 function read(svg: string): Drawing["svg"] {
   expect(XMLValidator.validate(svg)).toBe(true);
   expect(svg).not.toMatch(/NaN|Infinity|undefined/);
+  expect(svg).not.toMatch(/(?!\n)\p{Cc}|\p{Cs}/u);
   return (parser.parse(svg) as Drawing).svg;
 }
 
