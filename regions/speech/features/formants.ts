@@ -20,15 +20,23 @@ const RATE = 11_000;
 const LOWEST_HZ = 50;
 const HIGHEST_HZ = RATE / 2 - 50;
 
-/** Formants as the resonances of linear prediction of order 11 on the band up to 5.5 kHz. */
+/** Coefficient of the first-order pre-emphasis, which takes out the voice's fall towards high frequencies. */
+const PRE_EMPHASIS = 0.97;
+
+/**
+ * Formants as the resonances of linear prediction of order 11 on the band up to 5.5 kHz, after pre-emphasis (J. Markel and
+ * A. Gray, Linear Prediction of Speech, 1976). Both the cut to 11 kHz and the pre-emphasis are done on the power spectrum.
+ */
 export function createFormants({ fftSize, sampleRate }: FormantsOptions): Formants {
   const bins = Math.round(((RATE / 2) * fftSize) / sampleRate) + 1;
   const cosines = new Float64Array((ORDER + 1) * bins);
   for (let lag = 0; lag <= ORDER; lag += 1) {
     for (let bin = 0; bin < bins; bin += 1) {
       const sides = bin === 0 || bin === bins - 1 ? 1 : 2;
-      cosines[lag * bins + bin] =
-        sides * Math.cos((2 * Math.PI * lag * bin * sampleRate) / (fftSize * RATE));
+      const hz = (bin * sampleRate) / fftSize;
+      const cosine = Math.cos((2 * Math.PI * hz) / sampleRate);
+      const emphasis = 1 - 2 * PRE_EMPHASIS * cosine + PRE_EMPHASIS ** 2;
+      cosines[lag * bins + bin] = sides * emphasis * Math.cos((2 * Math.PI * lag * hz) / RATE);
     }
   }
   const autocorrelation = new Float64Array(ORDER + 1);
