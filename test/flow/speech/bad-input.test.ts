@@ -244,7 +244,7 @@ describe("odd recordings", () => {
     expect(values["VoicedSegmentsPerSec"]).toBe(0);
   });
 
-  test("ten hours are refused with the limit before a sample is decoded, unless ten hours are allowed", async () => {
+  test("ten hours are refused with the limit before a sample is decoded", async () => {
     const path = await folder.silence("hours.wav", 36_000);
     const heard: number[] = [];
     const job = {
@@ -256,17 +256,6 @@ describe("odd recordings", () => {
       message: "The recording is longer than 8 hours.",
     });
     expect(heard).toEqual([]);
-    // All of it passes through the decoder, which is the part that any length must pass; the rest is bounded by the hour.
-    const low = wav(Buffer.alloc(36_000 * 1000, 128), { rate: 1000, channels: 1, bits: 8 });
-    const long = await folder.write("low.wav", low);
-    let samples = 0;
-    let loudest = 0;
-    for await (const block of decoder.decode(long, { maxDurationS: 36_000, reuseAfter: 1 })) {
-      samples += block.length;
-      loudest = Math.max(loudest, Math.abs(block[0]!), Math.abs(block[block.length - 1]!));
-    }
-    expect(samples).toBe(36_000 * RATE);
-    expect(loudest).toBe(0);
   });
 
   test("a stream that changes its rate is decoded whole, one that never stops to is refused", async () => {
