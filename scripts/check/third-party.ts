@@ -13,6 +13,7 @@ const ALLOWED = new Set([
   "BlueOak-1.0.0",
   "BSD-2-Clause",
   "BSD-3-Clause",
+  "BSD-4-Clause",
   "CC0-1.0",
   "ISC",
   "MIT",
