@@ -62,7 +62,7 @@ export function createPitch({ onFrame }: PitchOptions): Pitch {
   const harmonicSum = createHarmonicSum(BINS, SAMPLE_RATE);
   const harmonicity = createHarmonicity(FFT_SIZE, SAMPLE_RATE);
   const harmonics = createHarmonics(BINS, SAMPLE_RATE);
-  const periods = createPeriods({ sampleRate: SAMPLE_RATE, frame: FRAME, hop: HOP });
+  const periods = createPeriods({ sampleRate: SAMPLE_RATE, hop: HOP });
   const path = createPitchPath({ onFrame: describe, lag: LAG });
   const frame: PitchFrame = {
     f0Hz: 0,
