@@ -44,7 +44,7 @@ export function summarize(
   });
 
   const addPresent = (name: string, values: Float32Array): void => {
-    addMoments(features, `${name}_sma3nz`, present(smoothPresent(values, smoothed)));
+    addMoments(features, `${name}_sma3nz`, present(smoothPresent(values, smoothed), smoothed));
   };
   addPresent("jitterLocal", all(pitch.jitter));
   addPresent("shimmerLocaldB", all(pitch.shimmerDb));
@@ -64,7 +64,7 @@ export function summarize(
   spectral.mfcc.forEach((contour, at) => addPresent(`mfcc${at + 1}V`, voiced(contour)));
 
   const addMean = (name: string, contour: Contour): void => {
-    const { mean } = moments(present(smoothPresent(unvoiced(contour), smoothed)));
+    const { mean } = moments(present(smoothPresent(unvoiced(contour), smoothed), smoothed));
     features[`${name}_sma3nz_amean`] = mean;
   };
   addMean("alphaRatioUV", spectral.alphaRatio);

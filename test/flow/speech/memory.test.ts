@@ -56,8 +56,8 @@ test("an hour of speech is analysed within bounds, and its result is of a size t
     `an hour analysed: ${hour.own_mb} MB at most, its decoder ${hour.decoder_mb ?? "?"} MB, result ${(hour.result_bytes / 1e6).toFixed(1)} MB of JSON\n`,
   );
   expect(hour.frames).toBe(359_995);
-  // About 290 of them, a tenth more or less as the allocator has it; without its bounds it took 450, and its decoder 300.
-  expect(hour.own_mb).toBeLessThan(330);
+  // About 290, up to 325 as the allocator has it; when blocks and copies were left to the collectors it took 450, its decoder 300.
+  expect(hour.own_mb).toBeLessThan(350);
   if (hour.decoder_mb !== null) expect(hour.decoder_mb).toBeLessThan(150);
   expect(hour.result_bytes).toBeLessThan(5e6);
 }, 600_000);

@@ -30,16 +30,20 @@ export function smoothPresent(values: Float32Array, room?: Float32Array): Float3
   return out;
 }
 
-/** The values other than 0, in order. */
-export function present(values: Float32Array): Float32Array {
+/**
+ * The values other than 0, in order.
+ *
+ * @param room where to put them, which may be the values' own; new memory without it
+ */
+export function present(
+  values: Float32Array,
+  room = new Float32Array(values.length),
+): Float32Array {
   let count = 0;
-  for (const value of values) if (value !== 0) count += 1;
-  const kept = new Float32Array(count);
-  let at = 0;
   for (const value of values) {
     if (value === 0) continue;
-    kept[at] = value;
-    at += 1;
+    room[count] = value;
+    count += 1;
   }
-  return kept;
+  return room.subarray(0, count);
 }
