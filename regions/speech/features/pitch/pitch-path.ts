@@ -21,6 +21,8 @@ export interface PitchPathWeights {
   faint: number;
   /** Each candidate with a higher score that is passed over. */
   rank: number;
+  /** The share by which a candidate's score falls short of the highest. */
+  weaker: number;
   /** Going from voiced to unvoiced or back. */
   change: number;
   /** An octave's step between two voiced frames, and an octave's step squared. */
@@ -37,13 +39,14 @@ export interface PitchPathWeights {
  */
 const fitted: PitchPathWeights = {
   voicedFrom: 0.7,
-  missed: 2.44,
-  unvoiced: -2.83,
-  faint: 0.18,
-  rank: 1.16,
-  change: 3.21,
-  step: 1.69,
-  stepSquared: 1.36,
+  missed: 2.857,
+  unvoiced: -1.618,
+  faint: 1.148,
+  rank: 1.321,
+  weaker: 12.56,
+  change: 3.025,
+  step: 1.984,
+  stepSquared: 2.186,
   highHz: 890,
   high: 1000,
 };
@@ -103,7 +106,8 @@ export function createPitchPath({ onFrame, lag = 40, weights }: PitchPathOptions
     const hz = candidates.hz[state]!;
     const faint = candidates.voicing[state]! < cost.voicedFrom ? cost.faint : 0;
     const high = hz > cost.highHz ? cost.high * Math.log2(hz / cost.highHz) : 0;
-    return cost.rank * state + faint + high;
+    const weaker = cost.weaker * (1 - candidates.score[state]! / candidates.score[0]!);
+    return cost.rank * state + weaker + faint + high;
   }
 
   /** @returns the lowest cost of reaching `state`; notes where it comes from */
