@@ -8,6 +8,7 @@ import { answers } from "./probe.ts";
 import { redisServer, redisUrl } from "./redis-server.ts";
 import { replicationOf } from "./replication-of.ts";
 import type { ProcessSpec } from "./supervised-process.ts";
+import { workerEnvironment } from "../../regions/worker-environment.ts";
 
 /** What a region's processes are made from. */
 export type RegionPlan = {
@@ -120,6 +121,7 @@ export function regionProcesses(plan: RegionPlan): RegionProcesses {
       }),
       ...ports.workers.map((port, at) =>
         service(`worker-${at + 1}`, "regions/run-worker.ts", port, {
+          ...workerEnvironment,
           OPS_PORT: String(port),
           WORKER_ID: `${id}-${at + 1}`,
           WORKER_CONCURRENCY: String(plan.workerConcurrency),
