@@ -34,8 +34,8 @@ export interface PitchPathWeights {
 }
 
 /**
- * Fitted to the F0 and voicing figures of the reference for real speech; its published weights (voicing cutoff 0.7,
- * voiced-unvoiced change, threshold, rank of the candidate, pitch step) stand in the same proportions.
+ * Fitted to the F0 and voicing figures of the reference for real speech: what is known of its weights says which choices
+ * cost something, but not how they enter.
  */
 const fitted: PitchPathWeights = {
   voicedFrom: 0.7,
