@@ -1,33 +1,53 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
+import { ModelEntry } from "./model-entry.ts";
 
-/** A model as data: what it does, where its file comes from and what that file must hash to. */
-export const ModelEntry = z.strictObject({
-  name: z.string(),
-  version: z.string(),
-  task: z.enum(["voice_activity"]),
-  source: z.discriminatedUnion("type", [
-    z.strictObject({
-      type: z.literal("npm"),
-      package: z.string(),
-      file: z.string().regex(/^(?!.*\.\.)[^/].*$/),
-    }),
-  ]),
-  sha256: z.string().regex(/^[0-9a-f]{64}$/),
-  bytes: z.int().positive(),
-  licence: z.string(),
-  /** Memory of one loaded copy, MB. */
-  memory_mb: z.number().positive(),
-  inputs: z.record(z.string(), z.string()),
+const Manifest = z.strictObject({
+  models: z
+    .array(ModelEntry)
+    .refine(
+      (models) => new Set(models.map(({ name }) => name.toLowerCase())).size === models.length,
+      "two models have the same name",
+    ),
 });
-export type ModelEntry = z.infer<typeof ModelEntry>;
-
-const Manifest = z.strictObject({ models: z.array(ModelEntry) });
 export type ModelManifest = z.infer<typeof Manifest>;
 
-/** Reads and checks a manifest; the one that ships with the project when no file is named. */
-export function loadManifest(
-  file: URL | string = new URL("./manifest.json", import.meta.url),
-): ModelManifest {
-  return Manifest.parse(JSON.parse(readFileSync(file, "utf8")));
+/** Thrown when a manifest cannot be read or says something that no manifest may. */
+export class ManifestError extends Error {
+  override readonly name = "ManifestError";
+}
+
+const shipped = new URL("./manifest.json", import.meta.url);
+
+/**
+ * The models that the project knows, and those of a manifest of one's own. One's own come first, so a task takes them
+ * before what ships, and one of the same name replaces the one that ships.
+ *
+ * @param own path of a manifest in the form of the one that ships
+ * @throws {ManifestError}
+ */
+export function loadManifest(own?: string): ModelManifest {
+  const known = readManifest(shipped);
+  if (own === undefined) return known;
+  const { models } = readManifest(own);
+  const names = new Set(models.map(({ name }) => name.toLowerCase()));
+  return {
+    models: [...models, ...known.models.filter(({ name }) => !names.has(name.toLowerCase()))],
+  };
+}
+
+function readManifest(file: URL | string): ModelManifest {
+  const name = file instanceof URL ? "manifest.json" : file;
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(file, "utf8"));
+  } catch (error) {
+    throw new ManifestError(
+      `The manifest of models ${name} cannot be read: ${(error as Error).message}`,
+    );
+  }
+  const parsed = Manifest.safeParse(json);
+  if (parsed.success) return parsed.data;
+  const faults = parsed.error.issues.map(({ path, message }) => `${path.join(".")}: ${message}`);
+  throw new ManifestError(`The manifest of models ${name} is not valid:\n  ${faults.join("\n  ")}`);
 }

@@ -1,7 +1,8 @@
-import { existsSync } from "node:fs";
-import { createRequire } from "node:module";
+import { statSync } from "node:fs";
 import { join } from "node:path";
-import type { ModelEntry, ModelManifest } from "./load-manifest.ts";
+import type { ModelManifest } from "./load-manifest.ts";
+import type { ModelEntry, ModelFileEntry, ModelTask } from "./model-entry.ts";
+import { defaultModelsFolder, folderOf, installCommand } from "./models-folder.ts";
 
 /** A model file that is here; its hash is checked when it is loaded. */
 export interface ModelFile {
@@ -11,30 +12,90 @@ export interface ModelFile {
   sha256: string;
 }
 
+export interface ReadyModel {
+  status: "ready";
+  /** Its first file: all there is to a model of one graph. */
+  model: ModelFile;
+  /** All of its files, by their path in the manifest. */
+  files: ReadonlyMap<string, ModelFile>;
+  entry: ModelEntry;
+}
+
 export type ResolvedModel =
-  | { status: "ready"; model: ModelFile }
+  | ReadyModel
   | { status: "unavailable"; reason: string; install?: string };
 
-/** Finds the file of the first model for a task without running any code of the package that brings it. */
-export function resolveModel(manifest: ModelManifest, task: ModelEntry["task"]): ResolvedModel {
-  const entry = manifest.models.find((model) => model.task === task);
-  if (entry === undefined) {
-    return { status: "unavailable", reason: `No model for ${task} is in the manifest.` };
-  }
-  // Packages need not export their model files, so the folders that Node would search are searched for it.
-  const folders = createRequire(import.meta.url).resolve.paths(entry.source.package) ?? [];
-  const path = folders
-    .map((folder) => join(folder, entry.source.package, entry.source.file))
-    .find((candidate) => existsSync(candidate));
-  if (path === undefined) {
+export interface ResolveOptions {
+  /** Take this model and no other. */
+  name?: string | undefined;
+  /** Where models are installed; the default folder when absent. */
+  folder?: string | undefined;
+}
+
+/**
+ * Finds the files of a model for a task: the first of the manifest whose files are all here and as long as they should be.
+ * No code of the package that brings it is run.
+ */
+export function resolveModel(
+  manifest: ModelManifest,
+  task: ModelTask,
+  { name, folder = defaultModelsFolder }: ResolveOptions = {},
+): ResolvedModel {
+  const entries = manifest.models.filter(
+    (model) => model.task === task && (name === undefined || model.name === name),
+  );
+  const found = entries.map((entry) => resolveEntry(entry, folder));
+  return (
+    found.find(({ status }) => status === "ready") ??
+    found[0] ?? {
+      status: "unavailable",
+      reason:
+        name === undefined
+          ? `No model for ${task} is in the manifest.`
+          : `No model ${name} for ${task} is in the manifest.`,
+    }
+  );
+}
+
+function resolveEntry(entry: ModelEntry, modelsFolder: string): ResolvedModel {
+  const { name, version } = entry;
+  const folder = folderOf(entry, modelsFolder);
+  const sizes = entry.files.map(({ path }) =>
+    folder === undefined ? undefined : sizeOf(join(folder, path)),
+  );
+  if (folder === undefined || sizes.every((size) => size === undefined)) {
     return {
       status: "unavailable",
-      reason: `The file of the model ${entry.name} is not installed.`,
-      install: "npm ci",
+      reason: `The model ${name} is not installed.`,
+      install: installCommand(entry),
     };
   }
-  return {
-    status: "ready",
-    model: { name: entry.name, version: entry.version, path, sha256: entry.sha256 },
-  };
+  const wrong = entry.files.find(({ bytes }, at) => sizes[at] !== bytes);
+  if (wrong !== undefined) {
+    const size = sizes[entry.files.indexOf(wrong)];
+    return {
+      status: "unavailable",
+      reason: `The model ${name} is damaged: ${wrong.path} ${size === undefined ? "is missing" : `has ${size} bytes instead of ${wrong.bytes}`}.`,
+      install: installCommand(entry),
+    };
+  }
+  const files = new Map(
+    entry.files.map(({ path, sha256 }): [string, ModelFile] => [
+      path,
+      { name, version, path: join(folder, path), sha256 },
+    ]),
+  );
+  const [first] = entry.files as [ModelFileEntry, ...ModelFileEntry[]];
+  const model = files.get(first.path);
+  if (model === undefined) throw new TypeError("A model has no file.");
+  return { status: "ready", model, files, entry };
+}
+
+function sizeOf(path: string): number | undefined {
+  try {
+    const stats = statSync(path);
+    return stats.isFile() ? stats.size : undefined;
+  } catch {
+    return undefined;
+  }
 }

@@ -167,11 +167,7 @@ describe("an analysis", () => {
   });
 
   test("without its model is still an analysis", async () => {
-    const source = {
-      type: "npm",
-      package: "@livekit/agents-plugin-silero",
-      file: "dist/none.onnx",
-    } as const;
+    const source = { type: "npm", package: "@livekit/none" } as const;
     const poor = { models: manifest.models.map((entry) => ({ ...entry, source })) };
     const result = await createAnalyzer({ decoder, inference, features, manifest: poor }).analyze(
       samplePath,
@@ -185,7 +181,10 @@ describe("an analysis", () => {
 
   test("with a model of another hash fails and says so", async () => {
     const forged = {
-      models: manifest.models.map((entry) => ({ ...entry, sha256: "0".repeat(64) })),
+      models: manifest.models.map((entry) => ({
+        ...entry,
+        files: entry.files.map((file) => ({ ...file, sha256: "0".repeat(64) })),
+      })),
     };
     const failing = createAnalyzer({ decoder, inference, features, manifest: forged });
     await expect(failing.analyze(samplePath, { parts: ["voice_activity"] })).rejects.toMatchObject({
