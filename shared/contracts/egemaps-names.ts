@@ -90,12 +90,3 @@ export const egemapsNames = [
   "equivalentSoundLevel_dBp",
 ] as const;
 export type EgemapsName = (typeof egemapsNames)[number];
-
-/**
- * Descriptors that are not yet right against the reference: their values are null in every result, since a wrong number
- * is worse than none. `npm run eval -- features` shows where each stands.
- */
-const unsettled =
-  /^(jitterLocal|shimmerLocaldB|logRelF0-H1-A3|F[123](frequency|bandwidth|amplitudeLogRelF0))_/;
-
-export const isSettled = (name: EgemapsName): boolean => !unsettled.test(name);

@@ -37,7 +37,7 @@ describe.each(regions.map(({ id }) => id))("a recording analysed in %s", (region
     const features = result.features;
     if (!features || "status" in features) throw new Error("the features are missing");
     expect(features.values["F0semitoneFrom27.5Hz_sma3nz_percentile50.0"]).toBeGreaterThan(20);
-    expect(features.values.jitterLocal_sma3nz_amean).toBeNull();
+    expect(Object.values(features.values)).not.toContain(null);
     expect(features.tracks.f0_hz.length).toBeGreaterThan(200);
     expect(features.tracks.loudness.length).toBeGreaterThan(200);
     expect(result.speaking_rate).toMatchObject({ syllables_per_s: expect.any(Number) });

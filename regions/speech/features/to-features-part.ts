@@ -3,7 +3,7 @@ import type {
   FeatureTracks,
   UnavailablePart,
 } from "../../../shared/contracts/analysis-result.ts";
-import { egemapsNames, isSettled } from "../../../shared/contracts/egemaps-names.ts";
+import { egemapsNames } from "../../../shared/contracts/egemaps-names.ts";
 import type { EgemapsName } from "../../../shared/contracts/egemaps-names.ts";
 import type { EgemapsResult, EgemapsTracks } from "./egemaps.ts";
 
@@ -31,10 +31,7 @@ export function toFeaturesPart(
     egemapsNames.map((name) => {
       const value = features[name];
       const taken = isOfUnvoiced(name) ? unvoiced : isOfVoiced(name) ? voiced : true;
-      return [
-        name,
-        isSettled(name) && taken && value !== undefined && Number.isFinite(value) ? value : null,
-      ];
+      return [name, taken && value !== undefined && Number.isFinite(value) ? value : null];
     }),
   ) as Record<EgemapsName, number | null>;
   return { set: "eGeMAPSv02", values, tracks: toTracks(tracks, mostFrames) };

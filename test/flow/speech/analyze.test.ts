@@ -9,7 +9,7 @@ import {
   SpeakingRate,
   VoiceActivity,
 } from "../../../shared/contracts/analysis-result.ts";
-import { egemapsNames, isSettled } from "../../../shared/contracts/egemaps-names.ts";
+import { egemapsNames } from "../../../shared/contracts/egemaps-names.ts";
 import { createAnalyzer } from "../../../regions/speech/analyze.ts";
 import { createDecoder } from "../../../regions/speech/decode/decoder.ts";
 import { createFeaturesThread } from "../../../regions/speech/features/create-features-thread.ts";
@@ -88,7 +88,7 @@ describe("an analysis", () => {
       parts: ["features", "speaking_rate", "emotion"],
     });
     const { values, tracks } = AcousticFeatures.parse(result.features);
-    for (const name of egemapsNames) expect(values[name] !== null, name).toBe(isSettled(name));
+    for (const name of egemapsNames) expect(values[name], name).not.toBeNull();
     expect(tracks.loudness).toHaveLength(264);
     const rate = SpeakingRate.parse(result.speaking_rate);
     // "Press star to cancel this message."
