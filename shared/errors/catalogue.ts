@@ -188,6 +188,18 @@ export const catalogue = {
     retryable: false,
     help: "Declare the type that the file really has.",
   },
+  text_empty: {
+    status: 422,
+    title: "There is nothing to speak in the text",
+    retryable: false,
+    help: "Send text that holds at least one word or number.",
+  },
+  text_language_unsupported: {
+    status: 422,
+    title: "No voice here reads this text",
+    retryable: false,
+    help: "Send English text, or write foreign names in Latin letters.",
+  },
   checksum_mismatch: {
     status: 422,
     title: "The checksum does not match",

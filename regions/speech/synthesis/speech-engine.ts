@@ -1,0 +1,28 @@
+/** One piece of normalised text (see split-sentences.ts) and how to say it. */
+export interface SpeechPiece {
+  text: string;
+  voice: string;
+  /** 0.25 to 4; 1 is the voice's own pace. */
+  speed: number;
+}
+
+/**
+ * What makes sound of text. The same piece gives the same samples, whatever was said before it: results are cached by
+ * content.
+ */
+export interface SpeechEngine {
+  name: string;
+  version: string;
+  /** Of the files that the voices come from. */
+  modelSha256: string;
+  voices: readonly string[];
+  /** Of every voice, Hz. */
+  sampleRate: number;
+  /**
+   * Mono samples of 16 bits. Aborting ends the work, not only the wait.
+   * @throws {SynthesisError}; the signal's reason when aborted
+   */
+  speak(piece: SpeechPiece, signal?: AbortSignal): Promise<Int16Array>;
+  /** Ends what runs; that fails with `synthesis_closed`. */
+  close(): Promise<void>;
+}
