@@ -1,11 +1,16 @@
 import { mkdir, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { InferenceSession } from "onnxruntime-node";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadSession } from "../../../regions/speech/inference/load-session.ts";
 import { loadManifest, ManifestError } from "../../../regions/speech/models/load-manifest.ts";
 import type { Tensor } from "../../../regions/speech/models/model-entry.ts";
 import { resolveModel } from "../../../regions/speech/models/resolve-model.ts";
+import type { ModelFile } from "../../../regions/speech/models/resolve-model.ts";
 import { makeFolder } from "./fixtures.ts";
+
+type Session = Awaited<ReturnType<typeof loadSession>>;
+const load: (model: ModelFile, options: { threads: number; cpuOnly: boolean }) => Promise<Session> =
+  loadSession;
 
 let folder: Awaited<ReturnType<typeof makeFolder>>;
 beforeAll(async () => {
@@ -37,7 +42,7 @@ describe("the manifest that ships", () => {
       if (found.status !== "ready") continue;
       for (const { path, inputs, outputs } of model.files) {
         if (inputs === undefined || outputs === undefined) continue;
-        const session = await InferenceSession.create(found.files.get(path)!.path);
+        const session = await load(found.files.get(path)!, { threads: 1, cpuOnly: true });
         expectSame(inputs, session.inputMetadata);
         expectSame(outputs, session.outputMetadata);
         await session.release();
@@ -68,6 +73,7 @@ describe("a manifest of one's own", () => {
     ["a path of another system", "C:\\model.onnx"],
     ["a drive", "C:model.onnx"],
     ["a hidden name", ".ssh/authorized_keys"],
+    ["a hidden file", "onnx/.netrc"],
     ["the folder itself", "."],
     ["an empty name", "onnx//model.onnx"],
     ["a control character", "onnx/mo\u0000del.onnx"],
@@ -165,10 +171,7 @@ describe("a model from the hub", () => {
 });
 
 /** Names and types are the same, and so is every size that both know. */
-function expectSame(
-  manifest: Record<string, Tensor>,
-  session: readonly InferenceSession.ValueMetadata[],
-): void {
+function expectSame(manifest: Record<string, Tensor>, session: Session["inputMetadata"]): void {
   expect(session.map(({ name }) => name).toSorted()).toEqual(Object.keys(manifest).toSorted());
   for (const { name, ...value } of session) {
     const { type, shape } = manifest[name]!;
