@@ -12,6 +12,7 @@ import { onShutdown } from "./ops/shutdown.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
 import { createRedis } from "./results/redis.ts";
 import { createResultCache } from "./results/result-cache.ts";
+import { createSynthesizer } from "./speech/synthesis/create-synthesizer.ts";
 import { createApiKeys } from "./store/api-keys.ts";
 import { createDatabase } from "./store/database.ts";
 import { createJobsRead } from "./store/jobs-read.ts";
@@ -46,6 +47,8 @@ const objects = createObjectStore({
   secretAccessKey: config.S3_SECRET_ACCESS_KEY,
 });
 
+const synthesizer = createSynthesizer();
+
 const jobsWaiting = metrics.gauge("antiphon_jobs_waiting", "Jobs that wait in this region.");
 const jobsRunning = metrics.gauge("antiphon_jobs_running", "Jobs that run in this region.");
 metrics.onScrape(async () => {
@@ -59,6 +62,7 @@ const app = createApi({
   linkSecrets: config.LINK_SECRETS,
   queue,
   objects,
+  speech: synthesizer,
   jobs: createJobsRead(database),
   apiKeys: createApiKeys(database),
   tenants: createTenants(database),
@@ -101,7 +105,7 @@ onShutdown(
     } finally {
       clearTimeout(timer);
     }
-    await Promise.allSettled([queue.close(), database.close()]);
+    await Promise.allSettled([queue.close(), database.close(), synthesizer.close()]);
     redis.disconnect();
     objects.close();
   },

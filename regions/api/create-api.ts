@@ -8,9 +8,11 @@ import { createAdminRoutes, type AdminRoutesParts } from "./admin-routes.ts";
 import type { ApiEnv } from "./api-context.ts";
 import { identifyRequests } from "./identify-requests.ts";
 import { createJobRoutes, type JobRoutesParts } from "./job-routes.ts";
+import { createSpeechRoutes, type SpeechRoutesParts } from "./speech-routes.ts";
 import { requireSignature } from "./require-signature.ts";
 
-export interface ApiParts extends JobRoutesParts, AdminRoutesParts {
+export interface ApiParts extends JobRoutesParts, AdminRoutesParts, SpeechRoutesParts {
+  objects: JobRoutesParts["objects"] & SpeechRoutesParts["objects"];
   /** Of the link to the edge; all verify. */
   linkSecrets: readonly string[];
   logger: Logger;
@@ -49,6 +51,7 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   );
   app.route("/", createJobRoutes(parts));
   app.route("/", createAdminRoutes(parts));
+  app.route("/", createSpeechRoutes(parts));
   return app;
 }
 

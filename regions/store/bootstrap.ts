@@ -1,10 +1,11 @@
+import type { Scope } from "../../shared/contracts/api-key.ts";
 import type { ApiKeys } from "./api-keys.ts";
 import type { Tenants } from "./tenants.ts";
 
 /** A tenant and its keys' hashes, as the environment gives them. */
 export interface BootstrapTenant {
   tenant: Parameters<Tenants["create"]>[0];
-  keys: { key_id: string; key_hash: string; name: string; scopes: ("analyze" | "admin")[] }[];
+  keys: { key_id: string; key_hash: string; name: string; scopes: Scope[] }[];
 }
 
 /** Makes sure of the first tenants and keys; what is there already stays as it is. */

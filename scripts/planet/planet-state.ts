@@ -97,7 +97,7 @@ export async function firstTenants({ apiKeys }: PlanetState): Promise<BootstrapT
     keys: [{ key_id: `key_${name}`, key_hash: await hashApiKey(key), name, scopes }],
   });
   return [
-    await tenant("demo", apiKeys.demo, ["analyze"]),
-    await tenant("operator", apiKeys.operator, ["admin", "analyze"]),
+    await tenant("demo", apiKeys.demo, ["analyze", "speak"]),
+    await tenant("operator", apiKeys.operator, ["admin", "analyze", "speak"]),
   ];
 }

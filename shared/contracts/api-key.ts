@@ -3,7 +3,7 @@ import { crc32Base62, toBase62 } from "./base62.ts";
 import { KeyId, TenantId } from "./ids.ts";
 import { Residency } from "./regions.ts";
 
-export const Scope = z.enum(["analyze", "admin"]).meta({ id: "Scope" });
+export const Scope = z.enum(["analyze", "speak", "admin"]).meta({ id: "Scope" });
 export type Scope = z.infer<typeof Scope>;
 
 /** What the edge knows of a key. The key itself is never stored, only its SHA-256. */

@@ -17,6 +17,10 @@ export const uploadKey = (owner: Owner, uploadId: string): string =>
 export const audioKey = (owner: Owner, sha256: string, extension: string): string =>
   `audio/${owner.residency}/${owner.tenantId}/${sha256}.${extension}`;
 
+/** Speech by what it follows from (see the synthesizer's content key): the same order finds it again. */
+export const speechKey = (owner: Owner, contentKey: string, extension: string): string =>
+  `speech/${owner.residency}/${owner.tenantId}/${contentKey}.${extension}`;
+
 /** One object per run, so a stale run can never overwrite the result of the one that won. */
 export const resultKey = (owner: Owner, jobId: string, epoch: Epoch): string =>
   `results/${owner.residency}/${owner.tenantId}/${jobId}/${epoch.dispatch}-${epoch.attempt}.json`;

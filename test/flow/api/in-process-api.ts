@@ -1,8 +1,10 @@
 import { createApi } from "../../../regions/api/create-api.ts";
+import type { SpeechSource } from "../../../regions/api/speech-routes.ts";
 import { createMetrics } from "../../../regions/ops/metrics.ts";
 import { createReadiness } from "../../../regions/ops/readiness.ts";
 import { createRedis } from "../../../regions/results/redis.ts";
 import { createResultCache } from "../../../regions/results/result-cache.ts";
+import { createSynthesizer } from "../../../regions/speech/synthesis/create-synthesizer.ts";
 import { createApiKeys } from "../../../regions/store/api-keys.ts";
 import { createDatabase } from "../../../regions/store/database.ts";
 import { createJobsRead } from "../../../regions/store/jobs-read.ts";
@@ -13,16 +15,23 @@ import { LINK_SECRET, REGION, silent, type RegionBench } from "./region-bench.ts
 /** The API over a bench's Redis and objects. Its database is away unless `databaseUrl` names one: it connects when asked. */
 export function inProcessApi(
   bench: RegionBench,
-  { region = REGION, databaseUrl = "postgres://antiphon@127.0.0.1:1/antiphon" } = {},
+  {
+    region = REGION,
+    databaseUrl = "postgres://antiphon@127.0.0.1:1/antiphon",
+    speech = undefined as SpeechSource | undefined,
+    objects = bench.objects,
+  } = {},
 ) {
   const database = createDatabase({ primaryUrl: databaseUrl, replicaUrl: databaseUrl });
   const redis = createRedis(bench.redis.url);
-  const { queue, objects } = bench;
+  const { queue } = bench;
+  const synthesizer = createSynthesizer();
   const app = createApi({
     region: findRegion(region)!,
     linkSecrets: [LINK_SECRET],
     queue,
     objects,
+    speech: speech ?? synthesizer,
     jobs: createJobsRead(database),
     apiKeys: createApiKeys(database),
     tenants: createTenants(database),
@@ -35,7 +44,7 @@ export function inProcessApi(
     app,
     async close() {
       redis.disconnect();
-      await database.close();
+      await Promise.all([database.close(), synthesizer.close()]);
     },
   };
 }

@@ -1,0 +1,233 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { getRequestListener } from "@hono/node-server";
+import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
+import type { SpeechSource } from "../../../regions/api/speech-routes.ts";
+import { ApiError, Problem } from "../../../shared/errors/problem.ts";
+import { SIGNATURE_HEADER } from "../../../shared/signing/link-signature.ts";
+import { inProcessApi } from "../api/in-process-api.ts";
+import { edgeRequest, startRegionBench, type RegionBench } from "../api/region-bench.ts";
+
+let bench: RegionBench;
+beforeAll(async () => {
+  bench = await startRegionBench();
+});
+afterAll(() => bench.close());
+
+const ORDER = {
+  tenant_id: "ten_speech",
+  residency: "global",
+  input: "Hello there. This is Antiphon, and it costs $5!",
+  voice: "slt",
+  response_format: "mp3",
+  speed: 1,
+};
+
+function start(options: Parameters<typeof inProcessApi>[1] = {}) {
+  const api = inProcessApi(bench, options);
+  onTestFinished(() => api.close());
+  const order = (more: object = {}) =>
+    edgeRequest("POST", "/internal/speech", { ...ORDER, ...more });
+  return {
+    app: api.app,
+    order,
+    speak: async (more: object = {}) => api.app.fetch(await order(more)),
+  };
+}
+
+const bytesOf = async (response: Response) => Buffer.from(await response.arrayBuffer());
+const problemOf = async (response: Response) => Problem.parse(await response.json());
+const kept = () => bench.objects.list("speech/", 1000);
+
+/** A source whose sound a test sends bit by bit. */
+function handFed() {
+  const runs: {
+    signal: AbortSignal;
+    send: (bytes: Uint8Array | undefined) => void;
+    fail: (error: Error) => void;
+  }[] = [];
+  const source: SpeechSource = {
+    prepare: ({ input }) => ({
+      contentKey: input,
+      engine: "test/1",
+      sampleRate: 16_000,
+      async *audio(signal) {
+        // What is sent or fails while nobody waits is no unhandled rejection.
+        const slot = () => {
+          const made = Promise.withResolvers<Uint8Array | undefined>();
+          made.promise.catch(() => undefined);
+          return made;
+        };
+        let next = slot();
+        const waiting: Promise<Uint8Array | undefined>[] = [next.promise];
+        const step = () => {
+          const now = next;
+          next = slot();
+          waiting.push(next.promise);
+          return now;
+        };
+        signal.addEventListener("abort", () => next.reject(signal.reason));
+        runs.push({
+          signal,
+          send: (bytes) => step().resolve(bytes),
+          fail: (error) => step().reject(error),
+        });
+        for (;;) {
+          const bytes = await waiting.shift();
+          if (bytes === undefined) return;
+          yield bytes;
+        }
+      },
+    }),
+  };
+  return { source, runs };
+}
+
+const until = (probe: () => unknown) => expect.poll(probe).toBeTruthy();
+
+test("the second order of the same speech is answered from the bucket, byte for byte", async () => {
+  const { speak } = start();
+  const first = await speak();
+  expect(first.status).toBe(200);
+  expect(Object.fromEntries(first.headers)).toMatchObject({
+    "content-type": "audio/mpeg",
+    "x-antiphon-cache": "miss",
+    "x-antiphon-engine": expect.stringContaining("flite/"),
+    "x-antiphon-voice": "slt",
+    "x-antiphon-sample-rate": "16000",
+    "x-antiphon-region": "us-east",
+  });
+  const bytes = await bytesOf(first);
+  await expect
+    .poll(kept)
+    .toEqual([expect.stringMatching(/^speech\/global\/ten_speech\/\w{64}\.mp3$/)]);
+
+  const second = await speak({ input: ORDER.input.replace("$5", "five dollars") });
+  expect(second.headers.get("x-antiphon-cache")).toBe("hit");
+  expect(second.headers.get("content-type")).toBe("audio/mpeg");
+  expect(second.headers.get("content-length")).toBe(String(bytes.length));
+  expect((await bytesOf(second)).equals(bytes)).toBe(true);
+
+  // Nobody else's, and nothing else.
+  for (const other of [
+    { tenant_id: "ten_other" },
+    { residency: "us" },
+    { voice: "kal" },
+    { speed: 2 },
+    { response_format: "wav" },
+  ]) {
+    const answer = await speak(other);
+    expect(answer.headers.get("x-antiphon-cache"), JSON.stringify(other)).toBe("miss");
+    await answer.body!.cancel();
+  }
+});
+
+test("speech that its listener left is neither finished nor kept", async () => {
+  const { source, runs } = handFed();
+  const { speak } = start({ speech: source });
+  const asked = speak({ input: "left" });
+  await until(() => runs[0]);
+  runs[0]!.send(new Uint8Array([1]));
+  const response = await asked;
+  await response.body!.cancel();
+  expect(runs[0]!.signal.aborted).toBe(true);
+  expect((await kept()).filter((key) => key.includes("left"))).toEqual([]);
+});
+
+test("a listener that hangs up ends the work, through a real connection", async () => {
+  const { source, runs } = handFed();
+  const { app, order } = start({ speech: source });
+  const answer = getRequestListener(app.fetch);
+  const server = createServer((request, response) => void answer(request, response));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const signed = await order({ input: "hung-up" });
+  const leave = new AbortController();
+  const asked = fetch(
+    `http://127.0.0.1:${(server.address() as AddressInfo).port}/internal/speech`,
+    {
+      method: "POST",
+      headers: { [SIGNATURE_HEADER]: signed.headers.get(SIGNATURE_HEADER)! },
+      body: await signed.text(),
+      signal: leave.signal,
+    },
+  );
+  await until(() => runs[0]);
+  runs[0]!.send(new Uint8Array([1, 2]));
+  const response = await asked;
+  const reader = response.body!.getReader();
+  expect((await reader.read()).value).toEqual(new Uint8Array([1, 2]));
+  leave.abort();
+  await until(() => runs[0]!.signal.aborted);
+});
+
+test("beyond the limit a region is busy and says when to come back; who leaves makes room", async () => {
+  const { source, runs } = handFed();
+  const { speak } = start({ speech: source });
+  const asked = Array.from({ length: 8 }, (_, i) => speak({ input: `text-${i}` }));
+  await until(() => runs.length === 8);
+  const refused = await speak({ input: "one-too-many" });
+  expect(refused.status).toBe(429);
+  expect(refused.headers.get("retry-after")).toMatch(/^\d+$/);
+  expect((await problemOf(refused)).code).toBe("system_busy");
+  for (const run of runs) run.send(new Uint8Array([1]));
+  const answers = await Promise.all(asked);
+  await answers[0]!.body!.cancel();
+  const again = speak({ input: "now-there-is-room" });
+  await until(() => runs.length === 9);
+  for (const run of runs.slice(1)) {
+    run.send(new Uint8Array([1]));
+    run.send(undefined);
+  }
+  expect((await again).status).toBe(200);
+  await Promise.all(answers.slice(1).map(bytesOf));
+  await (await again).body!.cancel();
+});
+
+test("an engine that fails at once can be told from one that fails in the middle", async () => {
+  const { source, runs } = handFed();
+  const { speak } = start({ speech: source });
+  const first = speak({ input: "at-once" });
+  await until(() => runs[0]);
+  runs[0]!.fail(new Error("it broke"));
+  const refused = await first;
+  expect(refused.status).toBe(503);
+  expect((await problemOf(refused)).code).toBe("dependency_unavailable");
+
+  const second = speak({ input: "in-the-middle" });
+  await until(() => runs[1]);
+  runs[1]!.send(new Uint8Array([1]));
+  const answer = await second;
+  runs[1]!.fail(new Error("it broke"));
+  await expect(answer.arrayBuffer()).rejects.toThrow();
+  expect((await kept()).filter((key) => key.includes("in-the-middle"))).toEqual([]);
+});
+
+test("without its object store a region still speaks", async () => {
+  const away = () => Promise.reject(new ApiError("dependency_unavailable"));
+  const { speak } = start({ objects: { ...bench.objects, get: away, put: away } });
+  const answer = await speak({ voice: "kal" });
+  expect(answer.headers.get("x-antiphon-cache")).toBe("miss");
+  expect((await bytesOf(answer)).length).toBeGreaterThan(1000);
+});
+
+test.each([
+  ["\u{1f600}", "text_empty", 422],
+  ["Привет", "text_language_unsupported", 422],
+  ["x".repeat(4097), "invalid_request", 400],
+])("a text that cannot be spoken is refused before any sound (%#)", async (input, code, status) => {
+  const { speak } = start();
+  const refused = await speak({ input });
+  expect(refused.status).toBe(status);
+  expect(await problemOf(refused)).toMatchObject({ code, errors: [{ path: "input" }] });
+});
+
+test("content bound elsewhere is not spoken here", async () => {
+  const { speak } = start();
+  expect((await speak({ residency: "eu" })).status).toBe(503);
+});
