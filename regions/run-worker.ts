@@ -9,6 +9,7 @@ import { createAnalyzer } from "./speech/analyze.ts";
 import { createDecoder } from "./speech/decode/decoder.ts";
 import { createFeaturesThread } from "./speech/features/create-features-thread.ts";
 import { createInferenceThread } from "./speech/inference/create-inference-thread.ts";
+import { loadManifest } from "./speech/models/load-manifest.ts";
 import { createObjectStore } from "./store/object-store.ts";
 import { createRunJob } from "./workers/run-job.ts";
 import { openScratch } from "./workers/scratch.ts";
@@ -51,7 +52,13 @@ const worker = createWorker({
     region,
     objects,
     scratch,
-    analyzer: createAnalyzer({ decoder, inference, features, maxDurationS: config.MAX_AUDIO_S }),
+    analyzer: createAnalyzer({
+      decoder,
+      inference,
+      features,
+      manifest: loadManifest(config.ANTIPHON_MODELS_MANIFEST, config.ANTIPHON_MODELS_DIR),
+      maxDurationS: config.MAX_AUDIO_S,
+    }),
   }),
   concurrency: config.WORKER_CONCURRENCY,
   leaseMs: config.LEASE_MS,

@@ -33,7 +33,8 @@ function settings() {
   const given = program.opts<{ manifest?: string; folder?: string }>();
   const { env } = process;
   const folder = given.folder ?? (env["ANTIPHON_MODELS_DIR"] || defaultModelsFolder);
-  const manifest = loadManifest(given.manifest ?? (env["ANTIPHON_MODELS_MANIFEST"] || undefined));
+  const own = given.manifest ?? (env["ANTIPHON_MODELS_MANIFEST"] || undefined);
+  const manifest = loadManifest(own, folder);
   return { folder, manifest, memory: createHashMemory(join(folder, ".hashes.json")) };
 }
 

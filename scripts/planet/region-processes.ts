@@ -1,4 +1,4 @@
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { findRegion, type Region } from "../../shared/contracts/regions.ts";
 import type { BootstrapTenants } from "../../regions/config.ts";
 import { type Addresses, localUrl, type RegionPorts } from "./addresses.ts";
@@ -126,6 +126,7 @@ export function regionProcesses(plan: RegionPlan): RegionProcesses {
           WORKER_ID: `${id}-${at + 1}`,
           WORKER_CONCURRENCY: String(plan.workerConcurrency),
           SCRATCH_DIR: join(home, "scratch"),
+          ...modelSettings(),
         }),
       ),
     ],
@@ -216,6 +217,17 @@ export function edgeBindings(
       })),
     ),
   };
+}
+
+/** Which models workers use and where they lie: as `npm run models` was told, in the same variables. */
+function modelSettings(): Record<string, string> {
+  const names = ["ANTIPHON_MODELS_DIR", "ANTIPHON_MODELS_MANIFEST"];
+  return Object.fromEntries(
+    names.flatMap((name) => {
+      const value = process.env[name];
+      return value === undefined || value === "" ? [] : [[name, resolve(value)]];
+    }),
+  );
 }
 
 /** Compiled code is kept between starts: a dozen processes share most of what they load. */

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { ModelEntry } from "./model-entry.ts";
+import { defaultModelsFolder } from "./models-folder.ts";
 
 const Manifest = z.strictObject({
   models: z
@@ -10,7 +11,13 @@ const Manifest = z.strictObject({
       "two models have the same name",
     ),
 });
-export type ModelManifest = z.infer<typeof Manifest>;
+
+/** The models to choose from, and where they are installed. */
+export interface ModelManifest {
+  models: readonly ModelEntry[];
+  /** The default folder when absent. */
+  folder?: string;
+}
 
 /** Thrown when a manifest cannot be read or says something that no manifest may. */
 export class ManifestError extends Error {
@@ -24,19 +31,18 @@ const shipped = new URL("./manifest.json", import.meta.url);
  * before what ships, and one of the same name replaces the one that ships.
  *
  * @param own path of a manifest in the form of the one that ships
+ * @param folder where models are installed
  * @throws {ManifestError}
  */
-export function loadManifest(own?: string): ModelManifest {
-  const known = readManifest(shipped);
-  if (own === undefined) return known;
-  const { models } = readManifest(own);
-  const names = new Set(models.map(({ name }) => name.toLowerCase()));
-  return {
-    models: [...models, ...known.models.filter(({ name }) => !names.has(name.toLowerCase()))],
-  };
+export function loadManifest(own?: string, folder = defaultModelsFolder): ModelManifest {
+  const known = readManifest(shipped).models;
+  const first = own === undefined ? [] : readManifest(own).models;
+  const names = new Set(first.map(({ name }) => name.toLowerCase()));
+  const models = [...first, ...known.filter(({ name }) => !names.has(name.toLowerCase()))];
+  return { models, folder };
 }
 
-function readManifest(file: URL | string): ModelManifest {
+function readManifest(file: URL | string): z.infer<typeof Manifest> {
   const name = file instanceof URL ? "manifest.json" : file;
   let json: unknown;
   try {

@@ -28,8 +28,6 @@ export type ResolvedModel =
 export interface ResolveOptions {
   /** Take this model and no other. */
   name?: string | undefined;
-  /** Where models are installed; the default folder when absent. */
-  folder?: string | undefined;
 }
 
 /**
@@ -39,9 +37,10 @@ export interface ResolveOptions {
 export function resolveModel(
   manifest: ModelManifest,
   task: ModelTask,
-  { name, folder = defaultModelsFolder }: ResolveOptions = {},
+  { name }: ResolveOptions = {},
 ): ResolvedModel {
-  const entries = manifest.models.filter(
+  const { models, folder = defaultModelsFolder } = manifest;
+  const entries = models.filter(
     (model) => model.task === task && (name === undefined || model.name === name),
   );
   const found = entries.map((entry) => resolveEntry(entry, folder));

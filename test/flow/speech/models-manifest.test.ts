@@ -33,7 +33,10 @@ const entry = {
 };
 const [config, graph] = entry.files;
 const own = async (...models: object[]) =>
-  loadManifest(await folder.write("models.json", JSON.stringify({ models })));
+  loadManifest(
+    await folder.write("models.json", JSON.stringify({ models })),
+    folder.path("models"),
+  );
 
 describe("the manifest that ships", () => {
   test("says of every graph what the graph says of itself", async () => {
@@ -118,7 +121,7 @@ describe("a model from the hub", () => {
   test("is ready when every file is there in full, and says what brings it when not", async () => {
     const manifest = await own(entry);
     const models = folder.path("models");
-    const resolve = () => resolveModel(manifest, "transcribe", { folder: models });
+    const resolve = () => resolveModel(manifest, "transcribe");
     const install = "npm run models -- pull tiny";
     expect(resolve()).toEqual({
       status: "unavailable",
@@ -162,8 +165,8 @@ describe("a model from the hub", () => {
       status: "ready",
       model: { name: "silero-vad" },
     });
-    const options = { name: "tiny", folder: folder.path("empty") };
-    expect(resolveModel(manifest, "voice_activity", options).status).toBe("unavailable");
+    const empty = { ...manifest, folder: folder.path("empty") };
+    expect(resolveModel(empty, "voice_activity", { name: "tiny" }).status).toBe("unavailable");
     expect(resolveModel(manifest, "emotion")).toMatchObject({
       reason: "No model for emotion is in the manifest.",
     });

@@ -318,7 +318,9 @@ describe("taking a download up", () => {
       });
       response.end(graph.subarray(HALF));
     });
-    await pull();
+    const troubles: string[] = [];
+    await pull({ onTrouble: (message) => troubles.push(message) });
+    expect(troubles).toEqual([expect.stringContaining("is no longer the same content")]);
     await expectInstalled();
     expect(ofGraph().map(({ headers }) => headers.range)).toEqual([`bytes=${HALF}-`, undefined]);
   });
