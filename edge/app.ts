@@ -11,6 +11,7 @@ import { receiveCompletions } from "./calls/completions.ts";
 import { getJob, listJobs } from "./calls/jobs.ts";
 import { opsCalls } from "./calls/ops.ts";
 import { referenceCalls } from "./calls/reference.ts";
+import { createSpeech, listVoices } from "./calls/speech.ts";
 import { createUpload } from "./calls/uploads.ts";
 import type { EdgeHono } from "./context.ts";
 import { describeError, log } from "./ops/log.ts";
@@ -59,12 +60,16 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
 
   // The key is checked before a body is read, so that a stranger cannot make the edge work.
   const client = requireScope(services, "analyze");
+  const speaker = requireScope(services, "speak");
   const operator = requireScope(services, "admin");
 
   app.post("/v1/uploads", client, createUpload(services));
   app.post("/v1/analyses", client, createAnalysis(services));
   app.get("/v1/jobs", client, listJobs(services));
   app.get("/v1/jobs/:id", client, getJob(services));
+
+  app.post("/v1/audio/speech", speaker, createSpeech(services));
+  app.get("/v1/voices", speaker, listVoices);
 
   const ops = opsCalls(services);
   app.get("/v1/regions", client, ops.regions);

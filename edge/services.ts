@@ -12,6 +12,7 @@ import type { EdgeBindings, EdgeConfig } from "./env.ts";
 import { createCallRegion, type CallRegion } from "./forward/call-region.ts";
 import { createDispatchJob, type DispatchJob } from "./forward/dispatch-job.ts";
 import { createObjectStore, type ObjectStore } from "./forward/object-store.ts";
+import { createStreamRegion, type StreamRegion } from "./forward/stream-region.ts";
 import { createIdempotencyClient } from "./ledger/idempotency-client.ts";
 import type { Idempotency } from "./ledger/idempotency.ts";
 import { createLedgerClient, type LedgerClient } from "./ledger/ledger-client.ts";
@@ -27,6 +28,7 @@ export interface EdgeServices {
   metrics: Metrics;
   router: Router;
   callRegion: CallRegion;
+  streamRegion: StreamRegion;
   keys: KeyDirectory;
   revocations: RevocationList;
   ledger: LedgerClient;
@@ -56,6 +58,7 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     config,
     metrics,
     callRegion,
+    streamRegion: createStreamRegion({ config, health, metrics }),
     ledger,
     objects,
     router: createRouter(config, health),

@@ -2,13 +2,13 @@ import type { z } from "zod";
 import type { Region } from "../../shared/contracts/regions.ts";
 import type { ErrorCode } from "../../shared/errors/catalogue.ts";
 import { ApiError, Problem } from "../../shared/errors/problem.ts";
-import { SIGNATURE_HEADER, signLinkRequest } from "../../shared/signing/link-signature.ts";
 import { readText } from "../admit/read-body.ts";
 import type { Trace } from "../context.ts";
 import type { EdgeConfig } from "../env.ts";
 import { describeError, log } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import type { RegionHealth } from "../route/region-health.ts";
+import { signRegionRequest } from "./sign-region-request.ts";
 
 /** Results of long recordings are the largest thing a region answers with. */
 const MAX_ANSWER_BYTES = 32 * 1024 * 1024;
@@ -63,32 +63,14 @@ export function createCallRegion({ config, health, metrics }: CallRegionParts): 
     region: Region,
     call: RegionCall<T>,
   ): Promise<RegionOutcome<z.output<T>>> {
-    const endpoint = config.endpoints[region.id];
-    const secret = config.linkSecrets[region.id]?.[0];
-    if (!endpoint || secret === undefined) {
-      return { kind: "unavailable", error: new ApiError("region_unavailable") };
-    }
-    const body = call.body === undefined ? "" : JSON.stringify(call.body);
-    const headers = new Headers({ accept: "application/json" });
-    const { method, target } = call;
-    headers.set(
-      SIGNATURE_HEADER,
-      await signLinkRequest(secret, { method, target, body, audience: region.id }),
-    );
-    if (body !== "") headers.set("content-type", "application/json");
-    if (call.trace) {
-      headers.set("x-request-id", call.trace.requestId);
-      headers.set("traceparent", call.trace.traceparent);
-    }
+    const signed = await signRegionRequest(config, region, { ...call, accept: "application/json" });
+    if (!signed) return { kind: "unavailable", error: new ApiError("region_unavailable") };
     let response: Response;
     let text: string;
     try {
-      response = await fetch(endpoint.api.replace(/\/+$/, "") + target, {
-        method,
-        headers,
-        redirect: "manual",
+      response = await fetch(signed.url, {
+        ...signed.init,
         signal: AbortSignal.timeout(call.timeoutMs),
-        ...(body === "" ? {} : { body }),
       });
       text = await readText(response, MAX_ANSWER_BYTES);
     } catch (cause) {
@@ -103,7 +85,7 @@ export function createCallRegion({ config, health, metrics }: CallRegionParts): 
     if (response.ok) {
       const value = call.answer.safeParse(tryJson(text));
       if (value.success) return { kind: "done", value: value.data };
-      const cause = new Error(`${target.split("?")[0]} answered out of contract`, {
+      const cause = new Error(`${call.target.split("?")[0]} answered out of contract`, {
         cause: value.error,
       });
       return {
@@ -111,7 +93,7 @@ export function createCallRegion({ config, health, metrics }: CallRegionParts): 
         error: new ApiError("dependency_unavailable", undefined, { cause }),
       };
     }
-    return failure(response.status, text);
+    return regionFailure(response.status, text);
   }
 
   return async (region, call) => {
@@ -133,7 +115,8 @@ export function createCallRegion({ config, health, metrics }: CallRegionParts): 
   };
 }
 
-function failure(status: number, text: string): RegionFailure {
+/** What a region's answer means that is no success. */
+export function regionFailure(status: number, text: string): RegionFailure {
   const problem = Problem.safeParse(tryJson(text));
   const code = problem.success ? problem.data.code : undefined;
   const cause = new Error(`the region answered ${status}${code ? ` (${code})` : ""}`);

@@ -1,9 +1,11 @@
 import { Command, Option } from "commander";
 import { AntiphonError, ConnectionError } from "../../shared/client/errors.ts";
 import { Priority } from "../../shared/contracts/job.ts";
+import { SpeechFormat } from "../../shared/contracts/speech.ts";
 import { analyze, type AnalyzeOptions } from "./analyze.ts";
 import { UsageError, type ConnectionOptions } from "./connection.ts";
 import { jobs, type JobsOptions } from "./jobs.ts";
+import { speak, type SpeakOptions } from "./speak.ts";
 import { status } from "./status.ts";
 
 const abort = new AbortController();
@@ -67,7 +69,17 @@ connected("status", "show each region's health and load").action(
   (options: ConnectionOptions & { json?: boolean }) => run(() => status(options)),
 );
 
-for (const name of ["transcribe", "speak"]) {
+connected("speak", "speak a text into an audio file")
+  .argument("<text>", "English text, 4096 characters at most")
+  .option("--voice <id>", "one of slt, rms, awb, kal", "slt")
+  .addOption(
+    new Option("--format <format>", "of the audio").choices(SpeechFormat.options).default("wav"),
+  )
+  .option("--speed <factor>", "0.25 to 4", "1")
+  .option("--out <file>", "where to write it; - is standard output (default: speech.<format>)")
+  .action((text: string, options: SpeakOptions) => run(() => speak(text, options, abort.signal)));
+
+for (const name of ["transcribe"]) {
   program
     .command(name, { hidden: true })
     .argument("[input...]")

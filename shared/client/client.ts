@@ -12,6 +12,7 @@ import {
 import type { CreateTenant } from "../contracts/internal-api.ts";
 import { Tenant } from "../contracts/internal-api.ts";
 import type { CreateAnalysis } from "../contracts/job.ts";
+import { type CreateSpeech, VoiceList } from "../contracts/speech.ts";
 import { ConnectionError } from "./errors.ts";
 import { createHttp, type HttpOptions } from "./http.ts";
 import { sleep } from "./sleep.ts";
@@ -103,6 +104,18 @@ export function createClient(options: ClientOptions) {
     }
   }
 
+  /** Speaks a text; the answer's body is the audio as it is made. */
+  function createSpeech(
+    request: z.input<typeof CreateSpeech>,
+    signal?: AbortSignal,
+  ): Promise<Response> {
+    return http.open("/v1/audio/speech", { method: "POST", body: request, signal });
+  }
+
+  function listVoices(): Promise<z.infer<typeof VoiceList>> {
+    return http.call("/v1/voices", VoiceList);
+  }
+
   /** What each region is doing. */
   function listRegions(): Promise<z.infer<typeof RegionList>> {
     return http.call("/v1/regions", RegionList);
@@ -124,6 +137,8 @@ export function createClient(options: ClientOptions) {
     getJob,
     listJobs,
     waitForJob,
+    createSpeech,
+    listVoices,
     listRegions,
     admin,
   };

@@ -25,7 +25,7 @@ const RETRY_BASE_MS = 250;
 const RETRY_CAP_MS = 8_000;
 
 /**
- * One call of the API: JSON in, a checked value out. Retries what is safe to repeat: every POST carries
+ * Calls of the API: JSON in, a checked value or a stream out. Retries what is safe to repeat: every POST carries
  * an idempotency key, so a repeated one cannot take effect twice.
  */
 export function createHttp(options: HttpOptions) {
@@ -52,17 +52,17 @@ export function createHttp(options: HttpOptions) {
     }
   }
 
-  async function call<T extends z.ZodType>(
+  async function repeat<T>(
     path: string,
-    schema: T,
-    init: CallOptions = {},
-  ): Promise<z.output<T>> {
+    init: CallOptions,
+    read: (response: Response) => Promise<T>,
+  ): Promise<T> {
     const idempotencyKey = crypto.randomUUID();
     for (let attempt = 0; ; attempt++) {
       let waitMs: number;
       try {
         const response = await once(path, init, idempotencyKey);
-        if (response.ok) return schema.parse(await readJson(response, init.signal));
+        if (response.ok) return await read(response);
         const error = await readProblem(response);
         if (!isWorthRepeating(error.problem) || attempt >= retries) throw error;
         waitMs = retryAfterMs(response) ?? backoffMs(attempt);
@@ -74,7 +74,19 @@ export function createHttp(options: HttpOptions) {
     }
   }
 
-  return { call };
+  /** A JSON answer. */
+  const call = <T extends z.ZodType>(
+    path: string,
+    schema: T,
+    init: CallOptions = {},
+  ): Promise<z.output<T>> =>
+    repeat(path, init, async (response) => schema.parse(await readJson(response, init.signal)));
+
+  /** A success whose body is not yet read, and is the caller's to read. */
+  const open = (path: string, init: CallOptions = {}): Promise<Response> =>
+    repeat(path, init, (response) => Promise.resolve(response));
+
+  return { call, open };
 }
 
 /** An upload that has not arrived may still come, but not by asking again. */

@@ -13,6 +13,7 @@ import {
 import { JobId, KeyId } from "./ids.ts";
 import { CreateTenant, Tenant } from "./internal-api.ts";
 import { CreateAnalysis, Priority, UserId } from "./job.ts";
+import { speechPaths } from "./openapi-speech.ts";
 import {
   audioCall,
   BODY_ERRORS,
@@ -59,6 +60,7 @@ export function describeApi(): oas31.OpenAPIObject {
     security: [{ api_key: [] }],
     tags: [
       { name: "Analysis", description: "From a recording to a result" },
+      { name: "Speech", description: "From a text to a voice" },
       { name: "Audio", description: "Recordings, delivered by signed URLs" },
       { name: "Admin", description: "Tenants and keys; needs the scope `admin`" },
       { name: "Operations", description: "What runs where, and whether it does" },
@@ -166,6 +168,7 @@ export function describeApi(): oas31.OpenAPIObject {
           [...KEY_ERRORS, "job_not_found"],
         ),
       },
+      ...speechPaths,
       "/v1/audio/{region}/{file}": {
         get: audioCall("getAudio", "Get a recording"),
         head: audioCall("headAudio", "Get a recording's length and type"),

@@ -1,0 +1,61 @@
+import {
+  CreateSpeech,
+  findVoice,
+  SPEECH_HEADERS,
+  voices,
+  type SpeakOrder,
+} from "../../shared/contracts/speech.ts";
+import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
+import { parseJson, readJsonText } from "../admit/read-body.ts";
+import { traceOf, type EdgeContext } from "../context.ts";
+import type { EdgeServices } from "../services.ts";
+import { json } from "./answer.ts";
+
+/** To the first sound: one sentence, and those of others before it. */
+const FIRST_BYTE_TIMEOUT_MS = 15_000;
+
+/**
+ * `POST /v1/audio/speech`, OpenAI's. The audio passes through as the region makes it. Equal orders give equal audio, so the
+ * call may be repeated at will, here and by the client, with or without an idempotency key.
+ */
+export function createSpeech({ router, streamRegion }: EdgeServices) {
+  return async (c: EdgeContext): Promise<Response> => {
+    const wanted = parseRequest(CreateSpeech, parseJson(await readJsonText(c.req.raw)));
+    const { key } = c.get("caller");
+    const order: SpeakOrder = {
+      tenant_id: key.tenant_id,
+      residency: key.residency,
+      input: wanted.input,
+      voice: findVoice(wanted.voice)!.id,
+      response_format: wanted.response_format,
+      speed: wanted.speed,
+    };
+    let last: ApiError | undefined;
+    for (const region of router.candidates({ request: c.req.raw, residency: key.residency })) {
+      const outcome = await streamRegion(region, {
+        target: "/internal/speech",
+        body: order,
+        timeoutMs: FIRST_BYTE_TIMEOUT_MS,
+        trace: traceOf(c),
+        signal: c.req.raw.signal,
+      });
+      if (outcome.kind === "done") return passOn(outcome.response);
+      if (outcome.kind === "refused") throw outcome.error;
+      last = outcome.error;
+    }
+    if (last?.status === 429) throw last;
+    throw new ApiError("region_unavailable", undefined, { cause: last });
+  };
+}
+
+function passOn({ body, headers }: Response): Response {
+  const answer = new Headers();
+  for (const name of SPEECH_HEADERS) {
+    const value = headers.get(name);
+    if (value !== null) answer.set(name, value);
+  }
+  return new Response(body, { headers: answer });
+}
+
+/** `GET /v1/voices` */
+export const listVoices = (): Response => json({ data: voices });
