@@ -59,6 +59,8 @@ export const WorkerConfig = common.extend({
     .positive()
     .default(6 * 3600),
   SCRATCH_DIR: z.string().default("/tmp"),
+  /** Where programs are, such as the engine for transcripts. */
+  PATH: z.string().default("/usr/local/bin:/usr/bin:/bin"),
   /** Where `npm run models` installs models, and a manifest of one's own, if they are not the default ones. */
   ANTIPHON_MODELS_DIR: z.string().min(1).optional(),
   ANTIPHON_MODELS_MANIFEST: z.string().min(1).optional(),

@@ -10,6 +10,9 @@ import { createDecoder } from "./speech/decode/decoder.ts";
 import { createFeaturesThread } from "./speech/features/create-features-thread.ts";
 import { createInferenceThread } from "./speech/inference/create-inference-thread.ts";
 import { loadManifest } from "./speech/models/load-manifest.ts";
+import { createPocketsphinx } from "./speech/transcription/pocketsphinx/create-pocketsphinx.ts";
+import { findPocketsphinx } from "./speech/transcription/pocketsphinx/find-pocketsphinx.ts";
+import { createTranscriber } from "./speech/transcription/create-transcriber.ts";
 import { createObjectStore } from "./store/object-store.ts";
 import { createRunJob } from "./workers/run-job.ts";
 import { openScratch } from "./workers/scratch.ts";
@@ -44,6 +47,12 @@ const scratch = await openScratch(config.SCRATCH_DIR, workerId);
 const decoder = createDecoder({ maxProcesses: config.WORKER_CONCURRENCY });
 const inference = createInferenceThread();
 const features = createFeaturesThread();
+const pocketsphinx = findPocketsphinx({ searchPath: config.PATH });
+const transcriber = createTranscriber({
+  engine: "status" in pocketsphinx ? pocketsphinx : createPocketsphinx(pocketsphinx),
+  maxAtOnce: config.WORKER_CONCURRENCY,
+  folder: scratch.folder,
+});
 const worker = createWorker({
   workerId,
   queue,
@@ -56,6 +65,7 @@ const worker = createWorker({
       decoder,
       inference,
       features,
+      transcriber,
       manifest: loadManifest(config.ANTIPHON_MODELS_MANIFEST, config.ANTIPHON_MODELS_DIR),
       maxDurationS: config.MAX_AUDIO_S,
     }),
@@ -91,6 +101,7 @@ const fail = onShutdown(
       decoder.close(),
       inference.close(),
       features.close(),
+      transcriber.close(),
       scratch.close(),
       ops.close(),
     ]);

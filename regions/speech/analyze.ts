@@ -5,6 +5,7 @@ import type {
   Emotion,
   Engine,
   SpeakingRate,
+  Transcript,
   UnavailablePart,
   VoiceActivity,
 } from "../../shared/contracts/analysis-result.ts";
@@ -22,12 +23,15 @@ import { loadManifest } from "./models/load-manifest.ts";
 import type { ModelManifest } from "./models/load-manifest.ts";
 import { resolveModel } from "./models/resolve-model.ts";
 import type { ResolvedModel } from "./models/resolve-model.ts";
+import type { Transcriber } from "./transcription/create-transcriber.ts";
 import { createVoiceActivity } from "./voice-activity/create-voice-activity.ts";
 
 export interface AnalyzerOptions {
   decoder: Decoder;
   inference: Inference;
   features: FeaturesThread;
+  /** Without it, and without an engine in it, the part `transcript` is unavailable. */
+  transcriber?: Transcriber;
   /** Models to choose from; the manifest that ships when absent. */
   manifest?: ModelManifest;
   /** Longest recording that is analysed, seconds. */
@@ -44,7 +48,7 @@ export interface AnalyzeOptions {
 
 export interface AnalysisProgress {
   decoded_s: number;
-  /** In [0, 1]; absent when the container does not say how long the recording is. */
+  /** In [0, 1], of all the work; absent when the container does not say how long the recording is. */
   fraction?: number;
 }
 
@@ -55,7 +59,7 @@ export interface Analysis {
   features?: AcousticFeatures | UnavailablePart;
   speaking_rate?: SpeakingRate | UnavailablePart;
   emotion?: Emotion | UnavailablePart;
-  transcript?: UnavailablePart;
+  transcript?: Transcript | UnavailablePart;
   age?: UnavailablePart;
   sex?: UnavailablePart;
   engines: Record<string, Engine>;
@@ -72,7 +76,15 @@ const measuredParts = {
 type MeasuredPart = keyof typeof measuredParts;
 
 /** Parts that take account of where speech is, and are made without it where its model is not here. */
-const partsOverSpeech: readonly AnalysisPart[] = ["voice_activity", "speaking_rate", "emotion"];
+const partsOverSpeech: readonly AnalysisPart[] = [
+  "voice_activity",
+  "speaking_rate",
+  "emotion",
+  "transcript",
+];
+
+/** Share of the work that is over when a recording is decoded, where its words are still to come. */
+const DECODE_SHARE = 0.1;
 
 export interface Analyzer {
   /**
@@ -84,6 +96,7 @@ export interface Analyzer {
 }
 
 export function createAnalyzer(options: AnalyzerOptions): Analyzer {
+  const { transcriber } = options;
   const { decoder, inference, features, maxDurationS = 8 * 3600 } = options;
   const { manifest = loadManifest() } = options;
   const voiceModel = resolveModel(manifest, "voice_activity");
@@ -99,6 +112,14 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
         ? createVoiceActivity({ inference, model: voiceModel.model, signal })
         : undefined;
     const recording = measured.length === 0 ? undefined : features.open({ signal });
+    const dictation =
+      job.parts.includes("transcript") &&
+      voice !== undefined &&
+      transcriber !== undefined &&
+      transcriber.unavailable === undefined
+        ? transcriber.open({ signal })
+        : undefined;
+    const decodeShare = dictation === undefined ? 1 : DECODE_SHARE;
     let info: AudioInfo | undefined;
     let expected_s: number | null = null;
     let samples = 0;
@@ -115,47 +136,57 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
       },
     });
     try {
-      const stages = [voice, recording].filter((stage) => stage !== undefined);
+      const stages = [voice, recording, dictation].filter((stage) => stage !== undefined);
       await feedStages(blocks, stages, {
         onBlock: (block) => {
           samples += block.length;
-          job.onProgress?.(progressOf(samples / SAMPLE_RATE, expected_s));
+          job.onProgress?.(progressOf(samples / SAMPLE_RATE, expected_s, decodeShare));
         },
       });
       const voice_activity = await voice?.finish();
       const measures = await recording?.finish(voice_activity?.segments);
+      const dictated = await dictation?.finish(voice_activity?.segments ?? [], (fraction) =>
+        job.onProgress?.({
+          decoded_s: samples / SAMPLE_RATE,
+          fraction: decodeShare + (1 - decodeShare) * fraction,
+        }),
+      );
       if (info === undefined) throw new TypeError("The decoder ended without its info.");
       return {
         audio: toAudioFacts(info),
-        ...unavailableParts(job.parts, voiceModel),
+        ...unavailableParts(job.parts, voiceModel, transcriber),
         ...(voice_activity !== undefined && job.parts.includes("voice_activity")
           ? { voice_activity }
           : {}),
         ...pick(measures, measured),
+        ...(dictated === undefined ? {} : { transcript: dictated.transcript }),
         engines: {
           ...enginesOf(info, voice === undefined ? undefined : voiceModel),
           ...pick(measuredParts, measured),
+          ...(dictated === undefined ? {} : { transcribe: dictated.engine }),
         },
         timings_ms: {
           decode: round(info.decode_ms),
           ...(voice === undefined ? {} : { voice_activity: round(voice.inferenceMs()) }),
           ...(recording === undefined ? {} : { features: round(recording.computeMs()) }),
+          ...(dictation === undefined ? {} : { transcribe: round(dictation.computeMs()) }),
           total: round(performance.now() - start),
         },
       };
     } finally {
       failed.abort();
       recording?.drop();
+      await dictation?.drop();
     }
   }
 
   return { analyze };
 }
 
-function progressOf(decoded_s: number, expected_s: number | null): AnalysisProgress {
+function progressOf(decoded_s: number, expected_s: number | null, share: number): AnalysisProgress {
   return expected_s === null
     ? { decoded_s }
-    : { decoded_s, fraction: Math.min(1, decoded_s / expected_s) };
+    : { decoded_s, fraction: share * Math.min(1, decoded_s / expected_s) };
 }
 
 function toAudioFacts(info: AudioInfo): Omit<AudioFacts, "sha256" | "bytes"> {
@@ -182,10 +213,17 @@ function pick<T extends VoiceMeasures | typeof measuredParts>(
 function unavailableParts(
   parts: readonly AnalysisPart[],
   voiceModel: ResolvedModel,
+  transcriber: Transcriber | undefined,
 ): Partial<Record<Exclude<AnalysisPart, MeasuredPart>, UnavailablePart>> {
   const missing = parts.flatMap((part): [AnalysisPart, UnavailablePart][] => {
     if (part in measuredParts) return [];
     if (part === "voice_activity") return voiceModel.status === "ready" ? [] : [[part, voiceModel]];
+    if (part === "transcript" && transcriber !== undefined) {
+      // Only where speech is known is an engine listened to: of silence it makes words.
+      const { unavailable } = transcriber;
+      if (unavailable !== undefined) return [[part, unavailable]];
+      return voiceModel.status === "ready" ? [] : [[part, voiceModel]];
+    }
     return [
       [part, { status: "unavailable", reason: `No engine for ${part} is part of this version.` }],
     ];

@@ -3,6 +3,8 @@ import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 
 export interface Scratch {
+  /** Where it all lies. */
+  folder: string;
   /** A path for a new file of this worker. Who asks for it removes it. */
   path(): string;
   remove(path: string): Promise<void>;
@@ -19,6 +21,7 @@ export async function openScratch(root: string, workerId: string): Promise<Scrat
   await clear();
   await mkdir(folder, { recursive: true, mode: 0o700 });
   return {
+    folder,
     path: () => join(folder, randomUUID()),
     remove: (path) => rm(path, { force: true }),
     close: clear,

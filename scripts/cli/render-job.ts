@@ -1,10 +1,15 @@
 import type { Job } from "../../shared/contracts/api.ts";
 import type { AnalysisResult, UnavailablePart } from "../../shared/contracts/analysis-result.ts";
-import { describeEmotion, describeFeatures, describeSpeakingRate } from "./render-voice.ts";
+import {
+  describeEmotion,
+  describeFeatures,
+  describeSpeakingRate,
+  describeTranscript,
+} from "./render-voice.ts";
 import type { Line } from "./render-voice.ts";
 
 /** Parts without an engine in this version. */
-const PARTS = ["transcript", "age", "sex"] as const;
+const PARTS = ["age", "sex"] as const;
 
 const db = (value: number | null) => (value === null ? "silence" : `${value.toFixed(1)} dBFS`);
 const row = (name: string, value: string) => `  ${name.padEnd(16)}${value}`;
@@ -53,6 +58,7 @@ function renderResult(result: AnalysisResult): string[] {
   lines.push(...voiceLines("features", result.features, describeFeatures));
   lines.push(...voiceLines("speaking_rate", result.speaking_rate, describeSpeakingRate));
   lines.push(...voiceLines("emotion", result.emotion, describeEmotion));
+  lines.push(...voiceLines("transcript", result.transcript, describeTranscript));
   for (const name of PARTS) {
     const part = result[name];
     if (part) lines.push(unavailable(name, part));

@@ -2,6 +2,7 @@ import type {
   AcousticFeatures,
   Emotion,
   SpeakingRate,
+  Transcript,
 } from "../../shared/contracts/analysis-result.ts";
 import type { EgemapsName } from "../../shared/contracts/egemaps-names.ts";
 
@@ -48,6 +49,13 @@ export function describeFeatures({ set, values }: AcousticFeatures): Line[] {
     "features",
     `${count} of ${Object.keys(values).length} of ${set} (--json shows them)`,
   ]);
+  return lines;
+}
+
+export function describeTranscript({ text, quality }: Transcript): Line[] {
+  if (text === "") return [["transcript", "no speech"]];
+  const lines: Line[] = [["transcript", text]];
+  if (quality === "fallback") lines.push(["", "(by the fallback engine: expect wrong words)"]);
   return lines;
 }
 

@@ -116,6 +116,32 @@ export const Emotion = z
   .meta({ id: "Emotion" });
 export type Emotion = z.infer<typeof Emotion>;
 
+/** What to expect of a transcript: `fallback` engines need no model of a hub, and misunderstand more. */
+export const TranscriptQuality = z.enum(["full", "fallback"]);
+export type TranscriptQuality = z.infer<typeof TranscriptQuality>;
+
+export const TranscriptWord = z.strictObject({
+  word: z.string().min(1),
+  start_s: z.number().min(0),
+  end_s: z.number().min(0),
+  confidence: z.number().min(0).max(1).optional(),
+});
+export type TranscriptWord = z.infer<typeof TranscriptWord>;
+
+/** What was said. A recording without speech has an empty text and no segments. */
+export const Transcript = z
+  .strictObject({
+    text: z.string(),
+    language: z.string().meta({ description: "ISO 639-1" }),
+    quality: TranscriptQuality,
+    words: z.array(TranscriptWord).optional(),
+    segments: z.array(
+      z.strictObject({ start_s: z.number().min(0), end_s: z.number().min(0), text: z.string() }),
+    ),
+  })
+  .meta({ id: "Transcript" });
+export type Transcript = z.infer<typeof Transcript>;
+
 /** What made a part; `model_sha256` is null for engines that have no model file. */
 export const Engine = z
   .strictObject({ name: z.string(), version: z.string(), model_sha256: Sha256Hex.nullable() })
@@ -129,7 +155,7 @@ export const AnalysisResult = z
     voice_activity: z.union([VoiceActivity, UnavailablePart]).optional(),
     features: z.union([AcousticFeatures, UnavailablePart]).optional(),
     speaking_rate: z.union([SpeakingRate, UnavailablePart]).optional(),
-    transcript: UnavailablePart.optional(),
+    transcript: z.union([Transcript, UnavailablePart]).optional(),
     emotion: z.union([Emotion, UnavailablePart]).optional(),
     age: UnavailablePart.optional(),
     sex: UnavailablePart.optional(),

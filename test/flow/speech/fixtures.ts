@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { wav } from "../../../scripts/fixtures/wav.ts";
-import type { DecodeOptions, Decoder } from "../../../regions/speech/decode/decoder.ts";
+import type { AudioBlock, DecodeOptions, Decoder } from "../../../regions/speech/decode/decoder.ts";
 import type { AudioInfo } from "../../../regions/speech/decode/audio-info.ts";
 
 export const samplePath = fileURLToPath(
@@ -12,6 +12,21 @@ export const samplePath = fileURLToPath(
 
 export function fixturePath(name: string): string {
   return fileURLToPath(new URL(`../../fixtures/audio/${name}`, import.meta.url));
+}
+
+/** A prompt that was read aloud, by its name without `.wav`. */
+export function promptPath(name: string): string {
+  return fileURLToPath(new URL(`../../fixtures/egemaps/${name}.wav`, import.meta.url));
+}
+
+/** Samples as a decoder hands them out: blocks of a second, in shared memory. */
+export function blocksOf(samples: Float32Array): AudioBlock[] {
+  return Array.from({ length: Math.ceil(samples.length / 16_000) }, (_, i) => {
+    const part = samples.subarray(i * 16_000, (i + 1) * 16_000);
+    const block = new Float32Array(new SharedArrayBuffer(part.length * 4));
+    block.set(part);
+    return block;
+  });
 }
 
 /** A folder that `remove` deletes. */
