@@ -1,6 +1,6 @@
 import { eq, sql } from "./drizzle.ts";
 import type { z } from "zod";
-import { KeyRecord } from "../../shared/contracts/api-key.ts";
+import { KeyRecord, type Scope } from "../../shared/contracts/api-key.ts";
 import type { RevokeKeyAnswer, StoreKey } from "../../shared/contracts/internal-api.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { writeAudit, type Actor } from "./audit-log.ts";
@@ -20,6 +20,16 @@ export interface ApiKeys {
    * @throws ApiError not_found (no such tenant) | invalid_request (id or hash belongs to another key) | dependency_unavailable
    */
   store(key: StoreKey, by: Actor, options?: ReplayOptions): Promise<KeyRecord>;
+  /**
+   * Gives a key the scopes that it lacks of these; it keeps those that it has.
+   * @throws ApiError not_found | dependency_unavailable
+   */
+  grant(
+    keyId: string,
+    scopes: readonly Scope[],
+    by: Actor,
+    options?: ReplayOptions,
+  ): Promise<KeyRecord>;
   /**
    * Revokes a key for good; repeating it answers the first time.
    * @throws ApiError not_found | dependency_unavailable
@@ -80,6 +90,22 @@ export function createApiKeys(database: Database): ApiKeys {
           throw new ApiError("invalid_request", "The key's id or hash belongs to another key.");
         }
         return toRecord(row);
+      }, options),
+
+    grant: (keyId, scopes, by, options) =>
+      database.controlWrite(async (transaction) => {
+        const [before] = await selectKeys(transaction).where(eq(apiKeys.id, keyId)).for("update");
+        if (!before) throw new ApiError("not_found", `There is no key ${keyId}.`);
+        const lacking = scopes.filter((scope) => !before.scopes.includes(scope));
+        if (lacking.length === 0) return toRecord(before);
+        const granted = { scopes: [...before.scopes, ...lacking] };
+        await transaction.update(apiKeys).set(granted).where(eq(apiKeys.id, keyId));
+        await writeAudit(transaction, by, {
+          action: "key.grant",
+          target: keyId,
+          details: { scopes: lacking },
+        });
+        return toRecord({ ...before, ...granted });
       }, options),
 
     revoke: (keyId, by, options) =>

@@ -8,7 +8,7 @@ export interface Actor {
 }
 
 export interface AuditEntry {
-  action: "tenant.create" | "key.create" | "key.revoke";
+  action: "tenant.create" | "key.create" | "key.grant" | "key.revoke";
   target: string;
   details?: Record<string, unknown>;
 }

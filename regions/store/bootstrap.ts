@@ -8,7 +8,7 @@ export interface BootstrapTenant {
   keys: { key_id: string; key_hash: string; name: string; scopes: Scope[] }[];
 }
 
-/** Makes sure of the first tenants and keys; what is there already stays as it is. */
+/** Makes sure of the first tenants and keys; what is there already stays, and gains the scopes that it lacks. */
 export async function bootstrapTenants(
   wanted: readonly BootstrapTenant[],
   { tenants, apiKeys }: { tenants: Tenants; apiKeys: ApiKeys },
@@ -19,7 +19,12 @@ export async function bootstrapTenants(
   for (const { tenant, keys } of wanted) {
     await tenants.create(tenant, by, options);
     for (const key of keys) {
-      await apiKeys.store({ ...key, tenant_id: tenant.id, expires_at: null }, by, options);
+      const stored = { ...key, tenant_id: tenant.id, expires_at: null };
+      const { key_id, scopes } = await apiKeys.store(stored, by, options);
+      // A newer version may want more of the first keys than the one that made them.
+      if (!key.scopes.every((scope) => scopes.includes(scope))) {
+        await apiKeys.grant(key_id, key.scopes, by, options);
+      }
     }
   }
 }

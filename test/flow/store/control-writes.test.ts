@@ -91,6 +91,19 @@ test("the first tenants are made sure of, however often the keeper starts", asyn
   await bootstrapTenants(wanted, stores);
   await bootstrapTenants(wanted, stores);
   expect(await stores.apiKeys.lookup(key_hash)).toMatchObject({ key_id, tenant_id: "ten_first" });
+
+  // A later version's first keys may do more: a planet that was kept gains it.
+  const more = [
+    {
+      tenant: tenant("ten_first"),
+      keys: [{ key_id, key_hash, name, scopes: ["analyze" as const, "speak" as const] }],
+    },
+  ];
+  await bootstrapTenants(more, stores);
+  await bootstrapTenants(wanted, stores);
+  expect((await stores.apiKeys.lookup(key_hash))!.scopes).toEqual(["analyze", "speak"]);
+  const acts = await database.primary`select action from audit_log where target = ${key_id}`;
+  expect(acts.map(({ action }) => action)).toEqual(["key.create", "key.grant"]);
 });
 
 test("a control write without a replica to confirm it fails in time, and succeeds again with one", async () => {

