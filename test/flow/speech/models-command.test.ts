@@ -164,12 +164,14 @@ describe("npm run models", () => {
     expect(good).toMatchObject({ code: 0 });
     expect(good.out).toBe("tiny 1.0: ready\nother 1.0: not installed\nsilero-vad 6.2: ready\n");
 
-    // One bit, with the length and time of before.
-    const { atime, mtime } = await lstat(installed("onnx/model.onnx"));
+    // One bit, with the length and time of before, after the list has read it.
+    const time = new Date("2026-01-01");
+    await utimes(installed("onnx/model.onnx"), time, time);
+    expect(await states()).toMatchObject({ tiny: "ready" });
     const damaged = Buffer.from(graph);
     damaged[SIZE - 1]! ^= 1;
     await writeFile(installed("onnx/model.onnx"), damaged);
-    await utimes(installed("onnx/model.onnx"), atime, mtime);
+    await utimes(installed("onnx/model.onnx"), time, time);
     expect(await states()).toMatchObject({ tiny: "damaged", "silero-vad": "ready" });
     const bad = await run(["verify", "tiny"]);
     expect(bad.code).toBe(1);
@@ -276,9 +278,19 @@ describe("progress", () => {
   });
 
   test("counts what an earlier pull left as here, not as speed", () => {
-    const { tell, written } = show(false);
-    tell(0, 5_000_000);
-    tell(6000, 8_000_000);
-    expect(written.at(-1)).toContain("80 %  500 kB/s");
+    const [first, second] = modelOf({
+      a: Buffer.alloc(2_000_000),
+      b: Buffer.alloc(8_000_000),
+    }).files;
+    const written: string[] = [];
+    let now = 0;
+    const stream = { write: (text: string) => written.push(text) };
+    const progress = createDownloadProgress([first!, second!], stream, () => now);
+    progress.onBytes(first!, 2_000_000);
+    now = 1000;
+    progress.onBytes(second!, 4_000_000);
+    now = 6000;
+    progress.onBytes(second!, 6_500_000);
+    expect(written.at(-1)).toBe("2/2 b  8.5 MB of 10 MB  85 %  500 kB/s, 3 s left\n");
   });
 });

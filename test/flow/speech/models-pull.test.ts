@@ -574,7 +574,19 @@ describe("what lies in the models folder", () => {
     await mkdir(staged("old"), { recursive: true });
     await writeFile(staged("old/model.onnx"), "old");
     await writeFile(staged("old.json"), "old");
+    await writeFile(staged("config.json"), "[]");
     await pull();
+    await expectInstalled();
     expect(await readdir(join(models, "tiny@1.0"))).toEqual(["config.json", "onnx"]);
+  });
+
+  test("whole from an earlier pull is installed without what was left beside it", async () => {
+    await mkdir(staged("onnx"), { recursive: true });
+    await writeFile(staged("onnx/model.onnx"), graph);
+    await writeFile(part(), "left");
+    await pull();
+    await expectInstalled();
+    expect(ofGraph()).toEqual([]);
+    expect(await readdir(installed("onnx"))).toEqual(["model.onnx"]);
   });
 });
