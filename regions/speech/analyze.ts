@@ -17,6 +17,7 @@ import { SAMPLE_RATE } from "./decode/sample-format.ts";
 import type { FeaturesThread } from "./features/create-features-thread.ts";
 import { feedStages, LOOK_AHEAD } from "./feed-stages.ts";
 import type { Inference } from "./inference/create-inference-thread.ts";
+import { runtimeModelOf } from "./inference/runtime-model.ts";
 import type { LevelMeasure } from "./levels/level-measure.ts";
 import type { VoiceMeasures } from "./measure-voice.ts";
 import { loadManifest } from "./models/load-manifest.ts";
@@ -25,6 +26,8 @@ import { resolveModel } from "./models/resolve-model.ts";
 import type { ResolvedModel } from "./models/resolve-model.ts";
 import type { Transcriber } from "./transcription/create-transcriber.ts";
 import { createVoiceActivity } from "./voice-activity/create-voice-activity.ts";
+import { createVoiceStreams } from "./voice-activity/create-voice-streams.ts";
+import type { VoiceStreamsOptions } from "./voice-activity/create-voice-streams.ts";
 
 export interface AnalyzerOptions {
   decoder: Decoder;
@@ -36,6 +39,8 @@ export interface AnalyzerOptions {
   manifest?: ModelManifest;
   /** Longest recording that is analysed, seconds. */
   maxDurationS?: number;
+  /** Told when a model gave a recording something else in a batch than alone. */
+  onDeviation?: VoiceStreamsOptions["onDeviation"];
 }
 
 export interface AnalyzeOptions {
@@ -97,9 +102,14 @@ export interface Analyzer {
 
 export function createAnalyzer(options: AnalyzerOptions): Analyzer {
   const { transcriber } = options;
-  const { decoder, inference, features, maxDurationS = 8 * 3600 } = options;
+  const { decoder, inference, features, maxDurationS = 8 * 3600, onDeviation } = options;
   const { manifest = loadManifest() } = options;
   const voiceModel = resolveModel(manifest, "voice_activity");
+  /** One for all analyses: those that run at the same time share calls of the model. */
+  const streams =
+    voiceModel.status === "ready"
+      ? createVoiceStreams({ inference, model: runtimeModelOf(voiceModel), onDeviation })
+      : undefined;
 
   async function analyze(path: string, job: AnalyzeOptions): Promise<Analysis> {
     const start = performance.now();
@@ -108,8 +118,8 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
       job.signal === undefined ? failed.signal : AbortSignal.any([job.signal, failed.signal]);
     const measured = job.parts.filter((part) => part in measuredParts) as MeasuredPart[];
     const voice =
-      job.parts.some((part) => partsOverSpeech.includes(part)) && voiceModel.status === "ready"
-        ? createVoiceActivity({ inference, model: voiceModel.model, signal })
+      streams !== undefined && job.parts.some((part) => partsOverSpeech.includes(part))
+        ? createVoiceActivity({ streams, signal })
         : undefined;
     const recording = measured.length === 0 ? undefined : features.open({ signal });
     const dictation =
@@ -175,6 +185,7 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
       };
     } finally {
       failed.abort();
+      voice?.close();
       recording?.drop();
       await dictation?.drop();
     }

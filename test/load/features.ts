@@ -1,6 +1,5 @@
-import { readFileSync, readdirSync } from "node:fs";
-import { join } from "node:path";
 import { createEgemaps } from "../../regions/speech/features/egemaps.ts";
+import { readSpeech } from "./read-speech.ts";
 
 /** openSMILE 3.0.2 on a core like this: 60 s of speech in 1.2 s, its start included. */
 const REFERENCE = { name: "openSMILE 3.0.2 on such a core", value: 50 };
@@ -12,7 +11,7 @@ const say = (line: string) => process.stdout.write(`${line}\n`);
 
 /** Measures the whole set on five minutes of real speech in blocks of a second, and prints the median of five runs. */
 export function benchFeatures({ json }: { json: boolean }): void {
-  const speech = readSpeech(join(import.meta.dirname, "../fixtures/egemaps"));
+  const speech = readSpeech();
   const speeds: number[] = [];
   for (let run = 0; run <= RUNS; run += 1) {
     const start = performance.now();
@@ -39,21 +38,5 @@ export function benchFeatures({ json }: { json: boolean }): void {
       ratio_to_reference: Math.round((ours / REFERENCE.value) * 100) / 100,
       ratio_to_limit: null,
     }),
-  );
-}
-
-/** The prompts one after the other, 16-bit mono at 16 kHz. */
-function readSpeech(folder: string): Float32Array {
-  const parts = readdirSync(folder)
-    .filter((name) => name.endsWith(".wav"))
-    .toSorted()
-    .map((name) => {
-      const file = readFileSync(join(folder, name));
-      return file.subarray(file.indexOf("data", 12, "latin1") + 8);
-    });
-  const bytes = Buffer.concat(parts);
-  return Float32Array.from(
-    { length: bytes.length / 2 },
-    (_, i) => bytes.readInt16LE(2 * i) / 32_768,
   );
 }

@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { benchBatching } from "./batching.ts";
 import { benchFeatures } from "./features.ts";
 
 const program = new Command("bench").description("How fast it is, against references.");
@@ -8,5 +9,11 @@ program
   .description("Seconds of speech per second for the 88 features of eGeMAPSv02, on one core.")
   .option("--json", "print only one JSON object", false)
   .action((options: { json: boolean }) => benchFeatures(options));
+
+program
+  .command("batching")
+  .description("Frames per second of silero with many real-time streams that share its calls.")
+  .option("--json", "print only one JSON object", false)
+  .action((options: { json: boolean }) => benchBatching(options));
 
 await program.parseAsync();

@@ -1,9 +1,10 @@
-import type { ModelFile } from "../models/resolve-model.ts";
 import type { VoiceActivityState } from "../voice-activity/voice-activity-state.ts";
 import type { InferenceErrorCode } from "./inference-error.ts";
+import type { RuntimeModel } from "./runtime-model.ts";
 
 /** Work by task: what goes to the thread and what comes back. A new engine adds an entry here and a runner. */
 export interface InferenceTasks {
+  /** One stream by itself. */
   voice_activity: {
     input: {
       /** 16 kHz mono, a whole number of 512-sample windows; shared memory, so it is not copied. */
@@ -18,8 +19,22 @@ export interface InferenceTasks {
       inference_ms: number;
     };
   };
+  /** Many streams in shared calls. Their windows, states and probabilities are in slots of shared memory. */
+  voice_activity_batch: {
+    input: {
+      /** Per stream, as `voice-slots.ts` says: index into `memory`, slot, windows, which of its two states is the last. */
+      items: Int32Array<ArrayBuffer>;
+    };
+    output: { inference_ms: number };
+  };
 }
 export type InferenceTask = keyof InferenceTasks;
+
+/** How a thread loads its models. */
+export interface InferenceThreadData {
+  threads: number;
+  cpuOnly: boolean;
+}
 
 /** To the inference thread. Requests carry all the state they need, so a thread that dies takes no stream with it. */
 export type InferenceRequest =
@@ -28,10 +43,14 @@ export type InferenceRequest =
         type: "run";
         id: number;
         task: T;
-        model: ModelFile;
+        model: RuntimeModel;
         input: InferenceTasks[T]["input"];
+        /** Shared memory that it works in, by the ids under which the thread was given it. */
+        memory: number[];
       };
     }[InferenceTask]
+  /** Once for each piece of memory and thread: to send a buffer anew with every request costs more than many requests do. */
+  | { type: "memory"; id: number; buffer: SharedArrayBuffer }
   | { type: "cancel"; id: number }
   | { type: "close" };
 
