@@ -289,8 +289,8 @@ describe("progress", () => {
     progress.onBytes(first!, 2_000_000);
     now = 1000;
     progress.onBytes(second!, 4_000_000);
-    now = 6000;
+    now = 5000;
     progress.onBytes(second!, 6_500_000);
-    expect(written.at(-1)).toBe("2/2 b  8.5 MB of 10 MB  85 %  500 kB/s, 3 s left\n");
+    expect(written.at(-1)).toBe("2/2 b  8.5 MB of 10 MB  85 %  625 kB/s, 3 s left\n");
   });
 });
