@@ -3,6 +3,7 @@ import { methodNotAllowed } from "hono/method-not-allowed";
 import { routePath } from "hono/route";
 import { ApiError, problemResponse } from "../shared/errors/problem.ts";
 import { requireScope } from "./admit/authenticate.ts";
+import { explainToOpenAiClients } from "./admit/openai-errors.ts";
 import { continueTrace, requestIdOf } from "./admit/request-id.ts";
 import { applySecurityHeaders } from "./admit/security-headers.ts";
 import { adminCalls } from "./calls/admin.ts";
@@ -12,6 +13,7 @@ import { getJob, listJobs } from "./calls/jobs.ts";
 import { opsCalls } from "./calls/ops.ts";
 import { referenceCalls } from "./calls/reference.ts";
 import { createSpeech, listVoices } from "./calls/speech.ts";
+import { createTranscription } from "./calls/transcriptions.ts";
 import { createUpload } from "./calls/uploads.ts";
 import type { EdgeHono } from "./context.ts";
 import { describeError, log } from "./ops/log.ts";
@@ -68,6 +70,9 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   app.get("/v1/jobs", client, listJobs(services));
   app.get("/v1/jobs/:id", client, getJob(services));
 
+  app.use("/v1/audio/speech", explainToOpenAiClients);
+  app.use("/v1/audio/transcriptions", explainToOpenAiClients);
+  app.post("/v1/audio/transcriptions", client, createTranscription(services));
   app.post("/v1/audio/speech", speaker, createSpeech(services));
   app.get("/v1/voices", speaker, listVoices);
 

@@ -37,6 +37,33 @@ export async function readText(message: Readable, limit: number): Promise<string
 }
 
 /**
+ * The body as bytes, read no further than `limit` whatever Content-Length says.
+ * @throws ApiError body_too_large
+ */
+export async function readBytes(
+  message: Readable,
+  limit: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  const chunks: Uint8Array[] = [];
+  let length = 0;
+  for await (const chunk of (message.body ?? []) as AsyncIterable<Uint8Array>) {
+    length += chunk.byteLength;
+    // Leaving the loop cancels the body.
+    if (length > limit) {
+      throw new ApiError("body_too_large", `The body is larger than ${limit} bytes.`);
+    }
+    chunks.push(chunk);
+  }
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.byteLength;
+  }
+  return bytes;
+}
+
+/**
  * Parses text as JSON.
  * @throws ApiError malformed_json
  */

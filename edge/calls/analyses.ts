@@ -1,6 +1,6 @@
 import { audioContentType, Job } from "../../shared/contracts/api.ts";
 import { mintJobId, readId } from "../../shared/contracts/ids.ts";
-import { AnalysisPart, CreateAnalysis } from "../../shared/contracts/job.ts";
+import { CreateAnalysis } from "../../shared/contracts/job.ts";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { parseJson, readJsonText } from "../admit/read-body.ts";
@@ -8,6 +8,8 @@ import { traceOf, type EdgeContext } from "../context.ts";
 import { describeError, log } from "../ops/log.ts";
 import type { EdgeServices } from "../services.ts";
 import { baseUrl, json } from "./answer.ts";
+import { draftAnalysis } from "./draft-analysis.ts";
+import { preferredWait } from "./preferred-wait.ts";
 import { readRawAudio } from "./raw-audio.ts";
 
 const MAX_WAIT_S = 60;
@@ -22,25 +24,8 @@ export function createAnalysis(services: EdgeServices) {
     wanted: CreateAnalysis,
     candidates: readonly Region[],
   ): Promise<Response> {
-    const { key } = c.get("caller");
-    const trace = traceOf(c);
-    const { parts, upload_id, priority, user_id, metadata } = wanted;
-    const draft = {
-      v: 1 as const,
-      id: jobId,
-      kind: "analysis" as const,
-      tenant_id: key.tenant_id,
-      residency: key.residency,
-      priority,
-      parts: parts ?? AnalysisPart.options,
-      upload_id,
-      ...(user_id === undefined ? {} : { user_id }),
-      ...(metadata === undefined ? {} : { metadata }),
-      created_at: new Date(readId(jobId)!.createdAtMs).toISOString(),
-      request_id: trace.requestId,
-      traceparent: trace.traceparent,
-    };
-    const { job, queuePosition } = await dispatchJob(draft, candidates, trace);
+    const draft = draftAnalysis(c, jobId, wanted);
+    const { job, queuePosition } = await dispatchJob(draft, candidates, traceOf(c));
     return json(describeJob.pending(job, queuePosition), 202, {
       location: `${baseUrl(c, config.publicUrl)}/v1/jobs/${jobId}`,
     });
@@ -87,7 +72,7 @@ export function createAnalysis(services: EdgeServices) {
 
   /** `Prefer: wait=N`: the whole job with 200 when it is final in time, else the 202 as it is. */
   async function waitFor(c: EdgeContext, accepted: Response): Promise<Response> {
-    const seconds = preferredWait(c.req.header("prefer"));
+    const seconds = preferredWait(c.req.header("prefer"), MAX_WAIT_S);
     if (seconds === undefined) return accepted;
     accepted.headers.set("preference-applied", `wait=${seconds}`);
     const { id } = Job.parse(await accepted.clone().json());
@@ -115,9 +100,4 @@ export function createAnalysis(services: EdgeServices) {
     }
     return waitFor(c, await fromAudio(c, contentType));
   };
-}
-
-function preferredWait(header: string | undefined): number | undefined {
-  const seconds = /(?:^|[,;\s])wait=(\d{1,6})(?:$|[,;\s])/i.exec(header ?? "")?.[1];
-  return seconds === undefined ? undefined : Math.min(Number(seconds), MAX_WAIT_S);
 }

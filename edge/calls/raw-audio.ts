@@ -42,24 +42,9 @@ export function readRawAudio(request: Request, contentType: string) {
     owner: Owner,
     hashed: boolean,
   ): Promise<{ uploadId: string; sha256: string | undefined }> {
-    const uploadId = mintUploadId(region);
     const digest = hashed ? digesting() : undefined;
     const source = digest ? body!.pipeThrough(digest.stream) : body!;
-    // Of known length, because S3 takes no chunked bodies; it also fails a body that ends early.
-    const sized = new FixedLengthStream(bytes);
-    const stop = new AbortController();
-    const piped = source.pipeTo(sized.writable, { signal: stop.signal });
-    try {
-      const put = objects.put(region, uploadKey(owner, uploadId), sized.readable, contentType);
-      await Promise.all([put, piped]);
-    } catch (error) {
-      if (error instanceof ApiError) throw error;
-      throw new ApiError("dependency_unavailable", "The recording could not be stored.", {
-        cause: error,
-      });
-    } finally {
-      stop.abort();
-    }
+    const uploadId = await storeAudio(objects, region, owner, { body: source, bytes, contentType });
     return { uploadId, sha256: await digest?.hex() };
   }
 
@@ -72,6 +57,41 @@ export function readRawAudio(request: Request, contentType: string) {
 
   const fingerprint = JSON.stringify(["audio", url.search, contentType, bytes]);
   return { wanted, fingerprint, store, hash };
+}
+
+export interface AudioBody {
+  body: ReadableStream<Uint8Array>;
+  bytes: number;
+  contentType: string;
+}
+
+/**
+ * Streams audio into the region's bucket as a new upload, and answers with its id.
+ * @throws ApiError dependency_unavailable, also where the body ends early
+ */
+export async function storeAudio(
+  objects: ObjectStore,
+  region: Region,
+  owner: Owner,
+  { body, bytes, contentType }: AudioBody,
+): Promise<string> {
+  const uploadId = mintUploadId(region);
+  // Of known length, because S3 takes no chunked bodies; it also fails a body that ends early.
+  const sized = new FixedLengthStream(bytes);
+  const stop = new AbortController();
+  const piped = body.pipeTo(sized.writable, { signal: stop.signal });
+  try {
+    const put = objects.put(region, uploadKey(owner, uploadId), sized.readable, contentType);
+    await Promise.all([put, piped]);
+  } catch (error) {
+    if (error instanceof ApiError) throw error;
+    throw new ApiError("dependency_unavailable", "The recording could not be stored.", {
+      cause: error,
+    });
+  } finally {
+    stop.abort();
+  }
+  return uploadId;
 }
 
 /** Passes bytes on and hashes them on the way, at the pace of whoever reads. */

@@ -14,6 +14,7 @@ import { JobId, KeyId } from "./ids.ts";
 import { CreateTenant, Tenant } from "./internal-api.ts";
 import { CreateAnalysis, Priority, UserId } from "./job.ts";
 import { speechPaths } from "./openapi-speech.ts";
+import { transcriptionPaths } from "./openapi-transcription.ts";
 import {
   audioCall,
   BODY_ERRORS,
@@ -169,6 +170,7 @@ export function describeApi(): oas31.OpenAPIObject {
         ),
       },
       ...speechPaths,
+      ...transcriptionPaths,
       "/v1/audio/{region}/{file}": {
         get: audioCall("getAudio", "Get a recording"),
         head: audioCall("headAudio", "Get a recording's length and type"),

@@ -206,6 +206,12 @@ export const catalogue = {
     retryable: false,
     help: "Upload the file again and declare its own SHA-256.",
   },
+  language_unsupported: {
+    status: 422,
+    title: "No engine knows this language",
+    retryable: false,
+    help: "See the languages in `detail`.",
+  },
   rate_limited: {
     status: 429,
     title: "Too many requests",
@@ -235,6 +241,12 @@ export const catalogue = {
     title: "This is not available in this version",
     retryable: false,
     help: "See the changelog for when it arrives.",
+  },
+  job_unfinished: {
+    status: 504,
+    title: "The job takes longer than this call may wait",
+    retryable: true,
+    help: "The job goes on: ask for it at `Location`, or repeat the call with the same `Idempotency-Key` to wait for it.",
   },
   region_unavailable: {
     status: 503,

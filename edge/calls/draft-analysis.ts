@@ -1,0 +1,26 @@
+import { readId } from "../../shared/contracts/ids.ts";
+import { AnalysisPart, type CreateAnalysis } from "../../shared/contracts/job.ts";
+import { traceOf, type EdgeContext } from "../context.ts";
+import type { JobDraft } from "../ledger/ledger-job.ts";
+
+/** An analysis as the ledger reserves it: what the caller wants, and who the caller is. */
+export function draftAnalysis(c: EdgeContext, jobId: string, wanted: CreateAnalysis): JobDraft {
+  const { key } = c.get("caller");
+  const { requestId, traceparent } = traceOf(c);
+  const { parts, upload_id, priority, user_id, metadata } = wanted;
+  return {
+    v: 1,
+    id: jobId,
+    kind: "analysis",
+    tenant_id: key.tenant_id,
+    residency: key.residency,
+    priority,
+    parts: parts ?? AnalysisPart.options,
+    upload_id,
+    ...(user_id === undefined ? {} : { user_id }),
+    ...(metadata === undefined ? {} : { metadata }),
+    created_at: new Date(readId(jobId)!.createdAtMs).toISOString(),
+    request_id: requestId,
+    traceparent,
+  };
+}
