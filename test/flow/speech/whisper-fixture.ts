@@ -1,0 +1,69 @@
+import { createHash } from "node:crypto";
+import { readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import type { WhisperFile } from "../../../regions/speech/transcription/whisper/load-whisper.ts";
+
+/** A Whisper of random weights, made by scripts/make-tiny-whisper. */
+export const tinyWhisperFolder = fileURLToPath(
+  new URL("../../fixtures/whisper-tiny-random", import.meta.url),
+);
+
+/** What PyTorch's transformers makes of recordings with the weights of the tiny Whisper. */
+export interface WhisperReference {
+  max_new_tokens: number;
+  recordings: Record<
+    string,
+    {
+      samples: number;
+      mel: {
+        frames: Record<string, number[]>;
+        mean: number;
+        deviation: number;
+        highest: number;
+        lowest: number;
+      };
+      encoder: { rows: Record<string, number[]>; mean: number; deviation: number };
+      languages: Record<string, number>;
+      no_speech: number;
+      without_timestamps: { tokens: number[]; average_logprob: number; text: string };
+      with_timestamps: { tokens: number[]; average_logprob: number };
+      german_translated: { tokens: number[] };
+    }
+  >;
+}
+
+export async function readReference(): Promise<WhisperReference> {
+  const text = await readFile(join(tinyWhisperFolder, "reference.json"), "utf8");
+  return JSON.parse(text) as WhisperReference;
+}
+
+/** The files of a model's folder, with the hashes that they have now. */
+export async function filesOf(folder: string): Promise<WhisperFile[]> {
+  const found = await readdir(folder, { recursive: true, withFileTypes: true });
+  const paths = found
+    .filter((file) => file.isFile() && file.name !== "reference.json")
+    .map((file) => join(file.parentPath, file.name))
+    .toSorted();
+  return Promise.all(
+    paths.map(async (path) => {
+      const sha256 = createHash("sha256")
+        .update(await readFile(path))
+        .digest("hex");
+      return { path, sha256 };
+    }),
+  );
+}
+
+/** The 16-bit samples of a prompt of the reference. */
+export async function readPrompt(name: string): Promise<Int16Array> {
+  const bytes = await readFile(new URL(`../../fixtures/egemaps/${name}.wav`, import.meta.url));
+  const at = bytes.indexOf("data") + 8;
+  const samples = new Int16Array((bytes.length - at) >> 1);
+  for (let i = 0; i < samples.length; i += 1) samples[i] = bytes.readInt16LE(at + 2 * i);
+  return samples;
+}
+
+export function toFloat(samples: Int16Array): Float32Array {
+  return Float32Array.from(samples, (sample) => sample / 32_768);
+}
