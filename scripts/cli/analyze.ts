@@ -1,10 +1,7 @@
-import { basename, join } from "node:path";
-import type { Job } from "../../shared/contracts/api.ts";
-import { isFinal } from "../../shared/client/client.ts";
+import { join } from "node:path";
 import { AnalysisPart, type Priority } from "../../shared/contracts/job.ts";
-import { openAudioFile } from "./audio-file.ts";
+import { analyzeFile } from "./analyze-file.ts";
 import { connect, UsageError, type ConnectionOptions } from "./connection.ts";
-import { createProgress } from "./progress.ts";
 import { writePlot } from "./plot/write-plot.ts";
 import { renderJob } from "./render-job.ts";
 
@@ -33,51 +30,19 @@ export async function analyze(
     return parsed.data;
   });
   const client = await connect(options);
-  const file = await openAudioFile(path ?? SAMPLE);
-  const progress = createProgress();
-  let job: Job;
-  try {
-    const { contentType, bytes, sha256, blob } = file;
-    progress.show("asking for an upload");
-    const upload = await client.createUpload({ content_type: contentType, bytes, sha256 }, signal);
-    progress.show(
-      `uploading ${basename(path ?? SAMPLE)} (${(bytes / 1e6).toFixed(2)} MB) to ${upload.region}`,
-    );
-    await client.putUpload(upload, blob, signal);
-    progress.show("creating the analysis");
-    job = await client.createAnalysis(
-      {
-        upload_id: upload.upload_id,
-        ...(parts ? { parts } : {}),
-        ...(options.priority ? { priority: options.priority } : {}),
-        ...(options.user ? { user_id: options.user } : {}),
-      },
-      signal,
-    );
-    const since = Date.now();
-    job = await client.waitForJob(job.id, {
-      signal,
-      onUpdate: (seen) => {
-        if (!isFinal(seen)) progress.show(`${describe(seen)}, ${seconds(since)} s`);
-      },
-    });
-  } finally {
-    progress.stop();
-  }
+  const { priority, user } = options;
+  const job = await analyzeFile({
+    client,
+    path: path ?? SAMPLE,
+    parts,
+    priority,
+    user,
+    signal,
+  });
   process.stdout.write(`${options.json ? JSON.stringify(job, null, 2) : renderJob(job)}\n`);
   if (options.plot !== undefined && job.result !== undefined) {
     await writePlot(path ?? SAMPLE, job.result, options.plot, signal);
     process.stderr.write(`drew ${options.plot}\n`);
   }
   return job.status === "succeeded" ? 0 : 1;
-}
-
-const seconds = (since: number) => Math.round((Date.now() - since) / 1000);
-
-function describe(job: Job): string {
-  const where = `${job.id} ${job.status} in ${job.region}`;
-  if (job.waiting_for) return `${where}, waiting for ${job.waiting_for}`;
-  if (job.progress !== undefined) return `${where}, ${Math.round(job.progress * 100)} %`;
-  if (job.queue_position) return `${where}, ${job.queue_position} before it`;
-  return where;
 }

@@ -2,11 +2,13 @@ import { Command, Option } from "commander";
 import { AntiphonError, ConnectionError } from "../../shared/client/errors.ts";
 import { Priority } from "../../shared/contracts/job.ts";
 import { SpeechFormat } from "../../shared/contracts/speech.ts";
+import { TranscriptionFormat } from "../../shared/contracts/transcription.ts";
 import { analyze, type AnalyzeOptions } from "./analyze.ts";
 import { UsageError, type ConnectionOptions } from "./connection.ts";
 import { jobs, type JobsOptions } from "./jobs.ts";
 import { speak, type SpeakOptions } from "./speak.ts";
 import { status } from "./status.ts";
+import { transcribe, type TranscribeOptions } from "./transcribe.ts";
 
 const abort = new AbortController();
 process.once("SIGINT", () => abort.abort());
@@ -79,14 +81,15 @@ connected("speak", "speak a text into an audio file")
   .option("--out <file>", "where to write it; - is standard output (default: speech.<format>)")
   .action((text: string, options: SpeakOptions) => run(() => speak(text, options, abort.signal)));
 
-for (const name of ["transcribe"]) {
-  program
-    .command(name, { hidden: true })
-    .argument("[input...]")
-    .allowUnknownOption()
-    .action(() =>
-      run(() => Promise.reject(new UsageError(`${name} is not available in this version`))),
-    );
-}
+connected("transcribe", "upload a recording, print what is said in it")
+  .argument("<file>", "audio file with English speech")
+  .addOption(
+    new Option("--format <format>", "of the transcript")
+      .choices(TranscriptionFormat.options)
+      .default("text"),
+  )
+  .action((file: string, options: TranscribeOptions) =>
+    run(() => transcribe(file, options, abort.signal)),
+  );
 
 await program.parseAsync();

@@ -1,6 +1,8 @@
 import { Command } from "commander";
 import { evaluateFeatures } from "./evaluate-features.ts";
+import { evaluateTranscription } from "./evaluate-transcription.ts";
 import { printFeatures } from "./print-features.ts";
+import { printClip, printTranscription } from "./print-transcription.ts";
 
 const program = new Command("eval").description("How right the numbers are, against references.");
 
@@ -18,6 +20,23 @@ program
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
     const evaluation = await evaluateFeatures({ dir, csv, signal: stop.signal });
     printFeatures(evaluation, options.json);
+  });
+
+program
+  .command("transcription")
+  .description("Words that the transcripts got wrong, and how long they took.")
+  .argument("[dir]", "folder of recordings with transcripts.tsv; the prompts that ship when absent")
+  .option("--json", "print only one JSON object", false)
+  .action(async (dir: string | undefined, { json }: { json: boolean }) => {
+    const stop = new AbortController();
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+    const { signal } = stop;
+    const evaluation = await evaluateTranscription({
+      dir,
+      signal,
+      ...(json ? {} : { onClip: printClip }),
+    });
+    printTranscription(evaluation, json);
   });
 
 await program.parseAsync();
