@@ -1,5 +1,4 @@
-import { createWriteStream } from "node:fs";
-import { rm } from "node:fs/promises";
+import { open, rm, stat, type FileHandle } from "node:fs/promises";
 import { Readable } from "node:stream";
 import type { ReadableStream } from "node:stream/web";
 import { pipeline } from "node:stream/promises";
@@ -49,7 +48,7 @@ export async function speak(
       signal,
     );
     const source = Readable.fromWeb(response.body as ReadableStream);
-    const target = out === "-" ? process.stdout : createWriteStream(out);
+    const target = out === "-" ? process.stdout : (await openOutput(out)).createWriteStream();
     const watch = async function* (chunks: AsyncIterable<Uint8Array>) {
       for await (const chunk of chunks) {
         first ??= performance.now() - began;
@@ -62,10 +61,10 @@ export async function speak(
       await pipeline(source, watch, target, { signal, end: out !== "-" });
     } catch (error) {
       // Half a recording must not be taken for a whole one.
-      if (out !== "-") await rm(out, { force: true });
+      if (await isFile(out)) await rm(out);
       throw error;
     }
-    if (out !== "-" && format === "wav") await finishWav(out);
+    if (format === "wav" && (await isFile(out))) await finishWav(out);
   } finally {
     progress.stop();
   }
@@ -74,7 +73,7 @@ export async function speak(
   const facts = {
     file: out,
     bytes,
-    duration_s: await speechSeconds(format, bytes, out === "-" ? undefined : out),
+    duration_s: await speechSeconds(format, bytes, (await isFile(out)) ? out : undefined),
     voice: headers.get("x-antiphon-voice"),
     engine: headers.get("x-antiphon-engine"),
     region: headers.get("x-antiphon-region"),
@@ -86,6 +85,21 @@ export async function speak(
   const report = out === "-" ? process.stderr : process.stdout;
   report.write(`${options.json ? JSON.stringify(facts) : render(facts)}\n`);
   return 0;
+}
+
+/** Opened only once there is speech: what lies there stays when there is none. */
+async function openOutput(path: string): Promise<FileHandle> {
+  try {
+    return await open(path, "w");
+  } catch (error) {
+    const reason = (error as NodeJS.ErrnoException).code ?? String(error);
+    throw new UsageError(`cannot write ${path} (${reason})`);
+  }
+}
+
+/** Not so for `-` and devices, which are neither finished nor removed. */
+async function isFile(path: string): Promise<boolean> {
+  return path !== "-" && (await stat(path).catch(() => undefined))?.isFile() === true;
 }
 
 function render(facts: Record<string, string | number | null | undefined>): string {

@@ -6,6 +6,8 @@ import type { EncodedFormat } from "./protocol.ts";
 export interface EncoderPoolOptions {
   /** Processes at most, which is how many recordings are encoded at once; further ones wait. */
   maxProcesses?: number;
+  /** Processes that stay when there is nothing to do: each is 100 MB. */
+  maxIdle?: number;
   /** A process is replaced after so many jobs, so that a leak in native code stays small. */
   jobsPerProcess?: number;
   /** An encoder that was given all and is silent for so long is killed. */
@@ -30,7 +32,7 @@ export interface EncoderPool {
 
 /** Encoding in processes of its own; they start when needed and stay for the next job. */
 export function createEncoderPool(options: EncoderPoolOptions = {}): EncoderPool {
-  const { maxProcesses = 8, jobsPerProcess = 100, stallMs = 30_000 } = options;
+  const { maxProcesses = 8, maxIdle = 2, jobsPerProcess = 100, stallMs = 30_000 } = options;
   const slots = createSlots(maxProcesses);
   const idle: EncoderChild[] = [];
   const children = new Set<EncoderChild>();
@@ -111,9 +113,9 @@ export function createEncoderPool(options: EncoderPoolOptions = {}): EncoderPool
       clearTimeout(timer);
       stop.removeEventListener("abort", kill);
       ending.abort();
-      if (reusable && child.alive && child.jobs < jobsPerProcess && !closing.signal.aborted) {
-        idle.push(child);
-      } else discard(child);
+      const worn = child.jobs >= jobsPerProcess || closing.signal.aborted;
+      if (reusable && child.alive && !worn && idle.length < maxIdle) idle.push(child);
+      else discard(child);
       release();
     }
   }

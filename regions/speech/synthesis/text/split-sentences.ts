@@ -1,8 +1,8 @@
 /**
- * Characters of one piece at most: about twenty seconds of speech, which bounds what one run of an engine takes, and how
+ * Characters of one piece at most: about fifteen seconds of speech, which bounds what one run of an engine takes, and how
  * long a listener waits for it.
  */
-export const MAX_PIECE = 300;
+export const MAX_PIECE = 200;
 
 /**
  * Normalised text in the pieces that are synthesised one by one: sentences; of a sentence that is too long, its clauses;
