@@ -1,8 +1,6 @@
 "use strict";
-const { spawnSync } = require("node:child_process");
-const fs = require("node:fs");
-const path = require("node:path");
 const { runStep } = require("./run-step.cjs");
+const { onPath, withApt } = require("./system-programs.cjs");
 
 const ADVICE = `redis-server is not on the PATH, and it could not be installed from here. Please install it:
 
@@ -31,27 +29,10 @@ apt-get -o DPkg::Lock::Timeout=120 install -y --no-install-recommends redis-serv
 if [ "$had" = no ] && [ -d /run/systemd/system ]; then systemctl disable redis-server.service || true; fi
 `;
 
-function onPath(name) {
-  return (process.env.PATH || "").split(path.delimiter).some((folder) => {
-    if (!folder) return false;
-    try {
-      fs.accessSync(path.join(folder, name), fs.constants.X_OK);
-      return true;
-    } catch {
-      return false;
-    }
-  });
-}
-
 /** How this system installs packages without asking a question, or null. */
 function installer() {
-  if (onPath("apt-get")) {
-    if (process.getuid && process.getuid() === 0)
-      return { command: "sh", args: ["-c", APT_SCRIPT] };
-    if (onPath("sudo") && spawnSync("sudo", ["-n", "true"], { stdio: "ignore" }).status === 0) {
-      return { command: "sudo", args: ["-n", "sh", "-c", APT_SCRIPT] };
-    }
-  }
+  const apt = withApt(APT_SCRIPT);
+  if (apt) return apt;
   if (onPath("brew")) return { command: "brew", args: ["install", "redis"] };
   return null;
 }

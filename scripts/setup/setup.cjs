@@ -3,7 +3,7 @@
  * Sets up what the npm scripts need; they call it before they run. Plain JavaScript for any Node from 18 up:
  * the Node that the project itself runs on is among what this installs.
  *
- *   --packages-only   npm packages, no Redis
+ *   --packages-only   npm packages, none of the system's
  *   --quiet           nothing but failures
  */
 const path = require("node:path");
@@ -19,13 +19,14 @@ async function main() {
   const { createPackages } = require("./packages.cjs");
   const { withLock } = require("./with-lock.cjs");
   const redis = require("./redis.cjs");
+  const { createPocketsphinx } = require("./pocketsphinx.cjs");
 
   const quiet = process.argv.includes("--quiet");
+  const state = path.join(root, ".antiphon");
   const parts = [createPackages(root)];
-  if (!process.argv.includes("--packages-only")) parts.push(redis);
+  if (!process.argv.includes("--packages-only")) parts.push(redis, createPocketsphinx(state));
   if (parts.every((part) => part.current())) return;
 
-  const state = path.join(root, ".antiphon");
   const say = (text) => quiet || process.stderr.write(text);
   const options = { logFile: path.join(state, "logs", "setup.log"), quiet };
   await withLock(path.join(state, "setup.lock"), say, async () => {

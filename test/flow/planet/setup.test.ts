@@ -47,6 +47,21 @@ test("when all is there, set-up needs neither npm nor the network and says nothi
   expect(await run(process.execPath, args, { env })).toEqual({ stdout: "", stderr: "" });
 });
 
+test("a system without an engine for transcripts is told once, and set-up goes on", async () => {
+  await using bench = await createBench();
+  const script = `
+    const { createPocketsphinx } = require(${JSON.stringify(join(setup, "pocketsphinx.cjs"))});
+    const [state] = process.argv.slice(1);
+    const part = createPocketsphinx(state);
+    const before = part.current();
+    part.install({ logFile: state + "/log", quiet: true }).then(() => console.log(before, part.current()));`;
+  const { stdout, stderr } = await run(process.execPath, ["-e", script, bench.dir], {
+    env: { PATH: "" },
+  });
+  expect(stdout).toBe("false true\n");
+  expect(stderr).toContain("sudo apt-get install pocketsphinx pocketsphinx-en-us");
+});
+
 test("a native binding that npm left out without a word is noticed, one for another system is not", async () => {
   await using bench = await createBench();
   type Find = (packages: object, root: string, system: object) => string[];
