@@ -58,6 +58,10 @@ export const WorkerConfig = common.extend({
     .number()
     .positive()
     .default(6 * 3600),
+  /** Memory that models which are loaded may take together; the least recently used make room for others. */
+  MODEL_MEMORY_MB: z.coerce.number().positive().default(4096),
+  /** Threads that one call of a model may use on the CPU. */
+  MODEL_THREADS: z.coerce.number().int().min(1).max(256).default(1),
   SCRATCH_DIR: z.string().default("/tmp"),
   /** Where programs are, such as the engine for transcripts. */
   PATH: z.string().default("/usr/local/bin:/usr/bin:/bin"),

@@ -8,7 +8,7 @@ import { createRedisQueue } from "./queue/redis-queue.ts";
 import { createAnalyzer } from "./speech/analyze.ts";
 import { createDecoder } from "./speech/decode/decoder.ts";
 import { createFeaturesThread } from "./speech/features/create-features-thread.ts";
-import { createInferenceThread } from "./speech/inference/create-inference-thread.ts";
+import { createInference } from "./speech/inference/create-inference.ts";
 import { loadManifest } from "./speech/models/load-manifest.ts";
 import { createPocketsphinx } from "./speech/transcription/pocketsphinx/create-pocketsphinx.ts";
 import { findPocketsphinx } from "./speech/transcription/pocketsphinx/find-pocketsphinx.ts";
@@ -19,8 +19,8 @@ import { openScratch } from "./workers/scratch.ts";
 import { createWorker } from "./workers/worker.ts";
 
 /*
- * A worker of a region. This thread does I/O alone: decoding is in child processes and inference in a thread of its
- * own, so leases are renewed however busy those are. Killed at any moment it does no harm: its leases run out, and its
+ * A worker of a region. This thread does I/O alone: decoding is in child processes and inference in threads of
+ * their own, so leases are renewed however busy those are. Killed at any moment it does no harm: its leases run out, and its
  * next process clears its files.
  */
 
@@ -45,7 +45,15 @@ const objects = createObjectStore({
 });
 const scratch = await openScratch(config.SCRATCH_DIR, workerId);
 const decoder = createDecoder({ maxProcesses: config.WORKER_CONCURRENCY });
-const inference = createInferenceThread();
+const inference = createInference({
+  budgetMb: config.MODEL_MEMORY_MB,
+  threads: config.MODEL_THREADS,
+  onUnload: (model) => logger.info({ model }, "a model made room for another"),
+});
+const deviations = metrics.counter(
+  "antiphon_batch_deviations_total",
+  "Samples that a model gave something else for in a batch than alone.",
+);
 const features = createFeaturesThread();
 const pocketsphinx = findPocketsphinx({ searchPath: config.PATH });
 const transcriber = createTranscriber({
@@ -68,6 +76,10 @@ const worker = createWorker({
       transcriber,
       manifest: loadManifest(config.ANTIPHON_MODELS_MANIFEST, config.ANTIPHON_MODELS_DIR),
       maxDurationS: config.MAX_AUDIO_S,
+      onDeviation: (deviation) => {
+        deviations.inc();
+        logger.error(deviation, "a model gave something else in a batch than alone");
+      },
     }),
   }),
   concurrency: config.WORKER_CONCURRENCY,
