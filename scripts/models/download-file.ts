@@ -77,7 +77,7 @@ export async function downloadFile(options: DownloadOptions): Promise<void> {
 
 /** Fetches until the part has its full length. @returns whether it came in more than one piece */
 async function fetchWhole(options: DownloadOptions): Promise<boolean> {
-  const { signal, bytes, part, patience: limits = patience, onTrouble } = options;
+  const { signal, bytes, part, patience: limits = patience, onBytes, onTrouble } = options;
   let failures = 0;
   let best = 0;
   let reached = false;
@@ -86,6 +86,7 @@ async function fetchWhole(options: DownloadOptions): Promise<boolean> {
     signal.throwIfAborted();
     const have = await usableBytes(options);
     best = Math.max(best, have);
+    if (have > 0) onBytes?.(have);
     if (have === bytes) return true;
     try {
       patched = (await fetchRest(options, have, () => (reached = true))) || patched;

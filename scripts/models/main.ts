@@ -53,16 +53,21 @@ async function run(command: () => Promise<number>): Promise<void> {
     if (stop.signal.aborted) {
       process.exitCode = 130;
       process.stderr.write(
-        "interrupted; what has come is kept, the same command goes on with it\n",
+        "interrupted; what a pull has fetched is kept, the next goes on with it\n",
       );
     } else if (error instanceof UsageError || error instanceof ManifestError) {
       process.exitCode = 2;
       process.stderr.write(`${error.message}\n`);
-    } else if (error instanceof PullError) {
+    } else if (error instanceof PullError || isOfTheSystem(error)) {
       process.exitCode = 1;
       process.stderr.write(`${error.message}\n`);
     } else throw error;
   }
+}
+
+/** A disk that is read-only, a folder that is not ours: told in the system's words, without a trace. */
+function isOfTheSystem(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "syscall" in error;
 }
 
 program

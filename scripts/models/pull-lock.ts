@@ -9,17 +9,19 @@ import { PullError } from "./pull-error.ts";
  * @throws {PullError} another holds it
  */
 export function lockPull(file: string, what: string): () => void {
-  const database = new DatabaseSync(file, { timeout: 0 });
+  let database: DatabaseSync | undefined;
   try {
+    database = new DatabaseSync(file, { timeout: 0 });
     database.exec("BEGIN EXCLUSIVE");
   } catch (error) {
-    database.close();
+    database?.close();
     if ((error as { errcode?: number }).errcode !== SQLITE_BUSY) {
       throw new PullError(`${file} cannot be locked: ${(error as Error).message}`);
     }
     throw new PullError(`Another process is fetching ${what} already.`);
   }
-  return () => database.close();
+  const held = database;
+  return () => held.close();
 }
 
 const SQLITE_BUSY = 5;

@@ -88,7 +88,9 @@ async function bring(
   const path = join(staging, file.path);
   await mkdir(dirname(path), { recursive: true });
   const stats = await lstat(path).catch(() => undefined);
-  if (stats?.isFile() !== true || (await hashFile(path, signal)) !== file.sha256) {
+  if (stats?.isFile() === true && (await hashFile(path, signal)) === file.sha256) {
+    onBytes?.(file, file.bytes);
+  } else {
     await rm(path, { recursive: true, force: true });
     const part = partOf(path);
     await downloadFile({
@@ -105,7 +107,6 @@ async function bring(
     });
     await rename(part, path);
   }
-  onBytes?.(file, file.bytes);
 }
 
 function waysOut(entry: ModelEntry, folder: string): string {

@@ -136,7 +136,7 @@ describe("npm run models", () => {
       child.kill(signal);
       await once(child, "close");
       expect(child.exitCode).toBe(130);
-      expect(await err).toContain("interrupted; what has come is kept");
+      expect(await err).toContain("what a pull has fetched is kept");
       expect(await size()).toBe(HALF);
 
       expect(await run(["pull", "tiny"])).toMatchObject({ code: 0 });
@@ -156,6 +156,13 @@ describe("npm run models", () => {
     child.kill("SIGKILL");
     await once(child, "close");
     expect(await run(["pull", "tiny"])).toMatchObject({ code: 0 });
+  });
+
+  test("pull into a folder that cannot be written to says so in a line", async () => {
+    const file = await scratch.write("file", "");
+    const { code, err } = await run(["pull", "tiny"], { ANTIPHON_MODELS_DIR: join(file, "x") });
+    expect(code).toBe(1);
+    expect(err).toMatch(/^ENOTDIR: .*\n$/);
   });
 
   test("verify reads what is installed, and says what is wrong and how to mend it", async () => {
