@@ -3,6 +3,7 @@ import { createPeriods } from "../../../regions/speech/features/pitch/periods.ts
 import { noise, RATE, silence } from "./synthesise.ts";
 
 const HOP = 160;
+const FRAME = 960;
 
 interface Pulse {
   /** Samples from this pulse to the next. */
@@ -32,8 +33,8 @@ function measure(samples: Float32Array, f0Hz: number): { jitter: number; shimmer
   const periods = createPeriods({ sampleRate: RATE, hop: HOP });
   const differences = { jitter: 0, shimmerDb: 0 };
   const all: { jitter: number; shimmerDb: number }[] = [];
-  for (let at = 0; at + HOP <= samples.length; at += HOP) {
-    periods.measure(samples.subarray(at, at + HOP), f0Hz, differences);
+  for (let at = 0; at + FRAME <= samples.length; at += HOP) {
+    periods.measure(samples.subarray(at, at + FRAME), f0Hz, differences);
     if (differences.jitter + differences.shimmerDb > 0) all.push({ ...differences });
   }
   const mean = (key: "jitter" | "shimmerDb") =>

@@ -20,52 +20,51 @@ export interface PeriodsOptions {
 
 export interface Periods {
   /**
-   * Fills `differences` for the next frame: both 0 where `f0Hz` is 0, or where no two periods end in it.
+   * Fills `differences` for the next frame: both 0 where `f0Hz` is 0, and each 0 where no period has another to be
+   * compared with.
    *
-   * @param wave the frame; only its first hop is looked at, what lies before it is remembered
+   * @param wave from the frame's first sample on, at least 1.2 of the longest periods and four samples
    */
   measure(wave: Float32Array, f0Hz: number, differences: PeriodDifferences): void;
 }
 
-/** Periods before the end of the hop at which the first period of a voiced stretch is looked for. */
-const LEAD = 3.3;
-
-/** Share of a period before its highest sample, so that its onset belongs to it and not to the one before. */
-const ONSET = 0.15;
-
 /**
- * Jitter and shimmer by matching the waveform of each period with the next: from a place in the wave on, the lag at which
- * a stretch of one period correlates best with what follows is the length of this period, interpolated between samples by
- * a parabola, and the next period starts where it ends. The place wanders on from frame to frame through a voiced
- * stretch, so that every period is measured once, in the frame in whose first hop the next one ends; the first begins
- * shortly before its highest sample. A period that does not repeat parts those before it from those after. Allocates nothing per frame.
+ * Jitter and shimmer by matching the waveform of each period with the next: the length of a period is the lag at which
+ * a stretch as long as the lag correlates best with the one that follows, interpolated between samples by a parabola, and
+ * the next period starts where it ends. The first starts with the first frame of a voiced stretch; the place wanders on
+ * from frame to frame, so that every period is measured once, in the first frame that starts after a fundamental's period
+ * from its start. Allocates nothing per frame.
  *
- * Amplitude is the distance from the lowest to the highest sample. As the reference figures have it, the mean difference
- * of amplitudes is set against their mean first and turned into decibels then.
+ * A period that does not repeat is passed over: the one after it is compared with the one before. Shimmer compares the
+ * two stretches that were matched, by the distance from the lowest to the highest sample; the mean difference of
+ * amplitudes is set against their mean first and turned into decibels then. Where the published definitions leave these
+ * things open, they were found from the reference figures, as were the limits of correlation.
  */
 export function createPeriods({
   sampleRate,
   hop,
   minHz = 55,
   range = 0.1,
-  minCorrelation = 0.5,
+  minCorrelation = 0.3,
 }: PeriodsOptions): Periods {
   const longest = Math.ceil((sampleRate / minHz) * (1 + range));
-  // A place is never further back than the lead, nor than the two periods that did not fit into the frame before.
-  const history = Math.ceil((LEAD * sampleRate) / minHz) + 2 * longest;
-  const end = history + hop;
-  const samples = new Float32Array(end);
+  // A place is never further back than the period that did not fit into the frame before.
+  const history = longest + hop + 1;
+  // The last period that is matched ends before the frame, and at the longest lag the next one ends so far into it.
+  const ahead = Math.ceil((sampleRate / minHz) * (1 + 2 * range)) + 4;
+  const samples = new Float32Array(history + ahead);
   const correlations = new Float64Array(2 * Math.ceil((range * sampleRate) / minHz) + 4);
   /** Where the next period starts; negative where there is none to go on from. */
   let place = -1;
+  /** Length of the last period that was found, 0 where none was since the voice set in. */
   let lastLength = 0;
-  let lastAmplitude = 0;
-  /** Length of the period that was found last. */
+  /** What `match` found: the lag in samples, and between them. */
+  let lag = 0;
   let length = 0;
 
   function measure(wave: Float32Array, f0Hz: number, differences: PeriodDifferences): void {
-    samples.copyWithin(0, hop);
-    samples.set(wave.subarray(0, hop), history);
+    samples.copyWithin(0, hop, history + hop);
+    samples.set(wave.subarray(0, ahead), history);
     place -= hop;
     differences.jitter = 0;
     differences.shimmerDb = 0;
@@ -73,82 +72,74 @@ export function createPeriods({
       place = -1;
       return;
     }
+    if (place < 0) {
+      place = history;
+      lastLength = 0;
+    }
     const period = sampleRate / f0Hz;
-    if (place < 0) start(period);
-    const first = Math.max(1, Math.round(period * (1 - range)));
-    const last = Math.round(period * (1 + range));
-    const size = Math.round(period);
-    let pairs = 0;
+    let found = 0;
     let lengths = 0;
-    let amplitudes = 0;
     let lengthSteps = 0;
+    let pairs = 0;
+    let amplitudes = 0;
     let amplitudeSteps = 0;
-    for (;;) {
+    while (place + period <= history) {
       const from = Math.round(place);
-      if (from + last + 1 + size > end) break;
-      if (!match(from, size, first, last)) {
-        lastLength = 0;
+      if (!match(from, period)) {
         place += period;
         continue;
       }
-      const amplitude = peakToPeak(from, Math.round(length));
+      const amplitude = peakToPeak(from, lag);
+      const nextAmplitude = peakToPeak(from + lag, lag);
+      amplitudes += (amplitude + nextAmplitude) / 2;
+      amplitudeSteps += Math.abs(amplitude - nextAmplitude);
+      found += 1;
+      lengths += length;
       if (lastLength > 0) {
         pairs += 1;
-        lengths += (length + lastLength) / 2;
-        amplitudes += (amplitude + lastAmplitude) / 2;
         lengthSteps += Math.abs(length - lastLength);
-        amplitudeSteps += Math.abs(amplitude - lastAmplitude);
       }
       lastLength = length;
-      lastAmplitude = amplitude;
       place += length;
     }
-    if (pairs === 0 || amplitudes === 0) return;
-    differences.jitter = lengthSteps / lengths;
-    differences.shimmerDb = 20 * Math.log10(1 + amplitudeSteps / amplitudes);
+    if (pairs > 0) differences.jitter = lengthSteps / pairs / (lengths / found);
+    if (amplitudes > 0) differences.shimmerDb = 20 * Math.log10(1 + amplitudeSteps / amplitudes);
   }
 
-  /** Lets the first period begin a little before the highest sample of a period some periods before the end. */
-  function start(period: number): void {
-    const from = Math.round(end - LEAD * period);
-    let highest = from;
-    for (let i = from + 1; i < from + period; i += 1) {
-      if (samples[i]! > samples[highest]!) highest = i;
+  /**
+   * Finds the lag within the range around `period` at which the wave from `from` on repeats best; false where it does
+   * not. A correlation that still rises at the edge of the range is no repetition.
+   */
+  function match(from: number, period: number): boolean {
+    const first = Math.ceil(period * (1 - range));
+    const last = Math.floor(period * (1 + range));
+    for (let at = first - 1; at <= last + 1; at += 1) {
+      correlations[at - first + 1] = correlate(from, at);
     }
-    place = highest - ONSET * period;
-    lastLength = 0;
-  }
-
-  /** Sets `length` to the lag from `first` to `last` at which the wave repeats best; false where it does not. */
-  function match(from: number, size: number, first: number, last: number): boolean {
-    let best = first;
-    for (let lag = first - 1; lag <= last + 1; lag += 1) {
-      correlations[lag - first + 1] = correlate(from, from + lag, size);
+    let best = -1;
+    for (let at = 1; at <= last - first + 1; at += 1) {
+      const here = correlations[at]!;
+      const isPeak = here > correlations[at - 1]! && here >= correlations[at + 1]!;
+      if (isPeak && (best < 0 || here > correlations[best]!)) best = at;
     }
-    for (let lag = first + 1; lag <= last; lag += 1) {
-      if (correlations[lag - first + 1]! > correlations[best - first + 1]!) best = lag;
-    }
-    const at = best - first + 1;
-    const peak = correlations[at]!;
-    if (!(peak >= minCorrelation)) return false;
-    const before = correlations[at - 1]!;
-    const after = correlations[at + 1]!;
-    const bend = before - 2 * peak + after;
-    // At the edge of the range the parabola's top may lie anywhere.
-    const offset =
-      bend < 0 && before <= peak && after <= peak ? (0.5 * (before - after)) / bend : 0;
-    length = best + offset;
+    if (best < 0) return false;
+    const peak = correlations[best]!;
+    if (peak < minCorrelation) return false;
+    const before = correlations[best - 1]!;
+    const after = correlations[best + 1]!;
+    lag = best + first - 1;
+    length = lag + (0.5 * (before - after)) / (before - 2 * peak + after);
     return true;
   }
 
-  /** Cosine of the angle between two stretches of the wave; 0 where one is silent. */
-  function correlate(a: number, b: number, size: number): number {
+  /** Cosine of the angle between `size` samples and as many that follow them; 0 where either are silent. */
+  function correlate(from: number, size: number): number {
     let product = 0;
     let powerA = 0;
     let powerB = 0;
-    for (let i = 0; i < size; i += 1) {
-      const left = samples[a + i]!;
-      const right = samples[b + i]!;
+    for (let i = from; i < from + size; i += 1) {
+      const left = samples[i]!;
+      const right = samples[i + size]!;
       product += left * right;
       powerA += left * left;
       powerB += right * right;
