@@ -1,0 +1,118 @@
+import { Worker } from "node:worker_threads";
+import { TranscriberError } from "../transcriber-error.ts";
+import type { WhisperReply, WhisperRequest, WhisperThreadData, WhisperWindow } from "./protocol.ts";
+import { WhisperModelError } from "./whisper-error.ts";
+
+/*
+ * onnxruntime 1.30 reports its use to its maker unless told not to by the environment of the whole process, before it is
+ * loaded. A platform that answers for where its tenants' data goes does not.
+ */
+process.env["ORT_DISABLE_TELEMETRY"] = "1";
+
+/** A token takes well under a second; a thread that has not ended after so long is stuck. */
+const CLOSE_MS = 30_000;
+
+export interface WhisperThread {
+  /**
+   * Runs one batch; the next one is to wait for it.
+   * @throws {WhisperModelError} the model is at fault
+   * @throws {TranscriberError} the thread died or hung
+   */
+  run(windows: WhisperWindow[]): Promise<WhisperReply & { type: "heard" }>;
+  /** Lets a window of the batch go; the batch ends without it, and `onLeft` is told when it is not worked at any more. */
+  cancel(id: number): void;
+  close(): Promise<void>;
+}
+
+export interface WhisperThreadOptions {
+  /** A batch that takes so long is stuck in native code, and its thread is given up. */
+  stallMs: number;
+  onLeft: (id: number) => void;
+  /** Starts the thread; a test may keep hold of it. */
+  startThread?: ((data: WhisperThreadData) => Worker) | undefined;
+}
+
+const start = (data: WhisperThreadData): Worker =>
+  new Worker(new URL("./whisper-thread.ts", import.meta.url), { workerData: data });
+
+/** One thread with a Whisper model; it starts with the first batch, and again after it died. */
+export function createWhisperThread(
+  data: WhisperThreadData,
+  { stallMs, onLeft, startThread = start }: WhisperThreadOptions,
+): WhisperThread {
+  let worker: Worker | undefined;
+  let running: ((error: TranscriberError) => void) | undefined;
+
+  function open(): Worker {
+    const own = startThread(data);
+    worker = own;
+    own.on("error", () => undefined);
+    own.once("exit", () => {
+      if (worker === own) worker = undefined;
+    });
+    return own;
+  }
+
+  function send(to: Worker, request: WhisperRequest): void {
+    to.postMessage(request);
+  }
+
+  return {
+    async run(windows) {
+      const own = worker ?? open();
+      own.ref();
+      const { promise, resolve, reject } =
+        Promise.withResolvers<Exclude<WhisperReply, { type: "left" }>>();
+      const onMessage = (reply: WhisperReply) => {
+        if (reply.type === "left") onLeft(reply.id);
+        else resolve(reply);
+      };
+      let cause = "it ended";
+      const onError = (error: unknown) => {
+        cause = error instanceof Error ? error.message : String(error);
+      };
+      const onExit = () =>
+        reject(new TranscriberError("transcriber_crashed", `The Whisper thread died: ${cause}.`));
+      own.on("message", onMessage);
+      own.on("error", onError);
+      own.on("exit", onExit);
+      running = reject;
+      const stall = setTimeout(() => {
+        if (worker === own) worker = undefined;
+        reject(new TranscriberError("transcriber_stalled", `No answer in ${stallMs} ms.`));
+        void own.terminate();
+      }, stallMs);
+      try {
+        send(own, { type: "run", windows });
+        const reply = await promise;
+        if (reply.type === "heard") return reply;
+        throw reply.code === undefined
+          ? new TranscriberError("transcriber_crashed", `Whisper failed: ${reply.message}`)
+          : new WhisperModelError(reply.code, reply.message);
+      } finally {
+        clearTimeout(stall);
+        running = undefined;
+        own.off("message", onMessage);
+        own.off("error", onError);
+        own.off("exit", onExit);
+        // A thread without work keeps no process alive.
+        own.unref();
+      }
+    },
+    cancel(id) {
+      if (worker !== undefined) send(worker, { type: "cancel", id });
+    },
+    async close() {
+      const own = worker;
+      running?.(new TranscriberError("transcriber_closed", "Whisper was closed."));
+      if (own === undefined) return;
+      const gone = new Promise<void>((resolve) => own.once("exit", () => resolve()));
+      own.ref();
+      // To end a thread in the middle of a run makes onnxruntime abort the whole process.
+      send(own, { type: "close" });
+      const timer = setTimeout(() => void own.terminate(), CLOSE_MS);
+      await gone;
+      clearTimeout(timer);
+    },
+  };
+}
