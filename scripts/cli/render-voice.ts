@@ -10,7 +10,7 @@ import type { EgemapsName } from "../../shared/contracts/egemaps-names.ts";
 export type Line = readonly [name: string, text: string];
 
 /** The features that a person can picture; all 88 are in the JSON. */
-export function describeFeatures({ set, values }: AcousticFeatures): Line[] {
+export function describeFeatures({ set, values, formants }: AcousticFeatures): Line[] {
   const figure = (name: EgemapsName, digits: number, scale = 1): string => {
     const value = values[name];
     return value === null ? "–" : (value * scale).toFixed(digits);
@@ -40,10 +40,8 @@ export function describeFeatures({ set, values }: AcousticFeatures): Line[] {
       "voice",
       `jitter ${jitter} %, shimmer ${shimmer} dB, harmonics to noise ${hnr} dB`,
     ]);
-    const formants = (["F1", "F2", "F3"] as const).map(
-      (name) => `${name} ${figure(`${name}frequency_sma3nz_amean`, 0)}`,
-    );
-    lines.push(["formants", `${formants.join(", ")} Hz`]);
+    const resonances = formants.map(({ frequency_hz }, at) => `F${at + 1} ${frequency_hz}`);
+    lines.push(["formants", `${resonances.join(", ")} Hz in the median`]);
   }
   lines.push([
     "features",

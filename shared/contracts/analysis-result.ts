@@ -67,11 +67,19 @@ export const FeatureTracks = z
   .meta({ id: "FeatureTracks" });
 export type FeatureTracks = z.infer<typeof FeatureTracks>;
 
+export const Formant = z
+  .strictObject({ frequency_hz: z.number().positive(), bandwidth_hz: z.number().min(0) })
+  .meta({ id: "Formant" });
+
 /** A value is null where the recording has nothing to take it from: no voiced frame, no unvoiced one. */
 export const AcousticFeatures = z
   .strictObject({
     set: z.literal("eGeMAPSv02"),
     values: z.record(z.enum(egemapsNames), z.number().nullable()),
+    formants: z.array(Formant).max(3).meta({
+      description:
+        "F1-F3 as resonances of the vocal tract, medians over the voice. The F1-F3 among the values are those of openSMILE, which are no resonances: take them for models that were trained on its figures.",
+    }),
     tracks: FeatureTracks,
   })
   .meta({ id: "AcousticFeatures" });

@@ -1,6 +1,9 @@
 import { createFrames } from "./frames.ts";
 import { createPitchContours, PITCH_FRAME } from "./pitch-contours.ts";
+import type { FormantContours } from "./pitch-contours.ts";
 import { createSpectralContours, SPECTRAL_FRAME } from "./spectral-contours.ts";
+import { percentile } from "./functionals/percentile.ts";
+import { present } from "./functionals/smooth.ts";
 import { summarize } from "./summarize.ts";
 
 /** The only sample rate that is taken, Hz. */
@@ -8,6 +11,9 @@ export const EGEMAPS_SAMPLE_RATE = 16_000;
 
 /** Seconds from one frame to the next. */
 const HOP_S = 0.01;
+
+/** Samples after which the longer frames catch up: they end 40 ms later, which with these makes 24 frames of `SPECTRA_KEPT`. */
+const PIECE = 3200;
 
 export interface EgemapsTracks {
   hop_s: number;
@@ -17,9 +23,17 @@ export interface EgemapsTracks {
   loudness: Float32Array;
 }
 
+/** A resonance of the vocal tract, Hz. */
+export interface Formant {
+  frequencyHz: number;
+  bandwidthHz: number;
+}
+
 export interface EgemapsResult {
   /** The 88 functionals by their openSMILE names, in openSMILE's order. */
   features: Record<string, number>;
+  /** F1-F3 as resonances: medians over the voiced frames that have them. Fewer, or none, where no frame has. */
+  formants: Formant[];
   tracks: EgemapsTracks;
 }
 
@@ -38,27 +52,29 @@ export function createEgemaps(): Egemaps {
   const spectral = createSpectralContours(EGEMAPS_SAMPLE_RATE);
   const pitch = createPitchContours();
   const hop = EGEMAPS_SAMPLE_RATE * HOP_S;
-  const formantsHz = new Float64Array(3);
   const spectralFrames = createFrames({ size: SPECTRAL_FRAME, hop, onFrame: spectral.push });
   const pitchFrames = createFrames({
     size: PITCH_FRAME,
     hop,
     onFrame(samples, offset, index) {
-      for (let f = 0; f < 3; f += 1) formantsHz[f] = spectral.formantHz[f]!.at(index);
-      pitch.push(samples, offset, formantsHz);
+      pitch.push(samples, offset, spectral.spectrum(index));
     },
   });
 
   return {
     push(block) {
-      // In this order: a pitch frame needs the formants of the shorter frame that starts with it.
-      spectralFrames.push(block);
-      pitchFrames.push(block);
+      // In this order and in pieces: a pitch frame needs the spectrum of the shorter frame that starts with it, and few are kept.
+      for (let at = 0; at < block.length; at += PIECE) {
+        const piece = block.subarray(at, at + PIECE);
+        spectralFrames.push(piece);
+        pitchFrames.push(piece);
+      }
     },
     finish() {
       pitch.finish();
       return {
         features: summarize(spectral, pitch, HOP_S),
+        formants: pitch.resonances.map(medianFormant).filter((formant) => formant !== undefined),
         tracks: {
           hop_s: HOP_S,
           f0_hz: pitch.f0Hz.values(),
@@ -66,5 +82,14 @@ export function createEgemaps(): Egemaps {
         },
       };
     },
+  };
+}
+
+function medianFormant({ frequencyHz, bandwidthHz }: FormantContours): Formant | undefined {
+  const frequencies = present(frequencyHz.values()).sort();
+  if (frequencies.length === 0) return undefined;
+  return {
+    frequencyHz: percentile(frequencies, 0.5),
+    bandwidthHz: percentile(present(bandwidthHz.values()).sort(), 0.5),
   };
 }

@@ -1,3 +1,4 @@
+import { keepLowest } from "./keep-lowest.ts";
 import { linearPrediction } from "./linear-prediction.ts";
 import { createRootFinder } from "./polynomial-roots.ts";
 
@@ -59,30 +60,9 @@ export function createFormants({ fftSize, sampleRate }: FormantsOptions): Forman
       const hz = (Math.atan2(im[i]!, re[i]!) * RATE) / (2 * Math.PI);
       if (hz < LOWEST_HZ || hz > HIGHEST_HZ) continue;
       const width = Math.abs(Math.log(Math.hypot(re[i]!, im[i]!))) * (RATE / Math.PI);
-      kept = insert(frequencies, bandwidths, kept, hz, width);
+      kept = keepLowest(frequencies, bandwidths, kept, hz, width);
     }
   }
 
   return { of };
-}
-
-/** Keeps the lists in ascending order and no longer than they are. */
-function insert(
-  frequencies: Float64Array,
-  bandwidths: Float64Array,
-  kept: number,
-  hz: number,
-  width: number,
-): number {
-  let at = Math.min(kept, frequencies.length);
-  if (at === frequencies.length && hz >= frequencies[at - 1]!) return at;
-  if (at === frequencies.length) at -= 1;
-  while (at > 0 && frequencies[at - 1]! > hz) {
-    frequencies[at] = frequencies[at - 1]!;
-    bandwidths[at] = bandwidths[at - 1]!;
-    at -= 1;
-  }
-  frequencies[at] = hz;
-  bandwidths[at] = width;
-  return Math.min(kept + 1, frequencies.length);
 }

@@ -2,6 +2,7 @@ import { createContour } from "./contour.ts";
 import type { Contour } from "./contour.ts";
 import { createPitch } from "./pitch/create-pitch.ts";
 import type { PitchInput } from "./pitch/create-pitch.ts";
+import type { Spectrum } from "./spectral-contours.ts";
 import { createRealFft } from "./real-fft.ts";
 import { gaussianWindow } from "./windows.ts";
 
@@ -10,13 +11,19 @@ export const PITCH_FRAME = 960;
 
 const FFT_SIZE = 1024;
 
+/** One formant of every frame, Hz; 0 where there is none. */
+export interface FormantContours {
+  readonly frequencyHz: Contour;
+  readonly bandwidthHz: Contour;
+}
+
 /** The descriptors of the 60 ms frames, one contour each; 0 in unvoiced frames. */
 export interface PitchContours {
   /**
-   * Takes the next frame, `samples[offset … offset + PITCH_FRAME)`, and F1-F3 (Hz, 0 for none) of the 20 ms frame that
-   * starts with it. The contours follow some frames later.
+   * Takes the next frame, `samples[offset … offset + PITCH_FRAME)`, and the spectrum of the 20 ms frame that starts with
+   * it. The contours follow some frames later.
    */
-  push(samples: Float32Array, offset: number, formantsHz: Float64Array): void;
+  push(samples: Float32Array, offset: number, spectrum: Spectrum): void;
   /** Brings the contours up to the last frame. */
   finish(): void;
   readonly f0Hz: Contour;
@@ -25,8 +32,13 @@ export interface PitchContours {
   readonly hnrDb: Contour;
   readonly h1H2Db: Contour;
   readonly h1A3Db: Contour;
-  /** Amplitudes of F1-F3 relative to F0, dB. */
+  /** F1-F3 as the 88 features have them: see `createReferenceFormants`. */
+  readonly formantHz: readonly [Contour, Contour, Contour];
+  readonly bandwidthHz: readonly [Contour, Contour, Contour];
+  /** Amplitudes of F1-F3 relative to F0, dB; `NO_LEVEL` in unvoiced frames. */
   readonly formantDb: readonly [Contour, Contour, Contour];
+  /** F1-F3 as resonances of the vocal tract. */
+  readonly resonances: readonly [FormantContours, FormantContours, FormantContours];
 }
 
 export function createPitchContours(): PitchContours {
@@ -42,7 +54,10 @@ export function createPitchContours(): PitchContours {
     hnrDb: createContour(),
     h1H2Db: createContour(),
     h1A3Db: createContour(),
+    formantHz: [createContour(), createContour(), createContour()],
+    bandwidthHz: [createContour(), createContour(), createContour()],
     formantDb: [createContour(), createContour(), createContour()],
+    resonances: [createFormantContours(), createFormantContours(), createFormantContours()],
   } as const;
   const pitch = createPitch({
     onFrame(frame) {
@@ -55,21 +70,31 @@ export function createPitchContours(): PitchContours {
       contours.formantDb[0].push(frame.a1Db);
       contours.formantDb[1].push(frame.a2Db);
       contours.formantDb[2].push(frame.a3Db);
+      for (let f = 0; f < 3; f += 1) {
+        contours.formantHz[f]!.push(frame.formantsHz[f]!);
+        contours.bandwidthHz[f]!.push(frame.bandwidthsHz[f]!);
+        contours.resonances[f]!.frequencyHz.push(frame.resonancesHz[f]!);
+        contours.resonances[f]!.bandwidthHz.push(frame.resonanceWidthsHz[f]!);
+      }
     },
   });
   let input: PitchInput | undefined;
 
-  function push(samples: Float32Array, offset: number, formantsHz: Float64Array): void {
+  function push(samples: Float32Array, offset: number, spectrum: Spectrum): void {
     fft.forward(samples, offset, window, re, im);
     for (let bin = 0; bin < magnitude.length; bin += 1) {
       magnitude[bin] = Math.sqrt(re[bin]! * re[bin]! + im[bin]! * im[bin]!);
     }
-    input ??= { samples, offset, magnitude, formantsHz };
+    input ??= { samples, offset, magnitude, spectrum };
     input.samples = samples;
     input.offset = offset;
-    input.formantsHz = formantsHz;
+    input.spectrum = spectrum;
     pitch.push(input);
   }
 
   return { ...contours, push, finish: () => pitch.finish() };
+}
+
+function createFormantContours(): FormantContours {
+  return { frequencyHz: createContour(), bandwidthHz: createContour() };
 }

@@ -1,6 +1,5 @@
 import { createContour } from "./contour.ts";
 import type { Contour } from "./contour.ts";
-import { createFormants } from "./formants.ts";
 import { createLoudness } from "./loudness.ts";
 import { createMelBank } from "./mel-bank.ts";
 import { createMfcc } from "./mfcc.ts";
@@ -18,6 +17,15 @@ const BANDS = 26;
 const BAND_FLOOR = 1 / 32_768 ** 2;
 const LOG_BAND_FLOOR = Math.log(BAND_FLOOR);
 
+/** Frames whose spectra are kept for whoever comes after. */
+export const SPECTRA_KEPT = 32;
+
+/** Bins from 0 Hz up to the Nyquist frequency. */
+export interface Spectrum {
+  re: Float64Array;
+  im: Float64Array;
+}
+
 /** The descriptors of the 20 ms frames, one contour each. */
 export interface SpectralContours {
   /** Takes the next frame, `samples[offset … offset + SPECTRAL_FRAME)`. */
@@ -29,9 +37,8 @@ export interface SpectralContours {
   readonly hammarberg: Contour;
   readonly slope0To500: Contour;
   readonly slope500To1500: Contour;
-  /** Frequencies and bandwidths of F1-F3, Hz; 0 for none. */
-  readonly formantHz: readonly [Contour, Contour, Contour];
-  readonly bandwidthHz: readonly [Contour, Contour, Contour];
+  /** The complex spectrum of one of the latest `SPECTRA_KEPT` frames; valid until the next `push`. */
+  spectrum(index: number): Spectrum;
   /** Mean square of all frames so far: of each frame, then over the frames. */
   meanEnergy(): number;
 }
@@ -40,8 +47,10 @@ export interface SpectralContours {
 export function createSpectralContours(sampleRate: number): SpectralContours {
   const fft = createRealFft(FFT_SIZE);
   const window = hammingWindow(SPECTRAL_FRAME);
-  const re = new Float64Array(FFT_SIZE / 2 + 1);
-  const im = new Float64Array(FFT_SIZE / 2 + 1);
+  const spectra = Array.from({ length: SPECTRA_KEPT }, () => ({
+    re: new Float64Array(FFT_SIZE / 2 + 1),
+    im: new Float64Array(FFT_SIZE / 2 + 1),
+  }));
   const power = new Float64Array(FFT_SIZE / 2 + 1);
   const size = { fftSize: FFT_SIZE, sampleRate };
   const melBank = createMelBank({ ...size, bands: BANDS, lowHz: 20, highHz: 8000 });
@@ -51,10 +60,8 @@ export function createSpectralContours(sampleRate: number): SpectralContours {
   const cepstrum = new Float64Array(4);
   const flux = createSpectralFlux((5000 * FFT_SIZE) / sampleRate);
   const balance = createSpectralBalance(size);
-  const formants = createFormants(size);
-  const frequencies = new Float64Array(3);
-  const bandwidths = new Float64Array(3);
   let energy = 0;
+  let pushed = 0;
 
   const contours = {
     loudness: createContour(),
@@ -64,14 +71,14 @@ export function createSpectralContours(sampleRate: number): SpectralContours {
     hammarberg: createContour(),
     slope0To500: createContour(),
     slope500To1500: createContour(),
-    formantHz: [createContour(), createContour(), createContour()],
-    bandwidthHz: [createContour(), createContour(), createContour()],
   } as const;
 
   function push(samples: Float32Array, offset: number): void {
     let square = 0;
     for (let i = 0; i < SPECTRAL_FRAME; i += 1) square += samples[offset + i]! ** 2;
     energy += square / SPECTRAL_FRAME;
+    const { re, im } = spectra[pushed % SPECTRA_KEPT]!;
+    pushed += 1;
     fft.forward(samples, offset, window, re, im);
     for (let bin = 0; bin < power.length; bin += 1) {
       power[bin] = re[bin]! * re[bin]! + im[bin]! * im[bin]!;
@@ -87,16 +94,12 @@ export function createSpectralContours(sampleRate: number): SpectralContours {
     contours.hammarberg.push(hammarberg);
     contours.slope0To500.push(slope0To500);
     contours.slope500To1500.push(slope500To1500);
-    formants.of(power, frequencies, bandwidths);
-    for (let f = 0; f < 3; f += 1) {
-      contours.formantHz[f]!.push(frequencies[f]!);
-      contours.bandwidthHz[f]!.push(bandwidths[f]!);
-    }
   }
 
   return {
     ...contours,
     push,
+    spectrum: (index) => spectra[index % SPECTRA_KEPT]!,
     meanEnergy: () => (contours.loudness.length === 0 ? 0 : energy / contours.loudness.length),
   };
 }

@@ -52,8 +52,8 @@ export function summarize(
   addPresent("logRelF0-H1-H2", all(pitch.h1H2Db));
   addPresent("logRelF0-H1-A3", all(pitch.h1A3Db));
   for (const at of [0, 1, 2] as const) {
-    addPresent(`F${at + 1}frequency`, voiced(spectral.formantHz[at]));
-    addPresent(`F${at + 1}bandwidth`, voiced(spectral.bandwidthHz[at]));
+    addPresent(`F${at + 1}frequency`, all(pitch.formantHz[at]));
+    addPresent(`F${at + 1}bandwidth`, all(pitch.bandwidthHz[at]));
     addPresent(`F${at + 1}amplitudeLogRelF0`, all(pitch.formantDb[at]));
   }
   addPresent("alphaRatioV", voiced(spectral.alphaRatio));

@@ -15,7 +15,7 @@ const MOST_FRAMES = 360_000;
  * 0.001 of loudness) and thinned until they have no more than `mostFrames` values.
  */
 export function toFeaturesPart(
-  { features, tracks }: EgemapsResult,
+  { features, formants, tracks }: EgemapsResult,
   mostFrames = MOST_FRAMES,
 ): AcousticFeatures | UnavailablePart {
   const { f0_hz, loudness } = tracks;
@@ -34,7 +34,15 @@ export function toFeaturesPart(
       return [name, taken && value !== undefined && Number.isFinite(value) ? value : null];
     }),
   ) as Record<EgemapsName, number | null>;
-  return { set: "eGeMAPSv02", values, tracks: toTracks(tracks, mostFrames) };
+  return {
+    set: "eGeMAPSv02",
+    values,
+    formants: formants.map(({ frequencyHz, bandwidthHz }) => ({
+      frequency_hz: Math.round(frequencyHz),
+      bandwidth_hz: Math.round(bandwidthHz),
+    })),
+    tracks: toTracks(tracks, mostFrames),
+  };
 }
 
 function isOfUnvoiced(name: string): boolean {

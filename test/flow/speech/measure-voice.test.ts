@@ -231,7 +231,7 @@ describe("features as a result carries them", () => {
       const track = Float32Array.from({ length: 1000 }, (_, i) => (i < 500 ? 100 + (i % 3) : 0));
       return AcousticFeatures.parse(
         toFeaturesPart(
-          { features: {}, tracks: { hop_s: 0.01, f0_hz: track, loudness: track } },
+          { features: {}, formants: [], tracks: { hop_s: 0.01, f0_hz: track, loudness: track } },
           most,
         ),
       ).tracks;

@@ -1,8 +1,11 @@
+import { createFormants } from "../formants.ts";
+import type { Spectrum } from "../spectral-contours.ts";
 import { createHarmonicity } from "./harmonicity.ts";
 import { createCandidates, createHarmonicSum } from "./harmonic-sum.ts";
 import { createHarmonics } from "./harmonics.ts";
 import { createPeriods } from "./periods.ts";
 import { createPitchPath } from "./pitch-path.ts";
+import { createReferenceFormants } from "./reference-formants.ts";
 
 /** One 60 ms frame; the caller may reuse the object and its arrays. */
 export interface PitchInput {
@@ -11,8 +14,8 @@ export interface PitchInput {
   offset: number;
   /** Magnitudes of the Gaussian-windowed frame, padded with zeros to 1024 samples: 513 values. */
   magnitude: Float64Array;
-  /** F1-F3 in Hz, 0 for none. */
-  formantsHz: Float64Array;
+  /** Spectrum of the 20 ms frame that starts with it: Hamming window, 512 samples. */
+  spectrum: Spectrum;
 }
 
 /** The pitch-bound descriptors of one frame, all 0 where it is unvoiced; the object is used again for the next frame. */
@@ -29,6 +32,12 @@ export interface PitchFrame {
   a1Db: number;
   a2Db: number;
   a3Db: number;
+  /** Frequencies and bandwidths of F1-F3 as the reference has them; arrays that are used again too. */
+  formantsHz: Float64Array;
+  bandwidthsHz: Float64Array;
+  /** And as resonances. */
+  resonancesHz: Float64Array;
+  resonanceWidthsHz: Float64Array;
 }
 
 export interface PitchOptions {
@@ -46,6 +55,9 @@ const FRAME = 960;
 const HOP = 160;
 const FFT_SIZE = 1024;
 const BINS = FFT_SIZE / 2 + 1;
+/** Of the 20 ms frames. */
+const SHORT_FFT_SIZE = 512;
+const SHORT_BINS = SHORT_FFT_SIZE / 2 + 1;
 /** Frames that wait for the path to be decided. */
 const LAG = 40;
 /** Root mean square of the windowed frame under which it is silent, and unvoiced whatever the path through it. */
@@ -56,11 +68,15 @@ export function createPitch({ onFrame }: PitchOptions): Pitch {
   const slots = LAG + 1;
   const spectra = Array.from({ length: slots }, () => new Float64Array(BINS));
   const waves = Array.from({ length: slots }, () => new Float32Array(FRAME));
-  const formants = Array.from({ length: slots }, () => new Float64Array(3));
+  const shortRe = Array.from({ length: slots }, () => new Float64Array(SHORT_BINS));
+  const shortIm = Array.from({ length: slots }, () => new Float64Array(SHORT_BINS));
   const audible = new Uint8Array(slots);
   const candidates = createCandidates();
   const harmonicSum = createHarmonicSum(BINS, SAMPLE_RATE);
   const harmonicity = createHarmonicity(FFT_SIZE, SAMPLE_RATE);
+  const referenceFormants = createReferenceFormants();
+  const resonances = createFormants({ fftSize: SHORT_FFT_SIZE, sampleRate: SAMPLE_RATE });
+  const power = new Float64Array(SHORT_BINS);
   const harmonics = createHarmonics(BINS, SAMPLE_RATE);
   const periods = createPeriods({ sampleRate: SAMPLE_RATE, hop: HOP });
   const path = createPitchPath({ onFrame: describe, lag: LAG });
@@ -74,15 +90,20 @@ export function createPitch({ onFrame }: PitchOptions): Pitch {
     a1Db: 0,
     a2Db: 0,
     a3Db: 0,
+    formantsHz: new Float64Array(3),
+    bandwidthsHz: new Float64Array(3),
+    resonancesHz: new Float64Array(3),
+    resonanceWidthsHz: new Float64Array(3),
   };
   let pushed = 0;
   let described = 0;
 
-  function push({ samples, offset, magnitude, formantsHz }: PitchInput): void {
+  function push({ samples, offset, magnitude, spectrum }: PitchInput): void {
     const slot = pushed % slots;
     spectra[slot]!.set(magnitude);
     waves[slot]!.set(samples.subarray(offset, offset + FRAME));
-    formants[slot]!.set(formantsHz);
+    shortRe[slot]!.set(spectrum.re);
+    shortIm[slot]!.set(spectrum.im);
     pushed += 1;
     harmonicSum.find(magnitude, candidates);
     audible[slot] = windowedRms(magnitude) >= AUDIBLE_RMS ? 1 : 0;
@@ -95,9 +116,26 @@ export function createPitch({ onFrame }: PitchOptions): Pitch {
     const f0Hz = audible[slot] === 1 ? chosenHz : 0;
     frame.f0Hz = f0Hz;
     frame.hnrDb = f0Hz > 0 ? harmonicity.of(spectra[slot]!, f0Hz) : 0;
-    harmonics.measure(spectra[slot]!, f0Hz, formants[slot]!, frame);
+    measureFormants(slot, f0Hz > 0);
+    harmonics.measure(spectra[slot]!, f0Hz, frame.formantsHz, frame);
     periods.measure(waves[slot]!, f0Hz, frame);
     onFrame(frame);
+  }
+
+  function measureFormants(slot: number, isVoiced: boolean): void {
+    const { formantsHz, bandwidthsHz, resonancesHz, resonanceWidthsHz } = frame;
+    if (!isVoiced) {
+      formantsHz.fill(0);
+      bandwidthsHz.fill(0);
+      resonancesHz.fill(0);
+      resonanceWidthsHz.fill(0);
+      return;
+    }
+    const re = shortRe[slot]!;
+    const im = shortIm[slot]!;
+    for (let bin = 0; bin < SHORT_BINS; bin += 1) power[bin] = re[bin]! ** 2 + im[bin]! ** 2;
+    referenceFormants.of(re, im, formantsHz, bandwidthsHz);
+    resonances.of(power, resonancesHz, resonanceWidthsHz);
   }
 
   return { push, finish: () => path.finish() };

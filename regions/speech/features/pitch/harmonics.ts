@@ -25,7 +25,7 @@ export interface Harmonics {
 export const NO_LEVEL = -201;
 
 /** A formant's level is that of the strongest harmonic within this share of its frequency (found from the figures). */
-const NEAR = 0.1;
+const NEAR = 0.2;
 
 /**
  * Levels of the harmonics and of the formants. H1 is the first harmonic above the fundamental and H2 the next, at two and
