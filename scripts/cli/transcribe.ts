@@ -44,7 +44,8 @@ export async function transcribe(
     granularities: ["segment", "word"],
   });
   process.stdout.write(body.endsWith("\n") || body === "" ? body : `${body}\n`);
-  if (transcript.quality === "fallback") {
+  if (transcript.text === "") process.stderr.write("(no speech)\n");
+  else if (transcript.quality === "fallback") {
     process.stderr.write("(made by the fallback engine: expect wrong words)\n");
   }
   return 0;
