@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { MAX_SPEECH_CHARACTERS, VoiceList } from "../../shared/contracts/speech.ts";
+import { ApiError } from "../../shared/errors/problem.ts";
 import {
   codeOf,
   NEAR_DUBLIN,
@@ -83,6 +84,17 @@ test("a region that is away or busy is passed over, within the tenant's residenc
   regions.on(ROUTE, ({ region }) => sound(region));
   regions.down.add("ap-south");
   expect((await speak({}, NEAR_MUMBAI)).headers.get("x-antiphon-region")).not.toBe("ap-south");
+
+  const busy = await ready();
+  busy.regions.on(ROUTE, ({ region }) => {
+    if (region === "eu-west") throw new ApiError("system_busy");
+    return sound(region);
+  });
+  expect((await busy.speak({})).headers.get("x-antiphon-region")).toBe("us-east");
+  expect(busy.regions.asked("/internal/speech").map(({ region }) => region)).toEqual([
+    "eu-west",
+    "us-east",
+  ]);
 
   const bound = await ready({ residency: "eu" });
   bound.regions.refuse(ROUTE, "system_busy");

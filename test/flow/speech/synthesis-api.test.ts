@@ -205,6 +205,16 @@ test("an engine that fails at once can be told from one that fails in the middle
   const answer = await second;
   runs[1]!.fail(new Error("it broke"));
   await expect(answer.arrayBuffer()).rejects.toThrow();
+
+  // Once a later one is kept, an earlier one would be too.
+  const third = speak({ input: "after-the-failure" });
+  await until(() => runs[2]);
+  runs[2]!.send(new Uint8Array([1]));
+  runs[2]!.send(undefined);
+  await bytesOf(await third);
+  await expect
+    .poll(async () => (await kept()).some((key) => key.includes("after-the-failure")))
+    .toBe(true);
   expect((await kept()).filter((key) => key.includes("in-the-middle"))).toEqual([]);
 });
 
