@@ -19,6 +19,8 @@ const PERIOD = 352;
 /** Bins and samples that enter: both lie in sharp optima of agreement, one more or less is worse. */
 const BINS = 110;
 const SAMPLES = 154;
+/** Samples up to a quarter of the period: the rest mirror them. */
+const ROWS = PERIOD / 4 + 1;
 
 /**
  * The formant figures of eGeMAPSv02 as openSMILE gives them. They are no resonances: their bandwidths are far above a
@@ -27,9 +29,9 @@ const SAMPLES = 154;
  * sign. (Found from the figures alone; `createFormants` has the resonances.)
  */
 export function createReferenceFormants(): ReferenceFormants {
-  const cosines = new Float64Array(SAMPLES * BINS);
-  const sines = new Float64Array(SAMPLES * BINS);
-  for (let n = 0; n < SAMPLES; n += 1) {
+  const cosines = new Float64Array(ROWS * BINS);
+  const sines = new Float64Array(ROWS * BINS);
+  for (let n = 0; n < ROWS; n += 1) {
     for (let k = 0; k < BINS; k += 1) {
       const angle = (2 * Math.PI * ((k * n) % PERIOD)) / PERIOD;
       cosines[n * BINS + k] = Math.cos(angle);
@@ -51,15 +53,21 @@ export function createReferenceFormants(): ReferenceFormants {
   ): void {
     frequencies.fill(0);
     bandwidths.fill(0);
-    for (let n = 0, at = 0; n < SAMPLES; n += 1) {
-      // Two sums side by side: the processor need not wait for one addition to begin the next.
-      let even = 0;
-      let odd = 0;
+    for (let n = 0, at = 0; n < ROWS; n += 1) {
+      let evenCosine = 0;
+      let oddCosine = 0;
+      let evenSine = 0;
+      let oddSine = 0;
       for (let k = 0; k < BINS; k += 2, at += 2) {
-        even += re[k]! * cosines[at]! - im[k]! * sines[at]!;
-        odd += re[k + 1]! * cosines[at + 1]! - im[k + 1]! * sines[at + 1]!;
+        evenCosine += re[k]! * cosines[at]!;
+        evenSine += im[k]! * sines[at]!;
+        oddCosine += re[k + 1]! * cosines[at + 1]!;
+        oddSine += im[k + 1]! * sines[at + 1]!;
       }
-      wave[n] = even + odd;
+      wave[n] = evenCosine + oddCosine - evenSine - oddSine;
+      // Half a period less n: odd bins change the sign of their cosine there, even ones that of their sine.
+      const mirror = PERIOD / 2 - n;
+      if (mirror < SAMPLES) wave[mirror] = evenCosine - oddCosine + evenSine - oddSine;
     }
     for (let lag = 0; lag <= ORDER; lag += 1) {
       let sum = 0;
