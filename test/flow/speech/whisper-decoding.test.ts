@@ -14,6 +14,7 @@ import {
   WINDOW_FRAMES,
   WINDOW_SAMPLES,
 } from "../../../regions/speech/transcription/whisper/log-mel.ts";
+import { applyTokenRules } from "../../../regions/speech/transcription/whisper/token-rules.ts";
 import type { WhisperRuntime } from "../../../regions/speech/transcription/whisper/whisper-runtime.ts";
 import {
   filesOf,
@@ -67,6 +68,16 @@ describe("features", () => {
     expect(out[bands.indexOf(Math.max(...bands)) * WINDOW_FRAMES + 2999]).toBeGreaterThan(1);
   });
 
+  test("the first frame hears the beginning reflected, so that an even tone goes on before it", () => {
+    const tone = Float32Array.from({ length: 16_000 }, (_, i) => Math.cos((Math.PI * i) / 8));
+    const out = new Float32Array(SIZE);
+    logMel.write(tone, out, 0);
+    for (let band = 0; band < BANDS; band += 1) {
+      const row = band * WINDOW_FRAMES;
+      expect(out[row]).toBeCloseTo(out[row + 50]!, 4);
+    }
+  });
+
   test("silence and nothing at all are the same, and finite", () => {
     const nothing = new Float32Array(SIZE);
     const silence = new Float32Array(SIZE);
@@ -80,6 +91,31 @@ describe("features", () => {
     const long = new Float32Array(WINDOW_SAMPLES + 1);
     expect(() => logMel.write(long, new Float32Array(SIZE), 0)).toThrow(RangeError);
   });
+});
+
+test("an answer does not begin with what may not begin one, and may go on with it", () => {
+  const model = {
+    vocabulary: 20,
+    tokens: {
+      end: 8,
+      start: 9,
+      transcribe: 10,
+      translate: 11,
+      noSpeech: 12,
+      noTimestamps: 13,
+      firstTime: 14,
+    },
+    suppress: [1],
+    suppressAtBegin: [2, 8],
+    maxInitialTime: undefined,
+  };
+  const forbidden = (said: readonly number[]) => {
+    const logits = new Float32Array(20);
+    applyTokenRules(logits, said, model, false);
+    return [...logits.keys()].filter((token) => logits[token] === -Infinity);
+  };
+  expect(forbidden([])).toEqual([1, 2, 8]);
+  expect(forbidden([3])).toEqual([1]);
 });
 
 describe("decoding", () => {
@@ -257,14 +293,14 @@ describe("decoding", () => {
         return whisper.runtime.decodeStep(state, tokens);
       },
     };
-    const windows = [{}, { signal: abort.signal }, { signal: abort.signal }].map((window) => ({
+    const windows = [{ signal: abort.signal }, {}, { signal: abort.signal }].map((window) => ({
       language: "en",
       ...window,
     }));
     const heard = await decodeWindows(runtime, whisper.model, features, windows, greedy());
-    const [[, first]] = prompts as [(typeof prompts)[number]];
-    expect(heard[0]!.tokens).toEqual(withoutEnd(first.with_timestamps.tokens));
-    expect(heard.slice(1)).toEqual([undefined, undefined]);
+    const [, [, stays]] = prompts as [(typeof prompts)[number], (typeof prompts)[number]];
+    expect(heard[1]!.tokens).toEqual(withoutEnd(stays.with_timestamps.tokens));
+    expect([heard[0], heard[2]]).toEqual([undefined, undefined]);
     expect(sizes.slice(0, 5)).toEqual([3, 3, 3, 3, 3]);
     expect(sizes[5]).toBe(1);
   });

@@ -20,6 +20,10 @@ import { filesOf, readPrompt, readReference, tinyWhisperFolder } from "./whisper
 const names = Object.keys((await readReference()).recordings);
 const modelFiles = await filesOf(tinyWhisperFolder);
 const RATE = 16_000;
+const threadEntry = new URL(
+  "../../../regions/speech/transcription/whisper/whisper-thread.ts",
+  import.meta.url,
+);
 
 let folder: Awaited<ReturnType<typeof makeFolder>>;
 beforeAll(async () => {
@@ -174,13 +178,24 @@ describe("an end before the end", () => {
   test("aborted in a batch, one recording leaves and the other goes on", async () => {
     const abort = new AbortController();
     const reason = new Error("not wanted any more");
-    const engine = start({ language: "en", maxBatch: 2, onBatch: () => abort.abort(reason) });
+    const replies: string[] = [];
+    const engine = start({
+      language: "en",
+      maxBatch: 2,
+      onBatch: () => abort.abort(reason),
+      startThread: (workerData) => {
+        const thread = new Worker(threadEntry, { workerData });
+        thread.on("message", ({ type }: { type: string }) => replies.push(type));
+        return thread;
+      },
+    });
     const unwanted = await spool(names.map((name, i) => ({ name, at_s: i * 10 })));
     const wanted = await atStart(names[1]!);
     const left = engine.transcribe(unwanted.audio, unwanted.utterances, { signal: abort.signal });
     const stays = engine.transcribe(wanted.audio, wanted.utterances, { signal: never });
     await expect(left).rejects.toBe(reason);
     const [spoken] = await stays;
+    expect(replies).toEqual(["left", "heard"]);
     const [alone] = await start({ language: "en" }).transcribe(wanted.audio, wanted.utterances, {
       signal: never,
     });
@@ -222,8 +237,7 @@ describe("an end before the end", () => {
       startThread: (workerData) => {
         threads += 1;
         if (threads === 1) return new Worker("process.exit(3)", { eval: true });
-        const entry = "../../../regions/speech/transcription/whisper/whisper-thread.ts";
-        return new Worker(new URL(entry, import.meta.url), { workerData });
+        return new Worker(threadEntry, { workerData });
       },
     });
     const { audio, utterances } = await spool(names.map((name, i) => ({ name, at_s: i * 10 })));
