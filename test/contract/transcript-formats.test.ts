@@ -68,6 +68,19 @@ describe("subtitles", () => {
     expect(cues.map(({ lines }) => lines)).toEqual([["one two"], ["three"]]);
   });
 
+  test("shown longer than they were said make way for the next", () => {
+    const cues = toCues(
+      transcriptOf([
+        ["a", 0, 0.1],
+        ["b".repeat(90), 0.2, 1.2],
+      ]),
+    );
+    expect(cues.map(({ start_s, end_s }) => [start_s, end_s])).toEqual([
+      [0, 0.2],
+      [0.2, 1.2],
+    ]);
+  });
+
   test("are short, in order, apart, and hold every word, whatever is said", () => {
     const gap = fc.integer({ min: 0, max: 3000 });
     const spoken = fc.array(fc.tuple(fc.stringMatching(/^[a-z]{1,20}$/), gap, gap));

@@ -42,6 +42,8 @@ export function transcriptionConformance(
         return await open.finish(speech, onProgress);
       } finally {
         await open.drop();
+        for (const home of await readdir(folder))
+          expect(await readdir(join(folder, home))).toEqual([]);
         await transcriber.close();
         expect(await readdir(folder)).toEqual([]);
       }
