@@ -95,10 +95,8 @@ export async function runPocketsphinx(
         timer.refresh();
         attempt(() => reader.push(text));
       });
-      // Its end is the program's end, however the rest of the pipe fares.
       child.stdout.once("end", () => {
         if (fault === undefined) attempt(() => reader.end());
-        kill();
       });
       child.stdin.on("error", () => undefined);
       child.stdin.end(utterances.map((utterance, at) => controlLine(name, utterance, at)).join(""));
