@@ -1,9 +1,7 @@
 import { createFrames } from "./frames.ts";
 import { createPitchContours, PITCH_FRAME } from "./pitch-contours.ts";
-import type { FormantContours } from "./pitch-contours.ts";
+import type { FormantMedians } from "./pitch-contours.ts";
 import { createSpectralContours, SPECTRAL_FRAME } from "./spectral-contours.ts";
-import { percentile } from "./functionals/percentile.ts";
-import { present } from "./functionals/smooth.ts";
 import { summarize } from "./summarize.ts";
 
 /** The only sample rate that is taken, Hz. */
@@ -85,11 +83,7 @@ export function createEgemaps(): Egemaps {
   };
 }
 
-function medianFormant({ frequencyHz, bandwidthHz }: FormantContours): Formant | undefined {
-  const frequencies = present(frequencyHz.values()).sort();
-  if (frequencies.length === 0) return undefined;
-  return {
-    frequencyHz: percentile(frequencies, 0.5),
-    bandwidthHz: percentile(present(bandwidthHz.values()).sort(), 0.5),
-  };
+function medianFormant({ frequencyHz, bandwidthHz }: FormantMedians): Formant | undefined {
+  const hz = frequencyHz.value();
+  return hz === 0 ? undefined : { frequencyHz: hz, bandwidthHz: bandwidthHz.value() };
 }

@@ -1,5 +1,7 @@
 import { createContour } from "./contour.ts";
 import type { Contour } from "./contour.ts";
+import { createMedian } from "./functionals/create-median.ts";
+import type { Median } from "./functionals/create-median.ts";
 import { createPitch } from "./pitch/create-pitch.ts";
 import type { PitchInput } from "./pitch/create-pitch.ts";
 import type { Spectrum } from "./spectral-contours.ts";
@@ -11,10 +13,10 @@ export const PITCH_FRAME = 960;
 
 const FFT_SIZE = 1024;
 
-/** One formant of every frame, Hz; 0 where there is none. */
-export interface FormantContours {
-  readonly frequencyHz: Contour;
-  readonly bandwidthHz: Contour;
+/** One formant over the frames that have it, Hz; 0 while none has. */
+export interface FormantMedians {
+  readonly frequencyHz: Median;
+  readonly bandwidthHz: Median;
 }
 
 /** The descriptors of the 60 ms frames, one contour each; 0 in unvoiced frames. */
@@ -38,7 +40,7 @@ export interface PitchContours {
   /** Amplitudes of F1-F3 relative to F0, dB; `NO_LEVEL` in unvoiced frames. */
   readonly formantDb: readonly [Contour, Contour, Contour];
   /** F1-F3 as resonances of the vocal tract. */
-  readonly resonances: readonly [FormantContours, FormantContours, FormantContours];
+  readonly resonances: readonly [FormantMedians, FormantMedians, FormantMedians];
 }
 
 export function createPitchContours(): PitchContours {
@@ -57,7 +59,7 @@ export function createPitchContours(): PitchContours {
     formantHz: [createContour(), createContour(), createContour()],
     bandwidthHz: [createContour(), createContour(), createContour()],
     formantDb: [createContour(), createContour(), createContour()],
-    resonances: [createFormantContours(), createFormantContours(), createFormantContours()],
+    resonances: [createFormantMedians(), createFormantMedians(), createFormantMedians()],
   } as const;
   const pitch = createPitch({
     onFrame(frame) {
@@ -73,6 +75,7 @@ export function createPitchContours(): PitchContours {
       for (let f = 0; f < 3; f += 1) {
         contours.formantHz[f]!.push(frame.formantsHz[f]!);
         contours.bandwidthHz[f]!.push(frame.bandwidthsHz[f]!);
+        if (frame.resonancesHz[f] === 0) continue;
         contours.resonances[f]!.frequencyHz.push(frame.resonancesHz[f]!);
         contours.resonances[f]!.bandwidthHz.push(frame.resonanceWidthsHz[f]!);
       }
@@ -95,6 +98,7 @@ export function createPitchContours(): PitchContours {
   return { ...contours, push, finish: () => pitch.finish() };
 }
 
-function createFormantContours(): FormantContours {
-  return { frequencyHz: createContour(), bandwidthHz: createContour() };
+function createFormantMedians(): FormantMedians {
+  const scale = { limit: 5500, step: 2 };
+  return { frequencyHz: createMedian(scale), bandwidthHz: createMedian(scale) };
 }
