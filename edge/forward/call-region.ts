@@ -5,9 +5,9 @@ import { ApiError, Problem } from "../../shared/errors/problem.ts";
 import { readText } from "../admit/read-body.ts";
 import type { Trace } from "../context.ts";
 import type { EdgeConfig } from "../env.ts";
-import { describeError, log } from "../ops/log.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import type { RegionHealth } from "../route/region-health.ts";
+import { reportRegionCall } from "./report-region-call.ts";
 import { signRegionRequest } from "./sign-region-request.ts";
 
 /** Results of long recordings are the largest thing a region answers with. */
@@ -98,19 +98,7 @@ export function createCallRegion({ config, health, metrics }: CallRegionParts): 
 
   return async (region, call) => {
     const outcome = await send(region, call);
-    metrics?.count("antiphon_edge_region_calls_total", {
-      region: region.id,
-      outcome: outcome.kind,
-    });
-    if (outcome.kind === "unavailable" || outcome.kind === "unclear") {
-      log("warn", "a region call failed", {
-        region: region.id,
-        target: call.target.split("?")[0],
-        outcome: outcome.kind,
-        request_id: call.trace?.requestId,
-        error: describeError(outcome.error),
-      });
-    }
+    reportRegionCall(metrics, region, call, outcome);
     return outcome;
   };
 }

@@ -2,8 +2,8 @@ import type { Region } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { readText } from "../admit/read-body.ts";
 import type { Trace } from "../context.ts";
-import { describeError, log } from "../ops/log.ts";
 import { regionFailure, type CallRegionParts, type RegionFailure } from "./call-region.ts";
+import { reportRegionCall } from "./report-region-call.ts";
 import { signRegionRequest } from "./sign-region-request.ts";
 
 const MAX_PROBLEM_BYTES = 64 * 1024;
@@ -53,19 +53,7 @@ export function createStreamRegion({ config, health, metrics }: CallRegionParts)
 
   return async (region, call) => {
     const outcome = await send(region, call);
-    metrics?.count("antiphon_edge_region_calls_total", {
-      region: region.id,
-      outcome: outcome.kind,
-    });
-    if (outcome.kind === "unavailable" || outcome.kind === "unclear") {
-      log("warn", "a region call failed", {
-        region: region.id,
-        target: call.target,
-        outcome: outcome.kind,
-        request_id: call.trace.requestId,
-        error: describeError(outcome.error),
-      });
-    }
+    reportRegionCall(metrics, region, call, outcome);
     return outcome;
   };
 }

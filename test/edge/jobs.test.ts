@@ -1,26 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { Job, JobList } from "../../shared/contracts/api.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
-import { draftOf, offerOf, shardOf } from "./support/jobs.ts";
+import { audioFacts, draftOf, offerOf, shardOf } from "./support/jobs.ts";
 import { codeOf, NEAR_MUMBAI, newTenant, startEdge } from "./support/start-edge.ts";
 
-const SHA256 = "0123456789abcdef".repeat(4);
+const SHA256 = audioFacts.sha256;
 const result = {
-  audio: {
-    sha256: SHA256,
-    bytes: 10,
-    duration_s: 1,
-    sample_rate_hz: 16_000,
-    channels: 1,
-    codec: "pcm_s16le",
-    container: "wav",
-    level: {
-      rms_dbfs: -20,
-      peak_dbfs: -3,
-      silent: false,
-      clipping: { clipped_samples: 0, clipped_ratio: 0, longest_run: 0 },
-    },
-  },
+  audio: audioFacts,
   engines: {},
   cache: {},
   timings_ms: {},

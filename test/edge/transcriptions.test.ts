@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { AnalysisResult } from "../../shared/contracts/analysis-result.ts";
 import type { CompletionOffer } from "../../shared/contracts/completion.ts";
 import { VerboseTranscription } from "../../shared/contracts/transcription.ts";
-import { offerOf, shardOf } from "./support/jobs.ts";
+import { audioFacts, offerOf, shardOf } from "./support/jobs.ts";
 import { codeOf, NEAR_DUBLIN, newTenant, startEdge } from "./support/start-edge.ts";
 
 const PATH = "/v1/audio/transcriptions";
@@ -72,21 +72,7 @@ async function post(
 
 function resultOf(part: AnalysisResult["transcript"], region: string): AnalysisResult {
   return {
-    audio: {
-      sha256: "0".repeat(64),
-      bytes: 14,
-      duration_s: 2.5,
-      sample_rate_hz: 16_000,
-      channels: 1,
-      codec: "pcm_s16le",
-      container: "wav",
-      level: {
-        rms_dbfs: -20,
-        peak_dbfs: -3,
-        silent: false,
-        clipping: { clipped_samples: 0, clipped_ratio: 0, longest_run: 0 },
-      },
-    },
+    audio: { ...audioFacts, duration_s: 2.5 },
     transcript: part,
     engines: { transcribe: { name: "some-engine", version: "3", model_sha256: null } },
     cache: {},

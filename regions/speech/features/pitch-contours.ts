@@ -19,7 +19,7 @@ export interface FormantMedians {
   readonly bandwidthHz: Median;
 }
 
-/** The descriptors of the 60 ms frames, one contour each; 0 in unvoiced frames. */
+/** The descriptors of the 60 ms frames, one contour each; 0 in unvoiced frames where nothing else is said. */
 export interface PitchContours {
   /**
    * Takes the next frame, `samples[offset … offset + PITCH_FRAME)`, and the spectrum of the 20 ms frame that starts with

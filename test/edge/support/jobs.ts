@@ -45,3 +45,20 @@ export function shardOf(job: { id: string; tenant_id: string }): DurableObjectSt
   const namespace = (env as unknown as { LEDGER: DurableObjectNamespace<Ledger> }).LEDGER;
   return namespace.get(namespace.idFromName(ledgerShardName(job.tenant_id, job.id)!));
 }
+
+/** A short recording as a result describes it. */
+export const audioFacts = {
+  sha256: "0123456789abcdef".repeat(4),
+  bytes: 10,
+  duration_s: 1,
+  sample_rate_hz: 16_000,
+  channels: 1,
+  codec: "pcm_s16le",
+  container: "wav",
+  level: {
+    rms_dbfs: -20,
+    peak_dbfs: -3,
+    silent: false,
+    clipping: { clipped_samples: 0, clipped_ratio: 0, longest_run: 0 },
+  },
+};

@@ -14,7 +14,7 @@ import { DecoderError } from "../../../regions/speech/decode/decoder-error.ts";
 import { createFeaturesThread } from "../../../regions/speech/features/create-features-thread.ts";
 import { createInferenceThread } from "../../../regions/speech/inference/create-inference-thread.ts";
 import { AcousticFeatures, AudioFacts } from "../../../shared/contracts/analysis-result.ts";
-import { decodeAll, fixturePath, makeFolder, samplePath } from "./fixtures.ts";
+import { decodeAll, failure, fixturePath, makeFolder, samplePath } from "./fixtures.ts";
 import { sine, voice } from "./synthesise.ts";
 
 const inference = createInferenceThread();
@@ -393,13 +393,4 @@ function pcm24(samples: Float32Array): Buffer {
   for (const [i, sample] of samples.entries())
     bytes.writeIntLE(Math.round(sample * 8_388_607), i * 3, 3);
   return bytes;
-}
-
-async function failure(promise: Promise<unknown>): Promise<unknown> {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new Error("It did not fail.");
 }

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { AudioError } from "../../../regions/speech/decode/audio-error.ts";
 import { createDecoder } from "../../../regions/speech/decode/decoder.ts";
 import { DecoderError } from "../../../regions/speech/decode/decoder-error.ts";
-import { decodeAll, fixturePath, makeFolder, samplePath } from "./fixtures.ts";
+import { decodeAll, failure, fixturePath, makeFolder, samplePath } from "./fixtures.ts";
 
 const decoder = createDecoder();
 let folder: Awaited<ReturnType<typeof makeFolder>>;
@@ -251,13 +251,4 @@ function decibels(samples: Float32Array): number {
   return (
     10 * Math.log10(samples.reduce((sum, sample) => sum + sample * sample, 0) / samples.length)
   );
-}
-
-async function failure(promise: Promise<unknown>): Promise<unknown> {
-  try {
-    await promise;
-  } catch (error) {
-    return error;
-  }
-  throw new Error("It did not fail.");
 }

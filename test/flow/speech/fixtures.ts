@@ -76,3 +76,13 @@ export async function decodeAll(decoder: Decoder, path: string, options: DecodeO
   }
   return { samples, info, blocks: blocks.length };
 }
+
+/** What a promise fails with; that it does not is a failure of the test. */
+export async function failure(promise: Promise<unknown>): Promise<unknown> {
+  try {
+    await promise;
+  } catch (error) {
+    return error;
+  }
+  throw new Error("It did not fail.");
+}

@@ -18,7 +18,10 @@ export interface PitchInput {
   spectrum: Spectrum;
 }
 
-/** The pitch-bound descriptors of one frame, all 0 where it is unvoiced; the object is used again for the next frame. */
+/**
+ * The pitch-bound descriptors of one frame, 0 where it is unvoiced (the levels of formants: `NO_LEVEL`). The object and its
+ * arrays are used again for the next frame.
+ */
 export interface PitchFrame {
   f0Hz: number;
   /** Mean difference of successive periods over the mean period. */
@@ -32,7 +35,7 @@ export interface PitchFrame {
   a1Db: number;
   a2Db: number;
   a3Db: number;
-  /** Frequencies and bandwidths of F1-F3 as the reference has them; arrays that are used again too. */
+  /** Frequencies and bandwidths of F1-F3 as the reference has them. */
   formantsHz: Float64Array;
   bandwidthsHz: Float64Array;
   /** And as resonances. */

@@ -47,22 +47,22 @@ export function createHarmonics(bins: number, sampleRate: number): Harmonics {
     levels.a2Db = NO_LEVEL;
     levels.a3Db = NO_LEVEL;
     if (f0Hz === 0) return;
-    const fundamental = peakDb(magnitude, f0Hz);
-    const h1 = peakDb(magnitude, 2 * f0Hz);
-    levels.h1H2Db = h1 - peakDb(magnitude, 3 * f0Hz);
+    const fundamental = decibels(peakNear(magnitude, f0Hz));
+    const h1 = decibels(peakNear(magnitude, 2 * f0Hz));
+    levels.h1H2Db = h1 - decibels(peakNear(magnitude, 3 * f0Hz));
     const f1 = formantsHz[0]!;
     const f2 = formantsHz[1]!;
     const f3 = formantsHz[2]!;
-    if (f1 > 0) levels.a1Db = strongestNear(magnitude, f0Hz, f1) - fundamental;
-    if (f2 > 0) levels.a2Db = strongestNear(magnitude, f0Hz, f2) - fundamental;
+    if (f1 > 0) levels.a1Db = decibels(strongestNear(magnitude, f0Hz, f1)) - fundamental;
+    if (f2 > 0) levels.a2Db = decibels(strongestNear(magnitude, f0Hz, f2)) - fundamental;
     if (f3 > 0) {
-      const a3 = strongestNear(magnitude, f0Hz, f3);
+      const a3 = decibels(strongestNear(magnitude, f0Hz, f3));
       levels.a3Db = a3 - fundamental;
       levels.h1A3Db = h1 - a3;
     }
   }
 
-  /** Level of the strongest harmonic near `hz`, or of the nearest one where none is near. */
+  /** Magnitude of the strongest harmonic near `hz`, or of the nearest one where none is near. */
   function strongestNear(magnitude: Float64Array, f0Hz: number, hz: number): number {
     let first = Math.max(1, Math.ceil((hz * (1 - NEAR)) / f0Hz));
     let last = Math.floor((hz * (1 + NEAR)) / f0Hz);
@@ -70,25 +70,25 @@ export function createHarmonics(bins: number, sampleRate: number): Harmonics {
       first = Math.max(1, Math.round(hz / f0Hz));
       last = first;
     }
-    let strongest = -Infinity;
+    let strongest = 0;
     for (let harmonic = first; harmonic <= last; harmonic += 1) {
-      strongest = Math.max(strongest, peakDb(magnitude, harmonic * f0Hz));
+      strongest = Math.max(strongest, peakNear(magnitude, harmonic * f0Hz));
     }
     return strongest;
   }
 
-  /** Level of the local maximum that lies nearest to `hz`. */
-  function peakDb(magnitude: Float64Array, hz: number): number {
+  /** The local maximum that lies nearest to `hz`. */
+  function peakNear(magnitude: Float64Array, hz: number): number {
     const at = Math.min(Math.round(hz / binHz), bins - 2);
     for (let distance = 0; distance < REACH; distance += 1) {
       for (let k = at - distance; k <= at + distance; k += Math.max(1, 2 * distance)) {
         if (k < 1 || k > bins - 2) continue;
         if (magnitude[k]! > magnitude[k - 1]! && magnitude[k]! >= magnitude[k + 1]!) {
-          return decibels(magnitude[k]!);
+          return magnitude[k]!;
         }
       }
     }
-    return decibels(magnitude[at]!);
+    return magnitude[at]!;
   }
 
   return { measure };

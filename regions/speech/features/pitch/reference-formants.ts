@@ -1,6 +1,5 @@
+import { createFormantRoots, FORMANT_ORDER } from "../formant-roots.ts";
 import { linearPrediction } from "../linear-prediction.ts";
-import { keepLowest } from "../keep-lowest.ts";
-import { createRootFinder } from "../polynomial-roots.ts";
 
 export interface ReferenceFormants {
   /**
@@ -10,10 +9,6 @@ export interface ReferenceFormants {
   of(re: Float64Array, im: Float64Array, frequencies: Float64Array, bandwidths: Float64Array): void;
 }
 
-const ORDER = 11;
-const RATE = 11_000;
-const LOWEST_HZ = 50;
-const HIGHEST_HZ = RATE / 2 - 50;
 /** Samples at 11 kHz that the 512 samples of the transform at 16 kHz stand for. */
 const PERIOD = 352;
 /** Bins and samples that enter: both lie in sharp optima of agreement, one more or less is worse. */
@@ -39,11 +34,9 @@ export function createReferenceFormants(): ReferenceFormants {
     }
   }
   const wave = new Float64Array(SAMPLES);
-  const autocorrelation = new Float64Array(ORDER + 1);
-  const filter = new Float64Array(ORDER + 1);
-  const roots = createRootFinder(ORDER);
-  const rootRe = new Float64Array(ORDER);
-  const rootIm = new Float64Array(ORDER);
+  const autocorrelation = new Float64Array(FORMANT_ORDER + 1);
+  const filter = new Float64Array(FORMANT_ORDER + 1);
+  const roots = createFormantRoots();
 
   function of(
     re: Float64Array,
@@ -51,8 +44,6 @@ export function createReferenceFormants(): ReferenceFormants {
     frequencies: Float64Array,
     bandwidths: Float64Array,
   ): void {
-    frequencies.fill(0);
-    bandwidths.fill(0);
     for (let n = 0, at = 0; n < ROWS; n += 1) {
       let evenCosine = 0;
       let oddCosine = 0;
@@ -69,20 +60,16 @@ export function createReferenceFormants(): ReferenceFormants {
       const mirror = PERIOD / 2 - n;
       if (mirror < SAMPLES) wave[mirror] = evenCosine - oddCosine + evenSine - oddSine;
     }
-    for (let lag = 0; lag <= ORDER; lag += 1) {
+    for (let lag = 0; lag <= FORMANT_ORDER; lag += 1) {
       let sum = 0;
       for (let n = lag; n < SAMPLES; n += 1) sum += wave[n]! * wave[n - lag]!;
       autocorrelation[lag] = sum;
     }
+    frequencies.fill(0);
+    bandwidths.fill(0);
     if (linearPrediction(autocorrelation, filter) === 0) return;
-    for (let i = 1; i <= ORDER; i += 1) filter[i] = -filter[i]!;
-    const count = roots.find(filter, rootRe, rootIm);
-    for (let i = 0, kept = 0; i < count; i += 1) {
-      const hz = (Math.atan2(rootIm[i]!, rootRe[i]!) * RATE) / (2 * Math.PI);
-      if (hz < LOWEST_HZ || hz > HIGHEST_HZ) continue;
-      const width = Math.abs(Math.log(Math.hypot(rootRe[i]!, rootIm[i]!))) * (RATE / Math.PI);
-      kept = keepLowest(frequencies, bandwidths, kept, hz, width);
-    }
+    for (let i = 1; i <= FORMANT_ORDER; i += 1) filter[i] = -filter[i]!;
+    roots.of(filter, frequencies, bandwidths);
   }
 
   return { of };
