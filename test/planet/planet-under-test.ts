@@ -5,6 +5,7 @@ import postgres from "postgres";
 import { inject } from "vitest";
 import { createClient, type Client } from "../../shared/client/client.ts";
 import type { Job } from "../../shared/contracts/api.ts";
+import type { CreateAnalysis } from "../../shared/contracts/job.ts";
 
 export const planet = inject("planet");
 
@@ -37,7 +38,7 @@ export async function analyzeBytes(
   client: Client,
   bytes: Uint8Array<ArrayBuffer>,
   contentType = "audio/wav",
-  extra: { user_id?: string; metadata?: Record<string, string> } = {},
+  extra: Partial<Pick<CreateAnalysis, "parts" | "user_id" | "metadata">> = {},
 ): Promise<Job> {
   const { id } = await submitBytes(client, bytes, contentType, extra);
   return client.waitForJob(id);
@@ -48,7 +49,7 @@ export async function submitBytes(
   client: Client,
   bytes: Uint8Array<ArrayBuffer>,
   contentType = "audio/wav",
-  extra: { user_id?: string; metadata?: Record<string, string> } = {},
+  extra: Partial<Pick<CreateAnalysis, "parts" | "user_id" | "metadata">> = {},
 ): Promise<Job> {
   const upload = await client.createUpload({ content_type: contentType, bytes: bytes.length });
   await client.putUpload(upload, new Blob([bytes]));
