@@ -7,7 +7,7 @@ import type { JobDraft } from "../ledger/ledger-job.ts";
 export function draftAnalysis(c: EdgeContext, jobId: string, wanted: CreateAnalysis): JobDraft {
   const { key } = c.get("caller");
   const { requestId, traceparent } = traceOf(c);
-  const { parts, upload_id, priority, user_id, metadata } = wanted;
+  const { parts, language, model, upload_id, priority, user_id, metadata } = wanted;
   return {
     v: 1,
     id: jobId,
@@ -16,6 +16,8 @@ export function draftAnalysis(c: EdgeContext, jobId: string, wanted: CreateAnaly
     residency: key.residency,
     priority,
     parts: parts ?? AnalysisPart.options,
+    ...(language === undefined ? {} : { language }),
+    ...(model === undefined ? {} : { model }),
     upload_id,
     ...(user_id === undefined ? {} : { user_id }),
     ...(metadata === undefined ? {} : { metadata }),

@@ -1,4 +1,5 @@
-import { TranscriptionForm, transcriptionLanguages } from "../../shared/contracts/transcription.ts";
+import { readSpokenLanguage } from "../../shared/contracts/spoken-language.ts";
+import { TranscriptionForm } from "../../shared/contracts/transcription.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { readBytes } from "../admit/read-body.ts";
 import { MAX_RAW_BYTES } from "./raw-audio.ts";
@@ -41,8 +42,8 @@ export async function readTranscriptionForm(request: Request): Promise<Transcrip
   if (file.size > MAX_RAW_BYTES) {
     throw new ApiError("body_too_large", `A file may have ${MAX_RAW_BYTES} bytes at most.`);
   }
-  if (form.language !== undefined) requireLanguage(form.language);
-  return { file, form };
+  if (form.language === undefined) return { file, form };
+  return { file, form: { ...form, language: requireLanguage(form.language) } };
 }
 
 async function parseForm(bytes: Uint8Array<ArrayBuffer>, type: string): Promise<FormData> {
@@ -53,16 +54,11 @@ async function parseForm(bytes: Uint8Array<ArrayBuffer>, type: string): Promise<
   }
 }
 
-/** Takes `en`, `EN-us` and `english` alike. */
-function requireLanguage(language: string): void {
-  const asked = language.toLowerCase().split(/[-_]/, 1)[0];
-  const names = new Intl.DisplayNames("en", { type: "language" });
-  const known = transcriptionLanguages.some(
-    (code) => asked === code || asked === names.of(code)?.toLowerCase(),
-  );
-  if (known) return;
-  const all = transcriptionLanguages.join(", ");
-  throw new ApiError("language_unsupported", `There is an engine for ${all}.`, {
-    errors: [{ path: "language", message: `must be one of ${all}, or absent` }],
+/** Takes `en`, `EN-us` and `english` alike; whether an engine here knows it, its region says. */
+function requireLanguage(language: string): string {
+  const code = readSpokenLanguage(language);
+  if (code !== undefined) return code;
+  throw new ApiError("language_unsupported", `No engine knows the language ${language}.`, {
+    errors: [{ path: "language", message: "must be an ISO 639-1 code such as en, or absent" }],
   });
 }

@@ -46,6 +46,8 @@ export function createTranscription(services: EdgeServices) {
       const draft = draftAnalysis(c, jobId, {
         upload_id,
         parts: ["transcript"],
+        model: form.model,
+        ...(form.language === undefined ? {} : { language: form.language }),
         priority: "interactive",
       });
       const { job, queuePosition } = await dispatchJob(draft, candidates, traceOf(c));

@@ -136,16 +136,32 @@ export const TranscriptWord = z.strictObject({
 });
 export type TranscriptWord = z.infer<typeof TranscriptWord>;
 
+/** A stretch of speech as the engine gave it. What it thinks of its own text is there where it says so. */
+export const TranscriptSegment = z.strictObject({
+  start_s: z.number().min(0),
+  end_s: z.number().min(0),
+  text: z.string(),
+  /** Mean natural logarithm of the probability of each token. */
+  average_logprob: z.number().max(0).optional(),
+  /** That nobody speaks after all. */
+  no_speech_probability: z.number().min(0).max(1).optional(),
+});
+export type TranscriptSegment = z.infer<typeof TranscriptSegment>;
+
 /** What was said. A recording without speech has an empty text and no segments. */
 export const Transcript = z
   .strictObject({
     text: z.string(),
-    language: z.string().meta({ description: "ISO 639-1" }),
+    language: z.string().meta({
+      description:
+        "ISO 639-1: what was asked for, or else what most of the speech was found to be; `und` where that is not known",
+    }),
     quality: TranscriptQuality,
     words: z.array(TranscriptWord).optional(),
-    segments: z.array(
-      z.strictObject({ start_s: z.number().min(0), end_s: z.number().min(0), text: z.string() }),
-    ),
+    word_times: z.enum(["measured", "estimated"]).optional().meta({
+      description: "`estimated`: shared out within a segment by the length of its words",
+    }),
+    segments: z.array(TranscriptSegment),
   })
   .meta({ id: "Transcript" });
 export type Transcript = z.infer<typeof Transcript>;

@@ -2,6 +2,7 @@ import { z } from "zod";
 import { Epoch } from "./epoch.ts";
 import { JobId, TenantId, UploadId } from "./ids.ts";
 import { ErrorCode } from "../errors/catalogue.ts";
+import { SpokenLanguage, TranscriptModel } from "./spoken-language.ts";
 import { storableText } from "./storable-text.ts";
 
 export const JobKind = z.enum(["analysis"]).meta({ id: "JobKind" });
@@ -56,6 +57,9 @@ export const CreateAnalysis = z
   .strictObject({
     upload_id: UploadId,
     parts: z.array(AnalysisPart).min(1).max(7).optional(),
+    /** For the transcript. */
+    language: SpokenLanguage.optional(),
+    model: TranscriptModel.optional(),
     priority: Priority.default("standard"),
     user_id: UserId.optional(),
     metadata: Metadata.optional(),
@@ -74,6 +78,8 @@ export const JobSpec = z
     dispatch: z.int().min(1),
     priority: Priority,
     parts: z.array(AnalysisPart).min(1),
+    language: SpokenLanguage.optional(),
+    model: TranscriptModel.optional(),
     upload_id: UploadId,
     user_id: UserId.optional(),
     metadata: Metadata.optional(),

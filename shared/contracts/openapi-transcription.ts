@@ -22,7 +22,7 @@ export const transcriptionPaths: ZodOpenApiPathsObject = {
         summary: "Transcribe a recording",
         tags: ["Speech"],
         description:
-          "OpenAI's call: its clients work with `base_url` set to this API. Files up to 25 MB; for longer ones make an upload and an analysis with `parts: [\"transcript\"]`, which gives the same transcript. Every model name stands for the best engine that is installed; `X-Antiphon-Quality: fallback` tells of one that misunderstands more. Errors carry OpenAI's `error` member besides the problem's own. In `verbose_json`, `tokens`, `seek`, `compression_ratio` and `no_speech_prob` are not measured: empty, 0, 1 and 0.",
+          "OpenAI's call: its clients work with `base_url` set to this API. Files up to 25 MB; for longer ones make an upload and an analysis with `parts: [\"transcript\"]`, which gives the same transcript. OpenAI's model names stand for the best engine that is installed; `X-Antiphon-Quality: fallback` tells of one that misunderstands more. Errors carry OpenAI's `error` member besides the problem's own. In `verbose_json`, `tokens`, `seek` and `compression_ratio` are not measured: empty, 0 and 1; `no_speech_prob` is 0 where the engine has none.",
         requestParams: {
           header: headers({
             ...idempotent,
@@ -64,6 +64,8 @@ export const transcriptionPaths: ZodOpenApiPathsObject = {
         ...KEY_ERRORS,
         ...BODY_ERRORS.filter((code) => code !== "malformed_json"),
         "language_unsupported",
+        "model_unavailable",
+        "model_unusable",
         "audio_empty",
         "audio_unsupported",
         "audio_truncated",

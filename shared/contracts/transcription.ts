@@ -1,16 +1,14 @@
 import { z } from "zod";
 import { TranscriptQuality } from "./analysis-result.ts";
+import { TranscriptModel } from "./spoken-language.ts";
 
-/** Models that a transcription may ask for: OpenAI's names and our own. Each stands for the best engine that is installed. */
-export const transcriptionModels = [
+/** OpenAI's names and our own that stand for no certain model, but for the best engine that is installed. */
+export const bestModels: readonly string[] = [
   "whisper-1",
   "gpt-4o-transcribe",
   "gpt-4o-mini-transcribe",
   "antiphon-1",
-] as const;
-
-/** Languages that can be asked for, ISO 639-1. */
-export const transcriptionLanguages = ["en"] as const;
+];
 
 export const TranscriptionFormat = z
   .enum(["json", "text", "verbose_json", "srt", "vtt"])
@@ -23,9 +21,12 @@ export type TimestampGranularity = z.infer<typeof TimestampGranularity>;
 /** Fields of OpenAI's form, without the file. Fields that are not here are passed over, as OpenAI does. */
 export const TranscriptionForm = z
   .object({
-    model: z.enum(transcriptionModels),
+    model: TranscriptModel.meta({
+      description: `Of the manifest of models; ${bestModels.join(", ")} stand for the best one that is installed`,
+    }),
     language: z.string().min(1).max(35).optional().meta({
-      description: "ISO 639-1, such as en; `language_unsupported` where no engine has it",
+      description:
+        "ISO 639-1, such as en, or the language's name; found out when absent, by engines that can; `language_unsupported` where no engine has it",
     }),
     prompt: z.string().max(10_000).optional().meta({ description: "Accepted; no engine heeds it" }),
     response_format: TranscriptionFormat.default("json"),

@@ -212,6 +212,18 @@ export const catalogue = {
     retryable: false,
     help: "See the languages in `detail`.",
   },
+  model_unavailable: {
+    status: 422,
+    title: "The model that was asked for is not installed",
+    retryable: false,
+    help: "Leave `model` out for the best one that is, or install it with the command in `detail`.",
+  },
+  model_unusable: {
+    status: 500,
+    title: "A model that is installed cannot be used",
+    retryable: false,
+    help: "See `detail`: its files are damaged or of another kind; install it again.",
+  },
   rate_limited: {
     status: 429,
     title: "Too many requests",

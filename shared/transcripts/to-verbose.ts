@@ -1,7 +1,6 @@
 import type { Transcript } from "../contracts/analysis-result.ts";
+import { nameOfLanguage } from "../contracts/spoken-language.ts";
 import type { TimestampGranularity, VerboseTranscription } from "../contracts/transcription.ts";
-
-const LANGUAGE_NAMES = new Intl.DisplayNames("en", { type: "language" });
 
 export interface VerboseOptions {
   duration_s: number;
@@ -11,8 +10,8 @@ export interface VerboseOptions {
 
 /**
  * OpenAI's `verbose_json`. Its fields for Whisper's inner workings are there because clients' types ask for them: `tokens`
- * is empty, `seek`, `no_speech_prob` 0 and `compression_ratio` 1. `avg_logprob` is the mean of the words' confidences, as
- * logarithms; 0 where the engine gives none.
+ * is empty, `seek` 0 and `compression_ratio` 1. `no_speech_prob` and `avg_logprob` are the engine's own where it has them;
+ * else 0, and the mean of the words' confidences, as logarithms.
  */
 export function toVerbose(
   { text, language, quality, words = [], segments }: Transcript,
@@ -20,7 +19,7 @@ export function toVerbose(
 ): VerboseTranscription {
   return {
     task: "transcribe",
-    language: (LANGUAGE_NAMES.of(language) ?? language).toLowerCase(),
+    language: nameOfLanguage(language),
     duration: duration_s,
     text,
     quality,
@@ -37,13 +36,15 @@ export function toVerbose(
             text: segment.text,
             tokens: [],
             temperature,
-            avg_logprob: meanLog(
-              words
-                .filter(({ start_s }) => start_s >= segment.start_s && start_s <= segment.end_s)
-                .flatMap(({ confidence }) => (confidence === undefined ? [] : [confidence])),
-            ),
+            avg_logprob:
+              segment.average_logprob ??
+              meanLog(
+                words
+                  .filter(({ start_s }) => start_s >= segment.start_s && start_s <= segment.end_s)
+                  .flatMap(({ confidence }) => (confidence === undefined ? [] : [confidence])),
+              ),
             compression_ratio: 1,
-            no_speech_prob: 0,
+            no_speech_prob: segment.no_speech_probability ?? 0,
           })),
         }
       : {}),

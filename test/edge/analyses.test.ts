@@ -25,7 +25,8 @@ describe("an analysis", () => {
   test("is reserved, handed to the upload's region and accepted there", async () => {
     const { call, regions, key, tenant_id } = await ready();
     const upload = uploadIn("eu-west");
-    const body = { ...upload, user_id: "u-1", metadata: { a: "b" }, priority: "interactive" };
+    const wanted = { language: "de", model: "whisper-base", priority: "interactive" };
+    const body = { ...upload, ...wanted, user_id: "u-1", metadata: { a: "b" } };
     const response = await call("/v1/analyses", { key, body });
     expect(response.status).toBe(202);
     const job = Job.parse(await response.json());

@@ -90,7 +90,12 @@ describe("a transcription", () => {
     expect(answer.status).toBe(200);
     expect(await answer.json()).toEqual({ text: "hello you" });
     const [spec] = specs();
-    expect(spec).toMatchObject({ parts: ["transcript"], priority: "interactive" });
+    expect(spec).toMatchObject({
+      parts: ["transcript"],
+      priority: "interactive",
+      model: "whisper-1",
+    });
+    expect(spec).not.toHaveProperty("language");
     expect(answer.headers.get("x-antiphon-job")).toBe(spec!["id"]);
     expect(answer.headers.get("x-antiphon-quality")).toBe("fallback");
     expect(answer.headers.get("x-antiphon-engine")).toBe("some-engine 3");
@@ -122,6 +127,15 @@ describe("a transcription", () => {
     expect(VerboseTranscription.parse(await both.json()).words).toHaveLength(2);
   });
 
+  test.each(["de", "DE-at", "German"])(
+    "in %s is a job for the model and the language that were asked for",
+    async (language) => {
+      const { send, specs } = await ready();
+      await send({ model: "whisper-base", language });
+      expect(specs()[0]).toMatchObject({ model: "whisper-base", language: "de" });
+    },
+  );
+
   test("of a field that we do not know is made all the same", async () => {
     const { send } = await ready();
     expect((await send({ "include[]": "logprobs", stream: "false" })).status).toBe(200);
@@ -130,7 +144,7 @@ describe("a transcription", () => {
 
 describe("a transcription is refused", () => {
   test.each<[string, Record<string, string>, string, string]>([
-    ["for an unknown model", { model: "whisper-99" }, "invalid_request", "model"],
+    ["for what is no model's name", { model: "a b" }, "invalid_request", "model"],
     ["for an unknown format", { response_format: "docx" }, "invalid_request", "response_format"],
     ["for a wild temperature", { temperature: "hot" }, "invalid_request", "temperature"],
     [
@@ -139,7 +153,12 @@ describe("a transcription is refused", () => {
       "invalid_request",
       "timestamp_granularities[]",
     ],
-    ["for a language without an engine", { language: "de" }, "language_unsupported", "language"],
+    [
+      "for a language that no engine knows",
+      { language: "tlh" },
+      "language_unsupported",
+      "language",
+    ],
   ])("%s, in the words of the problem and of OpenAI", async (_, fields, code, param) => {
     const { send, specs } = await ready();
     const answer = await send(fields);
