@@ -1,6 +1,7 @@
 import { Command } from "commander";
 import { benchBatching } from "./batching.ts";
 import { benchFeatures } from "./features.ts";
+import { benchQueue } from "./queue.ts";
 
 const program = new Command("bench").description("How fast it is, against references.");
 
@@ -15,5 +16,11 @@ program
   .description("Frames per second of silero with many real-time streams that share its calls.")
   .option("--json", "print only one JSON object", false)
   .action((options: { json: boolean }) => benchBatching(options));
+
+program
+  .command("queue")
+  .description("No-op jobs per second through the queue, against BullMQ and bare Redis Streams.")
+  .option("--json", "print only one JSON object", false)
+  .action((options: { json: boolean }) => benchQueue(options));
 
 await program.parseAsync();
