@@ -205,7 +205,7 @@ describe("an engine in trouble", () => {
 
   test("that is stuck ends with its caller, and the next text is spoken", async () => {
     const begun = Promise.withResolvers<void>();
-    const { made, started } = broken(STUCK, { onSpeak: () => begun.resolve() });
+    const { made, started } = broken(STUCK, { onRun: () => begun.resolve() });
     const leave = new AbortController();
     const spoken = made.speak(piece, leave.signal);
     await begun.promise;

@@ -6,11 +6,17 @@ export interface FliteThreadData {
 }
 
 /** To a flite thread; one at a time. */
-export interface FliteRequest {
-  text: string;
-  voice: string;
-  speed: number;
+export type FliteRequest =
+  /** The sound of a text. */
+  | { type: "speak"; text: string; voice: string; speed: number }
+  /** How a text is pronounced. */
+  | { type: "phones"; text: string };
+
+export interface FliteResult {
+  speak: Int16Array<ArrayBuffer>;
+  /** As flite prints them: “pau hh ax0 l ow1 pau”; digits are the stress of vowels. */
+  phones: string;
 }
 
 /** From a flite thread. */
-export type FliteReply = { samples: Int16Array<ArrayBuffer> } | { failed: string };
+export type FliteReply = { result: FliteResult[keyof FliteResult] } | { failed: string };

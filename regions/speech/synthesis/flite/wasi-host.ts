@@ -14,6 +14,8 @@ const OUTPUT = 4;
 const CHARACTER_DEVICE = 2;
 const DIRECTORY = 3;
 const REGULAR_FILE = 4;
+const STANDARD_OUTPUT = 1;
+const MAX_PRINTED = 64 * 1024;
 
 /** How the module ends itself. */
 export class ModuleExit extends Error {
@@ -31,6 +33,8 @@ export interface WasiHost {
   attach(memory: WasmMemory): void;
   /** What was written to the file, to be read once the module has ended. */
   output(): Uint8Array<ArrayBuffer>;
+  /** What was printed, up to `MAX_PRINTED`. */
+  printed(): string;
 }
 
 /** @param outputPath what the module may open, relative to its only folder `/`; `maxBytes` is its greatest length */
@@ -44,6 +48,7 @@ export function createWasiHost(
   let file = new Uint8Array(1 << 16);
   let length = 0;
   let position = 0;
+  let printed = "";
 
   // Anew each time: the buffer is replaced when the memory grows.
   const view = () => new DataView(memory!.buffer);
@@ -132,7 +137,9 @@ export function createWasiHost(
       for (let i = 0; i < count; i += 1) {
         const at = view().getUint32(vectors + i * 8, true);
         const size = view().getUint32(vectors + i * 8 + 4, true);
-        // What is printed is of no interest.
+        if (descriptor === STANDARD_OUTPUT && printed.length + size <= MAX_PRINTED) {
+          printed += new TextDecoder().decode(bytes().slice(at, at + size));
+        }
         if (descriptor === OUTPUT && !store(bytes().subarray(at, at + size))) return NO_SPACE;
         sum += size;
       }
@@ -150,5 +157,6 @@ export function createWasiHost(
       memory = given;
     },
     output: () => file.slice(0, length),
+    printed: () => printed,
   };
 }
