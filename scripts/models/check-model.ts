@@ -1,5 +1,6 @@
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
+import { isPinned } from "../../regions/speech/models/model-entry.ts";
 import type { ModelEntry } from "../../regions/speech/models/model-entry.ts";
 import { folderOf } from "../../regions/speech/models/models-folder.ts";
 
@@ -16,14 +17,15 @@ export interface ModelCheck {
   faults: FileFault[];
 }
 
-/** Whether the files of a model are what its manifest says. `hash` tells what a file hashes to. */
+/** Whether the files of a model are what its manifest says, or the pins of its first pull; without either it is not installed. `hash` tells what a file hashes to. */
 export async function checkModel(
   entry: ModelEntry,
   modelsFolder: string,
   hash: (path: string) => Promise<string>,
 ): Promise<ModelCheck> {
   const folder = folderOf(entry, modelsFolder);
-  if (folder === undefined) return { state: "not installed", folder, faults: [] };
+  if (folder === undefined || !isPinned(entry))
+    return { state: "not installed", folder, faults: [] };
   const faults: FileFault[] = [];
   let missing = 0;
   for (const { path, bytes, sha256 } of entry.files) {

@@ -1,4 +1,4 @@
-import type { ModelFileEntry } from "../../regions/speech/models/model-entry.ts";
+import type { PinnedFile } from "../../regions/speech/models/model-entry.ts";
 
 /** A terminal's line is drawn this often, ms; a log gets a line this often. */
 const REDRAW_MS = 100;
@@ -17,7 +17,7 @@ export interface ProgressStream {
  * @param now a clock, ms
  */
 export function createDownloadProgress(
-  files: readonly ModelFileEntry[],
+  files: readonly PinnedFile[],
   stream: ProgressStream = process.stderr,
   now: () => number = () => performance.now(),
 ) {
@@ -28,7 +28,7 @@ export function createDownloadProgress(
   let shown = Number.NEGATIVE_INFINITY;
   let open = false;
 
-  function onBytes(file: ModelFileEntry, bytes: number): void {
+  function onBytes(file: PinnedFile, bytes: number): void {
     const before = have.get(file.path);
     // What was here before this run counts as here, not as speed.
     const fresh = before === undefined || bytes < before;
@@ -45,7 +45,7 @@ export function createDownloadProgress(
     if (done) end();
   }
 
-  function line(file: ModelFileEntry, at: number): string {
+  function line(file: PinnedFile, at: number): string {
     const number = files.indexOf(file) + 1;
     const first = marks[0];
     const rate =

@@ -4,6 +4,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { z } from "zod";
 import { hashFile } from "./hash-file.ts";
 import { PullError, Trouble } from "./pull-error.ts";
+import { refusal } from "./refusal.ts";
 import { request, toTrouble } from "./request.ts";
 
 /** How long to wait for a server, and how often to ask it again. */
@@ -69,7 +70,7 @@ export async function downloadFile(options: DownloadOptions): Promise<void> {
     // The pieces may have been of different contents; in one piece it has one more chance.
     if (patched && !again) continue;
     throw new PullError(
-      `${nameOf(options.url)} has the SHA-256 ${actual}, but the manifest says ${sha256}. It was not installed.`,
+      `${nameOf(options.url)} has the SHA-256 ${actual}, not ${sha256}. It was not installed.`,
     );
   }
   await rm(noteOf(part), { force: true });
@@ -233,7 +234,7 @@ async function acceptAnswer(
     await discard(part);
     throw new Trouble(`${nameOf(url)} is no longer the same content`);
   }
-  throw refusal(response, options);
+  throw refusal(response, url, options.token);
 }
 
 async function assertLength(length: number, options: DownloadOptions): Promise<void> {
@@ -243,38 +244,12 @@ async function assertLength(length: number, options: DownloadOptions): Promise<v
   throw new PullError(
     length > bytes
       ? tooLong(options, length)
-      : `${nameOf(url)} has ${length} bytes, fewer than the ${bytes} of the manifest. It was not installed.`,
+      : `${nameOf(url)} has ${length} bytes, fewer than the ${bytes} that it should have. It was not installed.`,
   );
 }
 
 function tooLong({ url, bytes }: DownloadOptions, length?: number): string {
-  return `${nameOf(url)} has ${length ?? "more"} bytes${length === undefined ? "" : ", more"} than the ${bytes} of the manifest. It was not installed.`;
-}
-
-function refusal({ status, headers }: Response, { url, token }: DownloadOptions): Error {
-  const what = `${url.host} answers ${status}`;
-  if (status === 404 || status === 410) {
-    return new PullError(`${what}: there is no ${url.pathname}. Is the manifest right?`);
-  }
-  if (status === 401 || status === 403) {
-    return new PullError(
-      token === undefined
-        ? `${what}: ${url.pathname} is not for everybody. Accept the model's terms at the hub, then set HF_TOKEN.`
-        : `${what}: HF_TOKEN does not open ${url.pathname}. Were the model's terms accepted at the hub?`,
-    );
-  }
-  if (status === 408 || status === 425 || status === 429 || status >= 500) {
-    const retryAfterMs = readRetryAfter(headers.get("retry-after"));
-    return new Trouble(what, retryAfterMs === undefined ? {} : { retryAfterMs });
-  }
-  return new PullError(`${what} to the request for ${url.pathname}.`);
-}
-
-/** Seconds or a date, as ms from now. */
-function readRetryAfter(value: string | null): number | undefined {
-  if (value === null) return undefined;
-  const ms = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
-  return Number.isNaN(ms) ? undefined : Math.max(0, ms);
+  return `${nameOf(url)} has ${length ?? "more"} bytes${length === undefined ? "" : ", more"} than the ${bytes} that it should have. It was not installed.`;
 }
 
 /** An empty part whose note says what it will be. */

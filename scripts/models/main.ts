@@ -1,13 +1,15 @@
 import { join } from "node:path";
 import { Command } from "commander";
 import { loadManifest, ManifestError } from "../../regions/speech/models/load-manifest.ts";
+import { modelTasks } from "../../regions/speech/models/model-entry.ts";
 import type { ModelEntry } from "../../regions/speech/models/model-entry.ts";
 import { defaultModelsFolder, installCommand } from "../../regions/speech/models/models-folder.ts";
-import { checkModel } from "./check-model.ts";
+import { addModel } from "./add-model.ts";
 import { createDownloadProgress } from "./create-download-progress.ts";
 import { createHashMemory } from "./hash-memory.ts";
 import { listModels, toJson, toTable } from "./list-models.ts";
 import { PullError } from "./pull-error.ts";
+import { pinModel } from "./pin-model.ts";
 import { pullModel } from "./pull-model.ts";
 
 /* `npm run models -- …`: which models there are, fetching them, and checking that they are what they were. */
@@ -29,11 +31,16 @@ const program = new Command("models")
   .option("--folder <folder>", "where models are installed (ANTIPHON_MODELS_DIR)")
   .showHelpAfterError();
 
-function settings() {
+function places() {
   const given = program.opts<{ manifest?: string; folder?: string }>();
   const { env } = process;
   const folder = given.folder ?? (env["ANTIPHON_MODELS_DIR"] || defaultModelsFolder);
   const own = given.manifest ?? (env["ANTIPHON_MODELS_MANIFEST"] || undefined);
+  return { folder, own };
+}
+
+function settings() {
+  const { folder, own } = places();
   const manifest = loadManifest(own, folder);
   return { folder, manifest, memory: createHashMemory(join(folder, ".hashes.json")) };
 }
@@ -92,20 +99,28 @@ program
   .action((name: string) =>
     run(async () => {
       const { manifest, folder } = settings();
-      const entry = findEntry(manifest.models, name);
+      const listed = findEntry(manifest.models, name);
+      const unusable = manifest.unusable?.get(name);
+      if (unusable !== undefined) throw new PullError(unusable);
+      const hub = { ...hubOptions(), folder, onTrouble: sayTrouble };
+      const found = await pinModel(listed, hub);
+      const { entry } = found;
       const progress = createDownloadProgress(entry.files);
       try {
         const { installed, folder: at } = await pullModel(entry, {
-          folder,
-          endpoint: readEndpoint(process.env["HF_ENDPOINT"]),
-          token: readToken(process.env["HF_TOKEN"]),
-          signal: stop.signal,
+          ...hub,
+          contents: found.contents,
           onBytes: progress.onBytes,
           onTrouble: progress.onTrouble,
         });
+        await found.keep();
+        if (found.revision !== undefined) {
+          console.log(`From now on ${name} is held to the commit ${found.revision.commit}.`);
+        }
         console.log(
           `${entry.name} ${entry.version} ${installed ? "is installed" : "is here already"}: ${at}`,
         );
+        if (entry.unverified !== undefined) console.log(entry.unverified);
         if (!entry.commercial_use) {
           console.log(`Its licence, ${entry.licence}, does not permit commercial use.`);
         }
@@ -126,12 +141,16 @@ program
       const entries = name === undefined ? manifest.models : [findEntry(manifest.models, name)];
       const hash = (path: string) => memory.hash(path, { fresh: true, signal: stop.signal });
       let failed = false;
-      for (const entry of entries) {
-        const { state, faults } = await checkModel(entry, folder, hash);
+      for (const { entry, state, faults } of await listModels(
+        { ...manifest, models: entries },
+        folder,
+        hash,
+      )) {
         console.log(`${entry.name} ${entry.version}: ${state}`);
         for (const { path, fault } of faults) console.log(`  ${path} ${fault}`);
         if (state === "ready" || (state === "not installed" && name === undefined)) continue;
         failed = true;
+        if (manifest.unusable?.has(entry.name) === true) continue;
         console.log(
           `  ${state === "damaged" ? "To mend it" : "To install it"}: ${installCommand(entry)}`,
         );
@@ -140,6 +159,68 @@ program
       return failed ? 1 : 0;
     }),
   );
+
+program
+  .command("add")
+  .description("write a model of the hub into your own manifest, with its commit and hashes")
+  .argument("<repo@revision>", "OWNER/NAME@main, or another branch, tag or commit")
+  .requiredOption("--task <task>", modelTasks.join(", "))
+  .requiredOption("--name <name>", "what to call it here")
+  .requiredOption("--file <path...>", "its files; the first is the graph that is run")
+  .option("--licence <id>", "SPDX name; the model card's when absent")
+  .option("--commercial-use", "the licence given lets one earn money")
+  .option("--memory <mb>", "memory of a loaded copy", Number)
+  .action((address: string, given: AddArguments) =>
+    run(async () => {
+      const { folder, own } = places();
+      if (own === undefined) {
+        throw new UsageError("Say which manifest: --manifest FILE or ANTIPHON_MODELS_MANIFEST.");
+      }
+      const [, repo, revision] = /^([^@]+)@([^@]+)$/.exec(address) ?? [];
+      if (repo === undefined || revision === undefined) {
+        throw new UsageError(`${address} is not OWNER/NAME@REVISION.`);
+      }
+      const added = await addModel(
+        {
+          repo,
+          revision,
+          task: given.task,
+          name: given.name,
+          files: given.file,
+          licence: given.licence,
+          commercialUse: given.commercialUse,
+          memoryMb: given.memory,
+        },
+        { ...hubOptions(), folder, manifest: own, onTrouble: sayTrouble },
+      );
+      console.log(
+        `${added.name} ${added.version} is in ${own}: ${added.licence}, commercial use: ${added.commercial_use ? "yes" : "no"}.`,
+      );
+      console.log(`To install it: ${installCommand(added)}`);
+      return 0;
+    }),
+  );
+
+interface AddArguments {
+  task: string;
+  name: string;
+  file: string[];
+  licence?: string;
+  commercialUse?: boolean;
+  memory?: number;
+}
+
+function hubOptions() {
+  return {
+    endpoint: readEndpoint(process.env["HF_ENDPOINT"]),
+    token: readToken(process.env["HF_TOKEN"]),
+    signal: stop.signal,
+  };
+}
+
+function sayTrouble(message: string, waitMs: number): void {
+  process.stderr.write(`${message}; again in ${Math.ceil(waitMs / 1000)} s\n`);
+}
 
 /** Address of the hub. */
 function readEndpoint(text: string | undefined): URL {

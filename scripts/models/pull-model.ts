@@ -1,6 +1,11 @@
-import { link, lstat, mkdir, open, readdir, rename, rm, statfs } from "node:fs/promises";
+import { link, lstat, mkdir, open, readdir, rename, rm, statfs, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import type { ModelEntry, ModelFileEntry } from "../../regions/speech/models/model-entry.ts";
+import { isPinned } from "../../regions/speech/models/model-entry.ts";
+import type {
+  ModelEntry,
+  PinnedFile,
+  PinnedModel,
+} from "../../regions/speech/models/model-entry.ts";
 import { folderName, installCommand } from "../../regions/speech/models/models-folder.ts";
 import { checkModel } from "./check-model.ts";
 import { downloadFile, noteOf, type Patience } from "./download-file.ts";
@@ -17,8 +22,10 @@ export interface PullOptions {
   signal: AbortSignal;
   patience?: Patience;
   /** Told how much is here: of one file, and of which. */
-  onBytes?(file: ModelFileEntry, have: number): void;
+  onBytes?(file: PinnedFile, have: number): void;
   onTrouble?(message: string, waitMs: number): void;
+  /** Files that are here already, by path: small ones that had to be read to know their hash. */
+  contents?: ReadonlyMap<string, Uint8Array>;
   /** Bytes that a folder's disk has left; asked of the system when absent. */
   freeBytes?(folder: string): Promise<number>;
 }
@@ -39,7 +46,7 @@ const RESERVE = 64 * 1024 * 1024;
  * @throws {PullError} with what happened and what to do
  * @throws the signal's reason
  */
-export async function pullModel(entry: ModelEntry, options: PullOptions): Promise<PullResult> {
+export async function pullModel(entry: PinnedModel, options: PullOptions): Promise<PullResult> {
   const { folder, signal } = options;
   const check = () => checkModel(entry, folder, (path) => hashFile(path, signal));
   if (entry.source.type === "npm") {
@@ -67,6 +74,7 @@ export async function pullModel(entry: ModelEntry, options: PullOptions): Promis
         staging,
       );
     }
+    for (const [path, content] of options.contents ?? []) await stage(join(staging, path), content);
     await assertRoom(entry, staging, options);
     for (const file of entry.files) await bring(entry, file, staging, options);
     await sweep(staging, entry.files, { parts: false });
@@ -77,10 +85,18 @@ export async function pullModel(entry: ModelEntry, options: PullOptions): Promis
   }
 }
 
+/** Puts a file into the staging folder, whose links were swept away. */
+async function stage(path: string, content: Uint8Array): Promise<void> {
+  await mkdir(dirname(path), { recursive: true });
+  // What lies there may be a second name of an installed file: that one stays as it is.
+  await rm(path, { force: true });
+  await writeFile(path, content, { flag: "wx" });
+}
+
 /** Brings one file into the staging folder, unless it is there and right. */
 async function bring(
-  entry: ModelEntry,
-  file: ModelFileEntry,
+  entry: PinnedModel,
+  file: PinnedFile,
   staging: string,
   options: PullOptions,
 ): Promise<void> {
@@ -109,13 +125,25 @@ async function bring(
   }
 }
 
-function waysOut(entry: ModelEntry, folder: string): string {
+const online = [
+  "Without a way to the hub:",
+  "  a mirror         HF_ENDPOINT=https://…, then the same command",
+  "  a proxy          NODE_USE_ENV_PROXY=1 HTTPS_PROXY=http://…, then the same command",
+];
+
+/** What to do where the hub cannot be reached. */
+export function waysOut(entry: ModelEntry, folder: string): string {
   const { name, source } = entry;
   if (source.type !== "huggingface") throw new TypeError("Only the hub has addresses.");
+  if (!isPinned(entry)) {
+    return [
+      ...online,
+      "  a pull elsewhere copy from the models folder there:",
+      `                   ${folderName(entry)} and .pins/${folderName(entry)}.json into ${folder}`,
+    ].join("\n");
+  }
   return [
-    "Without a way to the hub:",
-    "  a mirror         HF_ENDPOINT=https://…, then the same command",
-    "  a proxy          NODE_USE_ENV_PROXY=1 HTTPS_PROXY=http://…, then the same command",
+    ...online,
     `  an offline copy  fetch the files of https://huggingface.co/${source.repo}/tree/${source.revision} elsewhere,`,
     `                   put them into ${join(folder, folderName(entry))},`,
     `                   then: npm run models -- verify ${name}`,
@@ -125,7 +153,11 @@ function waysOut(entry: ModelEntry, folder: string): string {
 const partOf = (path: string) => `${path}.part`;
 
 /** Where the hub keeps a file: https://huggingface.co/docs/hub/models-downloading */
-function addressOf({ source }: ModelEntry, { path }: ModelFileEntry, endpoint: URL): URL {
+export function addressOf(
+  { source }: Pick<ModelEntry, "source">,
+  { path }: Pick<PinnedFile, "path">,
+  endpoint: URL,
+): URL {
   if (source.type !== "huggingface") throw new TypeError("Only the hub has addresses.");
   const base = endpoint.href.replace(/\/*$/, "");
   const file = path.split("/").map(encodeURIComponent).join("/");
@@ -143,7 +175,7 @@ async function ownFolder(path: string): Promise<void> {
 /** Leaves in a staging folder nothing but plain files of the model: no links, nothing of an older manifest. */
 async function sweep(
   staging: string,
-  files: readonly ModelFileEntry[],
+  files: readonly PinnedFile[],
   { parts = true }: { parts?: boolean } = {},
 ): Promise<void> {
   const wanted = new Set<string>();
@@ -168,7 +200,7 @@ async function sweep(
 }
 
 /** Takes files of a damaged model that are right into the staging folder; as links, so they take no room. */
-async function reuse(files: ModelFileEntry[], from: string, staging: string): Promise<void> {
+async function reuse(files: PinnedFile[], from: string, staging: string): Promise<void> {
   for (const { path } of files) {
     const to = join(staging, path);
     await mkdir(dirname(to), { recursive: true });
@@ -179,7 +211,7 @@ async function reuse(files: ModelFileEntry[], from: string, staging: string): Pr
 
 /** @throws {PullError} the disk has no room for what is still to come */
 async function assertRoom(
-  { name, files }: ModelEntry,
+  { name, files }: PinnedModel,
   staging: string,
   { freeBytes = freeBytesOf, folder }: PullOptions,
 ): Promise<void> {

@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { z } from "zod";
 import { ModelEntry } from "./model-entry.ts";
+import { applyPins, PinsError } from "./model-pins.ts";
 import { defaultModelsFolder } from "./models-folder.ts";
 
 const Manifest = z.strictObject({
@@ -15,6 +16,8 @@ const Manifest = z.strictObject({
 /** The models to choose from, and where they are installed. */
 export interface ModelManifest {
   models: readonly ModelEntry[];
+  /** Models whose pins cannot be read, by name, and why: they are not used, and not pinned anew. */
+  unusable?: ReadonlyMap<string, string>;
   /** The default folder when absent. */
   folder?: string;
 }
@@ -28,7 +31,7 @@ const shipped = new URL("./manifest.json", import.meta.url);
 
 /**
  * The models that the project knows, and those of a manifest of one's own. One's own come first, so a task takes them
- * before what ships, and one of the same name replaces the one that ships.
+ * before what ships, and one of the same name replaces the one that ships. What a first pull pinned is filled in.
  *
  * @param own path of a manifest in the form of the one that ships
  * @param folder where models are installed
@@ -38,8 +41,24 @@ export function loadManifest(own?: string, folder = defaultModelsFolder): ModelM
   const known = readManifest(shipped).models;
   const first = own === undefined ? [] : readManifest(own).models;
   const names = new Set(first.map(({ name }) => name.toLowerCase()));
-  const models = [...first, ...known.filter(({ name }) => !names.has(name.toLowerCase()))];
-  return { models, folder };
+  const tasks = new Set(first.map(({ task }) => task));
+  const others = known
+    .filter(({ name }) => !names.has(name.toLowerCase()))
+    // Where somebody has a model of their own for a task, that one is proposed.
+    .map((entry) => (tasks.has(entry.task) ? { ...entry, suggested: false } : entry));
+  const listed = [...first, ...others];
+  const unusable = new Map<string, string>();
+  const models = listed.map((entry) => {
+    try {
+      return applyPins(entry, folder);
+    } catch (error) {
+      // One broken file must not take the other models away.
+      if (!(error instanceof PinsError)) throw error;
+      unusable.set(entry.name, error.message);
+      return entry;
+    }
+  });
+  return { models, unusable, folder };
 }
 
 function readManifest(file: URL | string): z.infer<typeof Manifest> {

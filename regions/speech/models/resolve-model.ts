@@ -1,7 +1,8 @@
 import { statSync } from "node:fs";
 import { join } from "node:path";
 import type { ModelManifest } from "./load-manifest.ts";
-import type { ModelEntry, ModelFileEntry, ModelTask } from "./model-entry.ts";
+import { isPinned } from "./model-entry.ts";
+import type { ModelEntry, ModelTask, PinnedFile, PinnedModel } from "./model-entry.ts";
 import { defaultModelsFolder, folderOf, installCommand } from "./models-folder.ts";
 
 /** A model file that is here; its hash is checked when it is loaded. */
@@ -18,7 +19,7 @@ export interface ReadyModel {
   model: ModelFile;
   /** All of its files, by their path in the manifest. */
   files: ReadonlyMap<string, ModelFile>;
-  entry: ModelEntry;
+  entry: PinnedModel;
 }
 
 export type ResolvedModel =
@@ -28,6 +29,8 @@ export type ResolvedModel =
 export interface ResolveOptions {
   /** Take this model and no other. */
   name?: string | undefined;
+  /** Take only models that are so. */
+  where?: ((entry: ModelEntry) => boolean) | undefined;
 }
 
 /**
@@ -37,16 +40,26 @@ export interface ResolveOptions {
 export function resolveModel(
   manifest: ModelManifest,
   task: ModelTask,
-  { name }: ResolveOptions = {},
+  { name, where = () => true }: ResolveOptions = {},
 ): ResolvedModel {
-  const { models, folder = defaultModelsFolder } = manifest;
+  const { models, unusable, folder = defaultModelsFolder } = manifest;
   const entries = models.filter(
-    (model) => model.task === task && (name === undefined || model.name === name),
+    (model) => model.task === task && (name === undefined || model.name === name) && where(model),
   );
-  const found = entries.map((entry) => resolveEntry(entry, folder));
+  const found = entries.map((entry): ResolvedModel => {
+    const fault = unusable?.get(entry.name);
+    return fault === undefined
+      ? resolveEntry(entry, folder)
+      : { status: "unavailable", reason: `The model ${entry.name} cannot be used: ${fault}` };
+  });
   return (
     found.find(({ status }) => status === "ready") ??
-    found[0] ?? {
+    found[
+      Math.max(
+        0,
+        entries.findIndex(({ suggested }) => suggested === true),
+      )
+    ] ?? {
       status: "unavailable",
       reason:
         name === undefined
@@ -58,6 +71,13 @@ export function resolveModel(
 
 function resolveEntry(entry: ModelEntry, modelsFolder: string): ResolvedModel {
   const { name, version } = entry;
+  if (!isPinned(entry)) {
+    return {
+      status: "unavailable",
+      reason: `The model ${name} is not installed.`,
+      install: installCommand(entry),
+    };
+  }
   const folder = folderOf(entry, modelsFolder);
   const sizes = entry.files.map(({ path }) =>
     folder === undefined ? undefined : sizeOf(join(folder, path)),
@@ -84,7 +104,7 @@ function resolveEntry(entry: ModelEntry, modelsFolder: string): ResolvedModel {
       { name, version, path: join(folder, path), sha256 },
     ]),
   );
-  const [first] = entry.files as [ModelFileEntry, ...ModelFileEntry[]];
+  const [first] = entry.files as [PinnedFile, ...PinnedFile[]];
   const model = files.get(first.path);
   if (model === undefined) throw new TypeError("A model has no file.");
   return { status: "ready", model, files, entry };

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { ModelEntry } from "../../../regions/speech/models/model-entry.ts";
+import type { PinnedModel } from "../../../regions/speech/models/model-entry.ts";
 
 export const sha256 = (content: Buffer | string) =>
   createHash("sha256").update(content).digest("hex");
@@ -22,7 +22,7 @@ export function noise(length: number, seed = 1): Buffer {
 export const REVISION = "0123456789abcdef0123456789abcdef01234567";
 
 /** An entry for a model of these files; the hub of `startHub` serves them under its addresses. */
-export function modelOf(files: Record<string, Buffer>, name = "tiny"): ModelEntry {
+export function modelOf(files: Record<string, Buffer>, name = "tiny"): PinnedModel {
   return {
     name,
     version: "1.0",

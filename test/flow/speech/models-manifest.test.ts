@@ -61,12 +61,14 @@ describe("the manifest that ships", () => {
 describe("a manifest of one's own", () => {
   test("is taken before the one that ships, which stays", async () => {
     const { models } = await own(entry);
-    expect(models.map(({ name }) => name)).toEqual(["tiny", "silero-vad"]);
+    expect(models.map(({ name }) => name).slice(0, 2)).toEqual(["tiny", "silero-vad"]);
   });
 
   test("replaces a model of the same name, in whatever case", async () => {
     const { models } = await own({ ...entry, name: "Silero-VAD" });
-    expect(models.map(({ name, task }) => [name, task])).toEqual([["Silero-VAD", "transcribe"]]);
+    expect(models.filter(({ name }) => name.toLowerCase() === "silero-vad")).toMatchObject([
+      { name: "Silero-VAD", task: "transcribe" },
+    ]);
   });
 
   test.each([
@@ -167,7 +169,8 @@ describe("a model from the hub", () => {
     });
     const empty = { ...manifest, folder: folder.path("empty") };
     expect(resolveModel(empty, "voice_activity", { name: "tiny" }).status).toBe("unavailable");
-    expect(resolveModel(manifest, "emotion")).toMatchObject({
+    expect(resolveModel({ models: [] }, "emotion")).toEqual({
+      status: "unavailable",
       reason: "No model for emotion is in the manifest.",
     });
   });
