@@ -119,6 +119,7 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
     return undefined;
   }
 
+  // On its way to the whole port.
   return {
     offers,
 
@@ -158,7 +159,7 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
     async renew(run) {
       const entry = holder(run);
       if (entry) entry.leaseExpiresAtMs = now() + leaseMs;
-      return entry?.leaseExpiresAtMs;
+      return entry && { leaseExpiresAtMs: entry.leaseExpiresAtMs!, cancelRequested: false };
     },
 
     async progress(run, fraction) {
@@ -177,7 +178,9 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
       return "offered";
     },
 
-    async release(run, { countAttempt, reason }) {
+    async release(run, options) {
+      const countAttempt = options.because === "error";
+      const reason = options.because === "error" ? options.reason : "the worker stopped";
       const entry = holder(run);
       if (!entry) return "fenced";
       if (countAttempt) return endAttempt(entry, reason);
@@ -224,5 +227,5 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
 
     async ping() {},
     async close() {},
-  };
+  } as Partial<InMemoryQueue> as InMemoryQueue;
 }

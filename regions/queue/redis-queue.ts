@@ -121,12 +121,13 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
       attempt,
       maxAttempts,
       JSON.stringify(failure),
-    ])) as ReapedRun["outcome"] | "kept";
+    ])) as any;
     return outcome === "kept" ? undefined : { jobId, epoch, outcome };
   }
 
+  // On its way to the whole port.
   return {
-    async submit(spec) {
+    async submit(spec: JobSpec) {
       const line = 3 + priorities.indexOf(spec.priority);
       const [outcome, position] = (await script("submit", whole(spec.id), [
         spec.id,
@@ -157,7 +158,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
 
     async renew(run) {
       const expires = (await script("renew", held(run), [...named(run), leaseMs])) as number;
-      return expires === 0 ? undefined : expires;
+      return expires === 0 ? undefined : { leaseExpiresAtMs: expires, cancelRequested: false };
     },
 
     async progress(run, fraction) {
@@ -172,7 +173,9 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
       )) as "offered" | "fenced";
     },
 
-    async release(run, { countAttempt, reason }) {
+    async release(run, options) {
+      const countAttempt = options.because === "error";
+      const reason = options.because === "error" ? options.reason : "the worker stopped";
       const failure = exhausted({ ...run, region, finishedAtMs: Date.now(), reason });
       return (await script("release", returned(run.spec), [
         ...named(run),
@@ -229,5 +232,5 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
       waiter.disconnect();
       await waiting?.catch(() => undefined);
     },
-  };
+  } as Partial<Queue> as Queue;
 }

@@ -42,9 +42,9 @@ export function keepLease(queue: Pick<Queue, "renew">, run: Run, leaseMs: number
   async function renew(): Promise<void> {
     const askedAt = performance.now();
     try {
-      const expires = await queue.renew(run);
+      const renewed = await queue.renew(run);
       if (stopped) return;
-      if (expires === undefined) return lose();
+      if (renewed === undefined) return lose();
       holdFrom(askedAt);
     } catch {
       if (stopped) return;

@@ -76,9 +76,18 @@ export function createWorker(options: WorkerOptions): Worker {
   }
 
   async function handBack(run: Run, error: unknown, countAttempt: boolean, log: Logger) {
-    const reason = countAttempt ? "a part of the system failed" : "the worker stopped";
     try {
-      const outcome = await queue.release(run, { countAttempt, reason });
+      const outcome = await queue.release(
+        run,
+        countAttempt
+          ? {
+              because: "error",
+              code: "internal",
+              retryable: true,
+              reason: "a part of the system failed",
+            }
+          : { because: "drain" },
+      );
       log[countAttempt ? "warn" : "info"]({ err: error, outcome }, "handed a run back");
       return countAttempt ? "retried" : "handed_back";
     } catch (failure) {

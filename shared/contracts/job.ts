@@ -84,6 +84,17 @@ export const JobSpec = z
     user_id: UserId.optional(),
     metadata: Metadata.optional(),
     created_at: z.iso.datetime(),
+    /** When it may start at the earliest, and must have ended at the latest. */
+    not_before: z.iso.datetime().optional(),
+    deadline_at: z.iso.datetime().optional(),
+    /** What a region needs to know of the tenant. */
+    tenant: z
+      .strictObject({
+        vip: z.boolean().optional(),
+        /** Jobs of the tenant that may run at once in a region. */
+        max_concurrent: z.int().min(1).optional(),
+      })
+      .optional(),
     request_id: z.string().max(128),
     traceparent: z.string().max(128).optional(),
   })

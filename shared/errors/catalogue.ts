@@ -254,6 +254,12 @@ export const catalogue = {
     retryable: false,
     help: "See the changelog for when it arrives.",
   },
+  deadline_exceeded: {
+    status: 504,
+    title: "The job was not done by its deadline",
+    retryable: true,
+    help: "Submit it again with a later deadline, or with a higher priority.",
+  },
   job_unfinished: {
     status: 504,
     title: "The job takes longer than this call may wait",

@@ -97,8 +97,14 @@ test("through any history, every job's last dispatch ends in exactly one offer, 
         else if (run && what === "renew") await both((on) => on.renew(run));
         else if (run && what === "finish") await finish(run);
         else if (run) {
-          const countAttempt = what === "give up";
-          await both((on) => on.release(run, { countAttempt, reason: "test" }));
+          await both((on) =>
+            on.release(
+              run,
+              what === "give up"
+                ? { because: "error", code: "internal", retryable: true, reason: "test" }
+                : { because: "drain" },
+            ),
+          );
         }
       }
 
