@@ -1,15 +1,7 @@
-import type {
-  AcousticFeatures,
-  AudioFacts,
-  AudioLevel,
-  Emotion,
-  Engine,
-  SpeakingRate,
-  Transcript,
-  UnavailablePart,
-  VoiceActivity,
-} from "../../shared/contracts/analysis-result.ts";
+import type { AudioFacts, AudioLevel, Engine } from "../../shared/contracts/analysis-result.ts";
+import { composeAnalysis, type ComposedAnalysis } from "../../shared/contracts/compose-analysis.ts";
 import type { AnalysisPart } from "../../shared/contracts/job.ts";
+import type { StagePlan, Stages } from "../../shared/contracts/stages.ts";
 import type { AudioInfo } from "./decode/audio-info.ts";
 import { checkDeclaredType } from "./decode/check-declared-type.ts";
 import type { Decoder } from "./decode/decoder.ts";
@@ -19,11 +11,17 @@ import { feedStages, LOOK_AHEAD } from "./feed-stages.ts";
 import type { Inference } from "./inference/create-inference-thread.ts";
 import { runtimeModelOf } from "./inference/runtime-model.ts";
 import type { LevelMeasure } from "./levels/level-measure.ts";
-import type { VoiceMeasures } from "./measure-voice.ts";
 import { loadManifest } from "./models/load-manifest.ts";
 import type { ModelManifest } from "./models/load-manifest.ts";
 import { resolveModel } from "./models/resolve-model.ts";
-import type { ResolvedModel } from "./models/resolve-model.ts";
+import {
+  isMeasured,
+  measuredParts,
+  partsOverSpeech,
+  planStages,
+  voiceEngine,
+} from "./plan-stages.ts";
+import type { TranscriptRequest } from "./transcription/choose-engine.ts";
 import type { Transcriber } from "./transcription/create-transcriber.ts";
 import { createVoiceActivity } from "./voice-activity/create-voice-activity.ts";
 import { createVoiceStreams } from "./voice-activity/create-voice-streams.ts";
@@ -43,8 +41,12 @@ export interface AnalyzerOptions {
   onDeviation?: VoiceStreamsOptions["onDeviation"];
 }
 
-export interface AnalyzeOptions {
+export interface AnalyzeOptions extends TranscriptRequest {
   parts: readonly AnalysisPart[];
+  /** What stages gave for this very recording before; they are not run again. */
+  known?: Stages | undefined;
+  /** What is asked of the transcript. */
+  transcript?: TranscriptRequest | undefined;
   /** The content type under which the recording was sent. */
   declaredContentType?: string | undefined;
   signal?: AbortSignal | undefined;
@@ -58,44 +60,28 @@ export interface AnalysisProgress {
 }
 
 /** The part of an analysis result that the audio alone decides. */
-export interface Analysis {
-  audio: Omit<AudioFacts, "sha256" | "bytes">;
-  voice_activity?: VoiceActivity | UnavailablePart;
-  features?: AcousticFeatures | UnavailablePart;
-  speaking_rate?: SpeakingRate | UnavailablePart;
-  emotion?: Emotion | UnavailablePart;
-  transcript?: Transcript | UnavailablePart;
-  age?: UnavailablePart;
-  sex?: UnavailablePart;
-  engines: Record<string, Engine>;
-  /** Computing time by stage; stages run at the same time, so the sum may exceed `total`. */
+export interface Analysis extends ComposedAnalysis {
+  /** Computing time by stage, of those that ran; they run at the same time, so the sum may exceed `total`. */
   timings_ms: Record<string, number>;
+  /** What the stages that ran gave, those included that others needed. */
+  made: Stages;
 }
-
-/** The parts that one pass over the samples gives, and what makes each. */
-const measuredParts = {
-  features: { name: "antiphon-egemaps", version: "1", model_sha256: null },
-  speaking_rate: { name: "antiphon-syllable-nuclei", version: "1", model_sha256: null },
-  emotion: { name: "antiphon-arousal-rules", version: "1", model_sha256: null },
-} as const satisfies Partial<Record<AnalysisPart, Engine>>;
-type MeasuredPart = keyof typeof measuredParts;
-
-/** Parts that take account of where speech is, and are made without it where its model is not here. */
-const partsOverSpeech: readonly AnalysisPart[] = [
-  "voice_activity",
-  "speaking_rate",
-  "emotion",
-  "transcript",
-];
 
 /** Share of the work that is over when a recording is decoded, where its words are still to come. */
 const DECODE_SHARE = 0.1;
 
 export interface Analyzer {
   /**
-   * Decodes a local file once and feeds every stage that was asked for.
+   * What would make the parts that are asked for, here and now.
+   * @throws {TranscriptionRefusal} what was asked for cannot be had here
+   * @throws {TranscriberError} an engine that cannot be asked
+   */
+  plan(options: Pick<AnalyzeOptions, "parts" | keyof TranscriptRequest>): Promise<StagePlan>;
+  /**
+   * Decodes a local file once and feeds every stage that was asked for and is not known; where all are, the file is not read.
    * @throws {AudioError} the recording is at fault
-   * @throws {DecoderError | InferenceError | FeaturesError} the machinery is; see their `retryable`
+   * @throws {TranscriptionRefusal} what was asked for cannot be had here
+   * @throws {DecoderError | InferenceError | FeaturesError | TranscriberError} the machinery is; see their `retryable`
    */
   analyze(path: string, options: AnalyzeOptions): Promise<Analysis>;
 }
@@ -110,25 +96,42 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
     voiceModel.status === "ready"
       ? createVoiceStreams({ inference, model: runtimeModelOf(voiceModel), onDeviation })
       : undefined;
+  /** What is said beside each stage over speech: where that was is told by this engine. */
+  const heardBy: Record<string, Engine> =
+    voiceModel.status === "ready" ? { voice_activity: voiceEngine(voiceModel.model) } : {};
+
+  const plan: Analyzer["plan"] = ({ parts, language, model }) =>
+    planStages({ parts, language, model, voiceModel, transcriber, maxDurationS });
 
   async function analyze(path: string, job: AnalyzeOptions): Promise<Analysis> {
     const start = performance.now();
+    const { known = {} } = job;
+    const { unavailable } = await plan(job);
+    const missing = job.parts.filter((part) => !known[part] && !unavailable[part]);
+    const compose = (stages: Stages) => composeAnalysis(job.parts, unavailable, stages);
+    const total = () => round(performance.now() - start);
+
+    if (known.decode !== undefined && missing.length === 0) {
+      checkDeclaredType(job.declaredContentType, known.decode.value);
+      const whole = compose(known);
+      if (whole !== undefined) return { ...whole, timings_ms: { total: total() }, made: {} };
+    }
+
     const failed = new AbortController();
     const signal =
       job.signal === undefined ? failed.signal : AbortSignal.any([job.signal, failed.signal]);
-    const measured = job.parts.filter((part) => part in measuredParts) as MeasuredPart[];
+    const measured = missing.filter(isMeasured);
+    const needsVoice = missing.some((part) => partsOverSpeech.includes(part));
     const voice =
-      streams !== undefined && job.parts.some((part) => partsOverSpeech.includes(part))
+      streams !== undefined && needsVoice && known.voice_activity === undefined
         ? createVoiceActivity({ streams, signal })
         : undefined;
     const recording = measured.length === 0 ? undefined : features.open({ signal });
-    const dictation =
-      job.parts.includes("transcript") &&
-      voice !== undefined &&
-      transcriber !== undefined &&
-      transcriber.unavailable === undefined
-        ? transcriber.open({ signal })
-        : undefined;
+    const { language, model } = job;
+    const opened = missing.includes("transcript")
+      ? await transcriber?.open({ signal, language, model })
+      : undefined;
+    const dictation = opened !== undefined && "status" in opened ? undefined : opened;
     const decodeShare = dictation === undefined ? 1 : DECODE_SHARE;
     let info: AudioInfo | undefined;
     let expected_s: number | null = null;
@@ -153,7 +156,7 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
           job.onProgress?.(progressOf(samples / SAMPLE_RATE, expected_s, decodeShare));
         },
       });
-      const voice_activity = await voice?.finish();
+      const voice_activity = (await voice?.finish()) ?? known.voice_activity?.value;
       const measures = await recording?.finish(voice_activity?.segments);
       const dictated = await dictation?.finish(voice_activity?.segments ?? [], (fraction) =>
         job.onProgress?.({
@@ -162,26 +165,36 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
         }),
       );
       if (info === undefined) throw new TypeError("The decoder ended without its info.");
+
+      const made: Stages = {
+        decode: { engines: { decode: engineOf(info) }, value: factsOf(info) },
+      };
+      if (voice !== undefined && voice_activity !== undefined) {
+        made.voice_activity = { engines: heardBy, value: voice_activity };
+      }
+      for (const part of measures === undefined ? [] : measured) {
+        const engines = {
+          ...(partsOverSpeech.includes(part) ? heardBy : {}),
+          [part]: measuredParts[part],
+        };
+        Object.assign(made, { [part]: { engines, value: measures?.[part] } });
+      }
+      if (dictated !== undefined) {
+        const engines = { ...heardBy, transcribe: dictated.engine };
+        made.transcript = { engines, value: dictated.transcript };
+      }
+      const whole = compose({ ...known, ...made });
+      if (whole === undefined) throw new TypeError("A stage of the plan did not run.");
       return {
-        audio: toAudioFacts(info),
-        ...unavailableParts(job.parts, voiceModel, transcriber),
-        ...(voice_activity !== undefined && job.parts.includes("voice_activity")
-          ? { voice_activity }
-          : {}),
-        ...pick(measures, measured),
-        ...(dictated === undefined ? {} : { transcript: dictated.transcript }),
-        engines: {
-          ...enginesOf(info, voice === undefined ? undefined : voiceModel),
-          ...pick(measuredParts, measured),
-          ...(dictated === undefined ? {} : { transcribe: dictated.engine }),
-        },
+        ...whole,
         timings_ms: {
           decode: round(info.decode_ms),
           ...(voice === undefined ? {} : { voice_activity: round(voice.inferenceMs()) }),
           ...(recording === undefined ? {} : { features: round(recording.computeMs()) }),
           ...(dictation === undefined ? {} : { transcribe: round(dictation.computeMs()) }),
-          total: round(performance.now() - start),
+          total: total(),
         },
+        made,
       };
     } finally {
       failed.abort();
@@ -191,7 +204,7 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
     }
   }
 
-  return { analyze };
+  return { plan, analyze };
 }
 
 function progressOf(decoded_s: number, expected_s: number | null, share: number): AnalysisProgress {
@@ -200,7 +213,7 @@ function progressOf(decoded_s: number, expected_s: number | null, share: number)
     : { decoded_s, fraction: share * Math.min(1, decoded_s / expected_s) };
 }
 
-function toAudioFacts(info: AudioInfo): Omit<AudioFacts, "sha256" | "bytes"> {
+function factsOf(info: AudioInfo): Omit<AudioFacts, "sha256" | "bytes"> {
   const { duration_s, sample_rate_hz, channels, codec, container } = info;
   return { duration_s, sample_rate_hz, channels, codec, container, level: toLevel(info.level) };
 }
@@ -209,44 +222,8 @@ function toLevel({ rms_dbfs, peak_dbfs, silent, clipping }: LevelMeasure): Audio
   return { rms_dbfs, peak_dbfs, silent, clipping };
 }
 
-function pick<T extends VoiceMeasures | typeof measuredParts>(
-  all: T | undefined,
-  parts: readonly MeasuredPart[],
-): Partial<Pick<T, MeasuredPart>> {
-  return all === undefined
-    ? {}
-    : (Object.fromEntries(parts.map((part) => [part, all[part]])) as Partial<
-        Pick<T, MeasuredPart>
-      >);
-}
-
-/** Parts without an engine in this version, or whose model is not here. */
-function unavailableParts(
-  parts: readonly AnalysisPart[],
-  voiceModel: ResolvedModel,
-  transcriber: Transcriber | undefined,
-): Partial<Record<Exclude<AnalysisPart, MeasuredPart>, UnavailablePart>> {
-  const missing = parts.flatMap((part): [AnalysisPart, UnavailablePart][] => {
-    if (part in measuredParts) return [];
-    if (part === "voice_activity") return voiceModel.status === "ready" ? [] : [[part, voiceModel]];
-    if (part === "transcript" && transcriber !== undefined) {
-      // Only where speech is known is an engine listened to: of silence it makes words.
-      const { unavailable } = transcriber;
-      if (unavailable !== undefined) return [[part, unavailable]];
-      return voiceModel.status === "ready" ? [] : [[part, voiceModel]];
-    }
-    return [
-      [part, { status: "unavailable", reason: `No engine for ${part} is part of this version.` }],
-    ];
-  });
-  return Object.fromEntries(missing);
-}
-
-function enginesOf(info: AudioInfo, voiceModel: ResolvedModel | undefined): Record<string, Engine> {
-  const decode = { name: "ffmpeg", version: info.decoder_version, model_sha256: null };
-  if (voiceModel?.status !== "ready") return { decode };
-  const { name, version, sha256 } = voiceModel.model;
-  return { decode, voice_activity: { name, version, model_sha256: sha256 } };
+function engineOf(info: AudioInfo): Engine {
+  return { name: "ffmpeg", version: info.decoder_version, model_sha256: null };
 }
 
 function round(milliseconds: number): number {

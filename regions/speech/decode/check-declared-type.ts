@@ -1,5 +1,5 @@
 import { AudioError } from "./audio-error.ts";
-import type { AudioHeader, Container } from "./audio-info.ts";
+import type { Container } from "./audio-info.ts";
 
 /** Content types under which each container is commonly sent, aliases and old spellings included. */
 const typesOf: Record<Container, readonly string[]> = {
@@ -67,12 +67,15 @@ const genericTypes = new Set([
  * An absent or generic type promises nothing and always passes.
  * @throws {AudioError} `audio_mislabelled`
  */
-export function checkDeclaredType(declared: string | undefined, header: AudioHeader): void {
+export function checkDeclaredType(
+  declared: string | undefined,
+  header: { container: string; codec: string },
+): void {
   const type = (declared ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
   if (genericTypes.has(type)) return;
   const codec = codecOf[type];
-  if (typesOf[header.container].includes(type) && (codec === undefined || codec.test(header.codec)))
-    return;
+  const types: readonly string[] = typesOf[header.container as Container] ?? [];
+  if (types.includes(type) && (codec === undefined || codec.test(header.codec))) return;
   throw new AudioError(
     "audio_mislabelled",
     `The content type says ${type.slice(0, 80)}, but the file is ${header.container} with ${header.codec}.`,
