@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { benchAccept } from "./accept.ts";
 import { benchBatching } from "./batching.ts";
 import { benchFeatures } from "./features.ts";
 import { benchQueue } from "./queue.ts";
@@ -22,5 +23,11 @@ program
   .description("No-op jobs per second through the queue, against BullMQ and bare Redis Streams.")
   .option("--json", "print only one JSON object", false)
   .action((options: { json: boolean }) => benchQueue(options));
+
+program
+  .command("accept")
+  .description("Jobs that a region's API takes per second of CPU, against a bare Hono route.")
+  .option("--json", "print only one JSON object", false)
+  .action((options: { json: boolean }) => benchAccept(options));
 
 await program.parseAsync();

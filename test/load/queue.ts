@@ -1,8 +1,7 @@
 import { loadavg } from "node:os";
-import { mintJobId, mintUploadId } from "../../shared/contracts/ids.ts";
-import { priorities, type JobSpec } from "../../shared/contracts/job.ts";
-import { findRegion } from "../../shared/contracts/regions.ts";
+import type { JobSpec } from "../../shared/contracts/job.ts";
 import { startRedis } from "../support/redis.ts";
+import { makeSpecs } from "./make-specs.ts";
 import { bareStreams } from "./queue/bare-streams.ts";
 import { bullmq } from "./queue/bullmq.ts";
 import { inFlight, IN_FLIGHT, type Contender } from "./queue/contender.ts";
@@ -10,7 +9,6 @@ import { ours } from "./queue/ours.ts";
 
 const JOBS = 5000;
 const ROUNDS = 9;
-const TENANTS = 20;
 
 interface Turn {
   /** Jobs per second: taken; taken by a worker and ended; and both one after the other. */
@@ -117,24 +115,6 @@ async function runTurn(contender: Contender, specs: readonly JobSpec[]): Promise
   } finally {
     await redis.close();
   }
-}
-
-/** Jobs of tenants of every size and of every priority. */
-function makeSpecs(count: number): JobSpec[] {
-  const region = findRegion("us-east")!;
-  return Array.from({ length: count }, (_, n) => ({
-    v: 1,
-    id: mintJobId(region),
-    kind: "analysis",
-    tenant_id: `ten_${Math.floor(TENANTS * ((n * 0.618) % 1) ** 2)}`,
-    residency: "global",
-    dispatch: 1,
-    priority: priorities[n % priorities.length]!,
-    parts: ["features", "voice_activity"],
-    upload_id: mintUploadId(region),
-    created_at: new Date().toISOString(),
-    request_id: `req_${n}`,
-  }));
 }
 
 function median(values: readonly number[]): number {
