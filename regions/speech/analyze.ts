@@ -41,12 +41,12 @@ export interface AnalyzerOptions {
   onDeviation?: VoiceStreamsOptions["onDeviation"];
 }
 
-export interface AnalyzeOptions {
+export interface AnalyzeOptions extends TranscriptRequest {
   parts: readonly AnalysisPart[];
-  /** What the transcript is to be made with; the best there is when absent. */
-  transcript?: TranscriptRequest | undefined;
   /** What stages gave for this very recording before; they are not run again. */
   known?: Stages | undefined;
+  /** What is asked of the transcript. */
+  transcript?: TranscriptRequest | undefined;
   /** The content type under which the recording was sent. */
   declaredContentType?: string | undefined;
   signal?: AbortSignal | undefined;
@@ -76,7 +76,7 @@ export interface Analyzer {
    * @throws {TranscriptionRefusal} what was asked for cannot be had here
    * @throws {TranscriberError} an engine that cannot be asked
    */
-  plan(options: Pick<AnalyzeOptions, "parts" | "transcript">): Promise<StagePlan>;
+  plan(options: Pick<AnalyzeOptions, "parts" | keyof TranscriptRequest>): Promise<StagePlan>;
   /**
    * Decodes a local file once and feeds every stage that was asked for and is not known; where all are, the file is not read.
    * @throws {AudioError} the recording is at fault
@@ -100,8 +100,8 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
   const heardBy: Record<string, Engine> =
     voiceModel.status === "ready" ? { voice_activity: voiceEngine(voiceModel.model) } : {};
 
-  const plan: Analyzer["plan"] = ({ parts, transcript }) =>
-    planStages({ parts, transcript, voiceModel, transcriber, maxDurationS });
+  const plan: Analyzer["plan"] = ({ parts, language, model }) =>
+    planStages({ parts, language, model, voiceModel, transcriber, maxDurationS });
 
   async function analyze(path: string, job: AnalyzeOptions): Promise<Analysis> {
     const start = performance.now();
@@ -127,8 +127,9 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
         ? createVoiceActivity({ streams, signal })
         : undefined;
     const recording = measured.length === 0 ? undefined : features.open({ signal });
+    const { language, model } = job;
     const opened = missing.includes("transcript")
-      ? await transcriber?.open({ ...job.transcript, signal })
+      ? await transcriber?.open({ signal, language, model })
       : undefined;
     const dictation = opened !== undefined && "status" in opened ? undefined : opened;
     const decodeShare = dictation === undefined ? 1 : DECODE_SHARE;

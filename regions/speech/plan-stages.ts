@@ -29,9 +29,8 @@ export const partsOverSpeech: readonly AnalysisPart[] = [
 const VOICE_REVISION = 1;
 const TRANSCRIPT_REVISION = 1;
 
-export interface PlanStagesOptions {
+export interface PlanStagesOptions extends TranscriptRequest {
   parts: readonly AnalysisPart[];
-  transcript: TranscriptRequest | undefined;
   voiceModel: ResolvedModel;
   transcriber: Transcriber | undefined;
   maxDurationS: number;
@@ -43,7 +42,7 @@ export interface PlanStagesOptions {
  * @throws {TranscriberError} an engine that cannot be asked
  */
 export async function planStages(options: PlanStagesOptions): Promise<StagePlan> {
-  const { parts, transcript = {}, voiceModel, transcriber, maxDurationS } = options;
+  const { parts, voiceModel, transcriber, maxDurationS, language, model } = options;
   const decode = decoderIdentity(maxDurationS);
   const voice =
     voiceModel.status === "ready"
@@ -58,11 +57,11 @@ export async function planStages(options: PlanStagesOptions): Promise<StagePlan>
       const heard = partsOverSpeech.includes(part) ? [voice] : [];
       identities[part] = JSON.stringify([decode, measuredParts[part], ...heard]);
     } else if (part === "transcript" && transcriber !== undefined) {
-      const engine = await transcriber.describe(transcript);
+      const engine = await transcriber.describe({ language, model });
       if ("status" in engine) unavailable.transcript = engine;
       else if (voiceModel.status !== "ready") unavailable.transcript = voiceModel;
       else {
-        const asked = [engine, transcript.language ?? null, TRANSCRIPT_REVISION];
+        const asked = [engine, language ?? null, TRANSCRIPT_REVISION];
         identities.transcript = JSON.stringify([decode, asked, voice]);
       }
     } else if (part !== "voice_activity") {
