@@ -74,7 +74,7 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   app.use("/v1/audio/transcriptions", explainToOpenAiClients);
   app.post("/v1/audio/transcriptions", client, createTranscription(services));
   app.post("/v1/audio/speech", speaker, createSpeech(services));
-  app.get("/v1/voices", speaker, listVoices);
+  app.get("/v1/voices", speaker, listVoices(services));
 
   const ops = opsCalls(services);
   app.get("/v1/regions", client, ops.regions);

@@ -47,10 +47,24 @@ const link = z.object({
   LINK_SECRETS: secrets,
 });
 
-export const ApiConfig = common.extend(database.shape).extend(link.shape).extend({ PORT: port });
+const models = z.object({
+  /** Memory that models which are loaded may take together; the least recently used make room for others. */
+  MODEL_MEMORY_MB: z.coerce.number().positive().default(4096),
+  /** Threads that one call of a model may use on the CPU. */
+  MODEL_THREADS: z.coerce.number().int().min(1).max(256).default(1),
+  /** Where `npm run models` installs models, and a manifest of one's own, if they are not the default ones. */
+  ANTIPHON_MODELS_DIR: z.string().min(1).optional(),
+  ANTIPHON_MODELS_MANIFEST: z.string().min(1).optional(),
+});
+
+export const ApiConfig = common
+  .extend(database.shape)
+  .extend(link.shape)
+  .extend(models.shape)
+  .extend({ PORT: port });
 export type ApiConfig = z.infer<typeof ApiConfig>;
 
-export const WorkerConfig = common.extend({
+export const WorkerConfig = common.extend(models.shape).extend({
   WORKER_ID: z.string().regex(/^[\w.-]{1,64}$/),
   WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
   LEASE_MS: z.coerce.number().int().min(500).max(300_000).default(10_000),
@@ -58,16 +72,9 @@ export const WorkerConfig = common.extend({
     .number()
     .positive()
     .default(6 * 3600),
-  /** Memory that models which are loaded may take together; the least recently used make room for others. */
-  MODEL_MEMORY_MB: z.coerce.number().positive().default(4096),
-  /** Threads that one call of a model may use on the CPU. */
-  MODEL_THREADS: z.coerce.number().int().min(1).max(256).default(1),
   SCRATCH_DIR: z.string().default("/tmp"),
   /** Where programs are, such as the engine for transcripts. */
   PATH: z.string().default("/usr/local/bin:/usr/bin:/bin"),
-  /** Where `npm run models` installs models, and a manifest of one's own, if they are not the default ones. */
-  ANTIPHON_MODELS_DIR: z.string().min(1).optional(),
-  ANTIPHON_MODELS_MANIFEST: z.string().min(1).optional(),
 });
 export type WorkerConfig = z.infer<typeof WorkerConfig>;
 

@@ -12,7 +12,10 @@ import { onShutdown } from "./ops/shutdown.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
 import { createRedis } from "./results/redis.ts";
 import { createResultCache } from "./results/result-cache.ts";
+import { createInference } from "./speech/inference/create-inference.ts";
+import { loadManifest } from "./speech/models/load-manifest.ts";
 import { createSynthesizer } from "./speech/synthesis/create-synthesizer.ts";
+import { createVoices } from "./speech/synthesis/create-voices.ts";
 import { createApiKeys } from "./store/api-keys.ts";
 import { createDatabase } from "./store/database.ts";
 import { createJobsRead } from "./store/jobs-read.ts";
@@ -47,7 +50,21 @@ const objects = createObjectStore({
   secretAccessKey: config.S3_SECRET_ACCESS_KEY,
 });
 
-const synthesizer = createSynthesizer();
+const symbolsDropped = metrics.counter(
+  "antiphon_speech_symbols_dropped_total",
+  "Sounds that a voice's model has no symbol for, and that were left out.",
+);
+const synthesizer = createSynthesizer({
+  voices: createVoices({
+    manifest: () => loadManifest(config.ANTIPHON_MODELS_MANIFEST, config.ANTIPHON_MODELS_DIR),
+    inference: createInference({
+      budgetMb: config.MODEL_MEMORY_MB,
+      threads: config.MODEL_THREADS,
+      onUnload: (model) => logger.info({ model }, "a model made room for another"),
+    }),
+    onDropped: (count) => symbolsDropped.inc({}, count),
+  }),
+});
 
 const jobsWaiting = metrics.gauge("antiphon_jobs_waiting", "Jobs that wait in this region.");
 const jobsRunning = metrics.gauge("antiphon_jobs_running", "Jobs that run in this region.");

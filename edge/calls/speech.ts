@@ -1,18 +1,20 @@
 import {
   CreateSpeech,
-  findVoice,
   SPEECH_HEADERS,
-  voices,
+  voiceId,
+  VoiceList,
   type SpeakOrder,
 } from "../../shared/contracts/speech.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { parseJson, readJsonText } from "../admit/read-body.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
+import { tryRegions } from "../forward/try-regions.ts";
 import type { EdgeServices } from "../services.ts";
 import { json } from "./answer.ts";
 
 /** To the first sound: one sentence, and those of others before it. */
 const FIRST_BYTE_TIMEOUT_MS = 15_000;
+const VOICES_TIMEOUT_MS = 5000;
 
 /**
  * `POST /v1/audio/speech`, OpenAI's. The audio passes through as the region makes it. Equal orders give equal audio, so the
@@ -26,7 +28,7 @@ export function createSpeech({ router, streamRegion }: EdgeServices) {
       tenant_id: key.tenant_id,
       residency: key.residency,
       input: wanted.input,
-      voice: findVoice(wanted.voice)!.id,
+      voice: voiceId(wanted.voice),
       response_format: wanted.response_format,
       speed: wanted.speed,
     };
@@ -40,10 +42,13 @@ export function createSpeech({ router, streamRegion }: EdgeServices) {
         signal: c.req.raw.signal,
       });
       if (outcome.kind === "done") return passOn(outcome.response);
-      if (outcome.kind === "refused") throw outcome.error;
+      // Another region may have the voice's model.
+      if (outcome.kind === "refused" && outcome.error.code !== "voice_not_installed") {
+        throw outcome.error;
+      }
       last = outcome.error;
     }
-    if (last?.status === 429) throw last;
+    if (last?.status === 429 || last?.code === "voice_not_installed") throw last;
     throw new ApiError("region_unavailable", undefined, { cause: last });
   };
 }
@@ -57,5 +62,21 @@ function passOn({ body, headers }: Response): Response {
   return new Response(body, { headers: answer });
 }
 
-/** `GET /v1/voices` */
-export const listVoices = (): Response => json({ data: voices });
+/** `GET /v1/voices`: what the region can speak that would be asked first. */
+export function listVoices({ router, callRegion }: EdgeServices) {
+  return async (c: EdgeContext): Promise<Response> => {
+    const { residency } = c.get("caller").key;
+    const found = await tryRegions(
+      callRegion,
+      router.candidates({ request: c.req.raw, residency }),
+      {
+        method: "GET",
+        target: "/internal/voices",
+        answer: VoiceList,
+        timeoutMs: VOICES_TIMEOUT_MS,
+        trace: traceOf(c),
+      },
+    );
+    return json(found);
+  };
+}

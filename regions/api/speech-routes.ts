@@ -2,7 +2,12 @@ import { Readable } from "node:stream";
 import { Hono } from "hono";
 import { speechKey } from "../../shared/contracts/object-keys.ts";
 import { isPermitted, type Region } from "../../shared/contracts/regions.ts";
-import { SpeakOrder, speechContentType, type SpeechFormat } from "../../shared/contracts/speech.ts";
+import {
+  SpeakOrder,
+  speechContentType,
+  type SpeechFormat,
+  type Voice,
+} from "../../shared/contracts/speech.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { defaultPrices, type PriceTable } from "../../shared/policies/price.ts";
 import type { Logger } from "../ops/logger.ts";
@@ -21,8 +26,11 @@ interface SpeechSummary {
 
 /** Makes speech; the synthesizer of regions/speech is one. */
 export interface SpeechSource {
-  /** @throws ApiError what is wrong with the text */
+  /** The voices that can speak now. */
+  voices(): Voice[];
+  /** @throws ApiError what is wrong with the text or the voice */
   prepare(order: { input: string; voice: string; format: SpeechFormat; speed: number }): {
+    /** Of all that the audio follows from, the hashes of the voice's model files among it. */
     contentKey: string;
     engine: string;
     sampleRate: number;
@@ -46,7 +54,10 @@ export interface SpeechRoutesParts {
 
 const BUSY_RETRY_S = "2";
 
-/** `POST /internal/speech`: audio, streamed as it is made, or as it was made before. */
+/**
+ * `POST /internal/speech`: audio, streamed as it is made, or as it was made before.
+ * `GET /internal/voices`: who can speak it.
+ */
 export function createSpeechRoutes(parts: SpeechRoutesParts): Hono<ApiEnv> {
   const { region, objects, speech, metrics, prices = defaultPrices, maxSpeaking = 8 } = parts;
   const cache = createSpeechCache({ objects, logger: parts.logger });
@@ -56,7 +67,9 @@ export function createSpeechRoutes(parts: SpeechRoutesParts): Hono<ApiEnv> {
   let speaking = 0;
   metrics.onScrape(() => working.set(speaking));
 
-  return new Hono<ApiEnv>().post("/internal/speech", async (c) => {
+  const app = new Hono<ApiEnv>();
+  app.get("/internal/voices", (c) => c.json({ data: speech.voices() }));
+  return app.post("/internal/speech", async (c) => {
     const began = performance.now();
     const order = parseBody(c, SpeakOrder);
     const { voice, response_format: format, speed, input } = order;

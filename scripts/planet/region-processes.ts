@@ -118,6 +118,7 @@ export function regionProcesses(plan: RegionPlan): RegionProcesses {
         ...database,
         ...link,
         PORT: String(ports.api),
+        ...modelSettings(),
       }),
       ...ports.workers.map((port, at) =>
         service(`worker-${at + 1}`, "regions/run-worker.ts", port, {
@@ -219,7 +220,7 @@ export function edgeBindings(
   };
 }
 
-/** Which models workers use and where they lie: as `npm run models` was told, in the same variables. */
+/** Which models the API and the workers use and where they lie: as `npm run models` was told, in the same variables. */
 function modelSettings(): Record<string, string> {
   const names = ["ANTIPHON_MODELS_DIR", "ANTIPHON_MODELS_MANIFEST"];
   return Object.fromEntries(

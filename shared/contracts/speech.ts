@@ -10,7 +10,7 @@ export const Voice = z
     id: z.string(),
     name: z.string(),
     language: z.string().meta({ description: "BCP 47" }),
-    sex: z.enum(["female", "male"]),
+    sex: z.enum(["female", "male", "unknown"]),
     engine: z.string(),
     sample_rate_hz: z.int(),
     aliases: z.array(z.string()).meta({ description: "Other names that are taken for this voice" }),
@@ -22,8 +22,11 @@ export const VoiceList = z.strictObject({ data: z.array(Voice) }).meta({ id: "Vo
 
 const flite = { engine: "flite", sample_rate_hz: 16_000 };
 
-/** Every voice there is. OpenAI's names are aliases, so that its clients work as they are; they sound otherwise. */
-export const voices: readonly Voice[] = [
+/**
+ * The voices that every region has. OpenAI's names are aliases, so that its clients work as they are; they sound otherwise.
+ * What else speaks is for each region to say: `GET region /internal/voices`.
+ */
+export const fliteVoices: readonly Voice[] = [
   {
     ...flite,
     id: "slt",
@@ -59,11 +62,16 @@ export const voices: readonly Voice[] = [
 ];
 
 const byName = new Map(
-  voices.flatMap((voice) => [voice.id, ...voice.aliases].map((name) => [name, voice])),
+  fliteVoices.flatMap(({ id, aliases }) => [id, ...aliases].map((name) => [name, id])),
 );
 
-/** A voice by its id or by one of its aliases. */
-export const findVoice = (name: string): Voice | undefined => byName.get(name);
+/** The id that a name stands for: itself, where it is no alias. */
+export const voiceId = (name: string): string => byName.get(name) ?? name;
+
+/** What any id of a voice looks like. Which ones there are is known by the regions, which may have models installed. */
+const VoiceName = z
+  .string()
+  .regex(/^[A-Za-z0-9][\w.:-]{0,129}$/, "is no name of a voice; see GET /v1/voices");
 
 export const SpeechFormat = z.enum(["mp3", "opus", "flac", "wav", "pcm"]);
 export type SpeechFormat = z.infer<typeof SpeechFormat>;
@@ -78,8 +86,9 @@ export const speechContentType: Record<SpeechFormat, string> = {
 };
 
 /** Names of models that are taken; each is served by the voice's own engine. */
-const SpeechModel = z.enum(["flite", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"], {
-  error: "is not a model here; there are flite and OpenAI's names tts-1, tts-1-hd, gpt-4o-mini-tts",
+const SpeechModel = z.enum(["flite", "kokoro", "piper", "tts-1", "tts-1-hd", "gpt-4o-mini-tts"], {
+  error:
+    "is not a model here; there are flite, kokoro, piper and OpenAI's names tts-1, tts-1-hd, gpt-4o-mini-tts",
 });
 
 const input = z
@@ -102,12 +111,9 @@ export const CreateSpeech = z
       description: "Any of these names; the voice decides which engine speaks.",
     }),
     input: input.meta({ description: "English text", maxLength: MAX_SPEECH_CHARACTERS }),
-    voice: z
-      .enum([...byName.keys()] as [string, ...string[]], {
-        error: `is not a voice here; there are ${[...byName.keys()].join(", ")}`,
-      })
-      .default("slt")
-      .meta({ description: "An id of `GET /v1/voices`, or one of its aliases" }),
+    voice: VoiceName.default("slt").meta({
+      description: "An id of `GET /v1/voices`, or one of its aliases",
+    }),
     response_format: z
       .enum(SpeechFormat.options, {
         error: ({ input: given }) =>
@@ -125,7 +131,7 @@ export const CreateSpeech = z
       .string()
       .max(MAX_SPEECH_CHARACTERS)
       .optional()
-      .meta({ description: "Taken for compatibility; the voices of flite cannot follow any." }),
+      .meta({ description: "Taken for compatibility; no voice here can follow any." }),
     stream_format: z.literal("audio", { error: "only audio is streamed here" }).optional(),
   })
   .meta({ id: "CreateSpeech" });
@@ -136,7 +142,7 @@ export const SpeakOrder = z.strictObject({
   tenant_id: TenantId,
   residency: Residency,
   input,
-  voice: z.enum(voices.map(({ id }) => id) as [string, ...string[]]),
+  voice: VoiceName,
   response_format: SpeechFormat,
   speed,
 });

@@ -200,6 +200,12 @@ export const catalogue = {
     retryable: false,
     help: "Send English text, or write foreign names in Latin letters.",
   },
+  voice_not_installed: {
+    status: 422,
+    title: "The voice is known, but its model is not installed",
+    retryable: false,
+    help: "Install it with the command in `detail`, or take a voice of `GET /v1/voices`.",
+  },
   checksum_mismatch: {
     status: 422,
     title: "The checksum does not match",

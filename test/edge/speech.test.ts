@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { MAX_SPEECH_CHARACTERS, VoiceList } from "../../shared/contracts/speech.ts";
+import { fliteVoices, MAX_SPEECH_CHARACTERS, VoiceList } from "../../shared/contracts/speech.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import {
   codeOf,
@@ -115,7 +115,7 @@ test.each([
   [{ input: "" }, "input", "empty"],
   [{ input: "x".repeat(MAX_SPEECH_CHARACTERS + 1) }, "input", "4096"],
   [{ input: 5 }, "input", "string"],
-  [{ voice: "nobody" }, "voice", "slt"],
+  [{ voice: "no body" }, "voice", "GET /v1/voices"],
   [{ response_format: "aac" }, "response_format", "aac is not made here"],
   [{ response_format: "midi" }, "response_format", "mp3, opus, flac, wav, pcm"],
   [{ speed: 0.2 }, "speed", "0.25"],
@@ -147,9 +147,37 @@ test("speech needs its own scope", async () => {
   }
 });
 
-test("the voices are listed with their aliases", async () => {
-  const { call, key } = await ready();
-  const { data } = VoiceList.parse(await (await call("/v1/voices", { key })).json());
-  expect(data.map(({ id }) => id)).toEqual(["slt", "rms", "awb", "kal"]);
+test("the voices are those of the nearest region that answers", async () => {
+  const { regions, call, key } = await ready();
+  const heart = { ...fliteVoices[0]!, id: "af_heart", engine: "kokoro", aliases: [] };
+  regions.on("GET /internal/voices", ({ region }) => {
+    if (region === "eu-west") throw new ApiError("dependency_unavailable");
+    return Response.json({ data: [...fliteVoices, heart] });
+  });
+  const { data } = VoiceList.parse(
+    await (await call("/v1/voices", { key, cf: NEAR_DUBLIN })).json(),
+  );
+  expect(data.map(({ id }) => id)).toEqual(["slt", "rms", "awb", "kal", "af_heart"]);
   expect(data[0]!.aliases).toContain("alloy");
+  expect(regions.asked("/internal/voices").map(({ region }) => region)).toEqual([
+    "eu-west",
+    "us-east",
+  ]);
+});
+
+test("a voice that is not installed in one region speaks in another; in none, its install command is told", async () => {
+  const { regions, speak } = await ready();
+  regions.on(ROUTE, ({ region }) => {
+    if (region === "eu-west") throw new ApiError("voice_not_installed");
+    return sound(region);
+  });
+  expect((await speak({ voice: "af_heart" })).headers.get("x-antiphon-region")).toBe("us-east");
+
+  const nowhere = await ready();
+  nowhere.regions.on(ROUTE, () => {
+    throw new ApiError("voice_not_installed", "Install it with: npm run models -- pull kokoro-82m");
+  });
+  const problem = await problemOf(await nowhere.speak({ voice: "af_heart" }));
+  expect(problem).toMatchObject({ code: "voice_not_installed", status: 422 });
+  expect(problem.detail).toContain("npm run models -- pull kokoro-82m");
 });

@@ -1,6 +1,8 @@
 /** Entry of the inference thread: sessions live here because a run blocks its thread until it is done. */
 import { parentPort, workerData } from "node:worker_threads";
 import type { InferenceSession } from "onnxruntime-node";
+import { runKokoro } from "../synthesis/kokoro/run-kokoro.ts";
+import { runPiper } from "../synthesis/piper/run-piper.ts";
 import { createVoiceBatch } from "../voice-activity/run-voice-activity-batch.ts";
 import { runVoiceActivity } from "../voice-activity/run-voice-activity.ts";
 import { InferenceError } from "./inference-error.ts";
@@ -36,6 +38,10 @@ function runTask(session: InferenceSession, request: Run, signal: AbortSignal): 
         request.input,
         request.memory.map((id) => memory.get(id)!),
       );
+    case "speak_kokoro":
+      return runKokoro(session, request.input);
+    case "speak_piper":
+      return runPiper(session, request.input);
   }
 }
 

@@ -27,6 +27,22 @@ export interface InferenceTasks {
     };
     output: { inference_ms: number };
   };
+  /** One utterance in a voice of Kokoro: its symbols with a pad at each end, the voice's style, the pace. */
+  speak_kokoro: {
+    input: { ids: number[]; style: Float32Array<ArrayBuffer>; speed: number };
+    output: SpokenUtterance;
+  };
+  /** One utterance in a Piper voice: its symbols, the scales of noise, length and the lengths' noise, the speaker. */
+  speak_piper: {
+    input: { ids: number[]; scales: [number, number, number]; speaker: number };
+    output: SpokenUtterance;
+  };
+}
+
+/** Mono samples between -1 and 1, at the rate of the voice. */
+interface SpokenUtterance {
+  samples: Float32Array<ArrayBuffer>;
+  inference_ms: number;
 }
 export type InferenceTask = keyof InferenceTasks;
 

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import type { SpeechFormat } from "../../../shared/contracts/speech.ts";
+import { fliteVoices, type SpeechFormat, type Voice } from "../../../shared/contracts/speech.ts";
+import type { SpeechVoices } from "./create-voices.ts";
 import { createEncoderPool, type EncoderPool } from "./encode/create-encoder-pool.ts";
 import { PCM_RATE } from "./encode/protocol.ts";
 import { wavHeader } from "./encode/wav-header.ts";
@@ -8,7 +9,9 @@ import type { SpeechEngine } from "./speech-engine.ts";
 import { prepareText } from "./text/prepare-text.ts";
 
 export interface SynthesizerOptions {
-  /** Absent: flite. */
+  /** Absent: flite's alone. */
+  voices?: SpeechVoices;
+  /** One engine for every voice. */
   engine?: SpeechEngine;
   encoders?: EncoderPool;
 }
@@ -42,7 +45,9 @@ export interface PreparedSpeech {
 }
 
 export interface Synthesizer {
-  /** @throws ApiError text_language_unsupported | text_empty */
+  /** Those that can speak now. */
+  voices(): Voice[];
+  /** @throws ApiError text_language_unsupported | text_empty | invalid_request | voice_not_installed | language_unsupported */
   prepare(order: SpeechOrder): PreparedSpeech;
   close(): Promise<void>;
 }
@@ -52,10 +57,12 @@ const REVISION = 1;
 
 /** Text in, audio out: normalisation, sentence by sentence through the engine, encoded as it comes. */
 export function createSynthesizer(options: SynthesizerOptions = {}): Synthesizer {
-  const { engine = createFliteEngine(), encoders = createEncoderPool() } = options;
-  const identity = `${engine.name}/${engine.version}`;
+  const { encoders = createEncoderPool() } = options;
+  const voices = options.voices ?? voicesOf(options.engine ?? createFliteEngine());
 
   function prepare({ input, voice, format, speed }: SpeechOrder): PreparedSpeech {
+    const engine = voices.find(voice);
+    const identity = `${engine.name}/${engine.version}`;
     const pieces = prepareText(input);
     const facts = [REVISION, identity, engine.modelSha256, voice, speed, format, pieces];
     const contentKey = createHash("sha256").update(JSON.stringify(facts)).digest("hex");
@@ -109,9 +116,17 @@ export function createSynthesizer(options: SynthesizerOptions = {}): Synthesizer
   }
 
   return {
+    voices: () => voices.list(),
     prepare,
     async close() {
-      await Promise.all([engine.close(), encoders.close()]);
+      await Promise.all([voices.close(), encoders.close()]);
     },
   };
 }
+
+/** One engine, whatever voice is asked for. */
+const voicesOf = (engine: SpeechEngine): SpeechVoices => ({
+  list: () => fliteVoices.filter(({ id }) => engine.voices.includes(id)),
+  find: () => engine,
+  close: () => engine.close(),
+});

@@ -6,10 +6,7 @@ export interface SpeechPiece {
   speed: number;
 }
 
-/**
- * What makes sound of text. The same piece gives the same samples, whatever was said before it: results are cached by
- * content.
- */
+/** What makes sound of text. A piece sounds the same whatever was said before it: results are cached by content. */
 export interface SpeechEngine {
   name: string;
   version: string;
@@ -19,8 +16,9 @@ export interface SpeechEngine {
   /** Of every voice, Hz. */
   sampleRate: number;
   /**
-   * Mono samples of 16 bits. Aborting ends the work, not only the wait.
-   * @throws {SynthesisError}; the signal's reason when aborted
+   * Mono samples of 16 bits; none for a text without words. Aborting ends the work where it can be ended, and what is queued
+   * in any case: a call of a neural model runs to its end, and nothing comes after it.
+   * @throws {SynthesisError} or {InferenceError}; the signal's reason when aborted
    */
   speak(piece: SpeechPiece, signal?: AbortSignal): Promise<Int16Array>;
   /** Ends what runs; that fails with `synthesis_closed`. */

@@ -48,6 +48,7 @@ function handFed() {
     fail: (error: Error) => void;
   }[] = [];
   const source: SpeechSource = {
+    voices: () => [],
     prepare: ({ input }) => ({
       contentKey: input,
       engine: "test/1",

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { afterAll, describe, expect, onTestFinished, test } from "vitest";
-import { SpeechFormat, voices } from "../../../shared/contracts/speech.ts";
+import { fliteVoices as voices, SpeechFormat } from "../../../shared/contracts/speech.ts";
 import type { AudioInfo } from "../../../regions/speech/decode/audio-info.ts";
 import { createDecoder } from "../../../regions/speech/decode/decoder.ts";
 import {
