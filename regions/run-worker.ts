@@ -10,8 +10,7 @@ import { createDecoder } from "./speech/decode/decoder.ts";
 import { createFeaturesThread } from "./speech/features/create-features-thread.ts";
 import { createInference } from "./speech/inference/create-inference.ts";
 import { loadManifest } from "./speech/models/load-manifest.ts";
-import { createPocketsphinx } from "./speech/transcription/pocketsphinx/create-pocketsphinx.ts";
-import { findPocketsphinx } from "./speech/transcription/pocketsphinx/find-pocketsphinx.ts";
+import { createEngines } from "./speech/transcription/choose-engine.ts";
 import { createTranscriber } from "./speech/transcription/create-transcriber.ts";
 import { createObjectStore } from "./store/object-store.ts";
 import { createRunJob } from "./workers/run-job.ts";
@@ -55,9 +54,15 @@ const deviations = metrics.counter(
   "Samples that a model gave something else for in a batch than alone.",
 );
 const features = createFeaturesThread();
-const pocketsphinx = findPocketsphinx({ searchPath: config.PATH });
+const manifest = loadManifest(config.ANTIPHON_MODELS_MANIFEST, config.ANTIPHON_MODELS_DIR);
 const transcriber = createTranscriber({
-  engine: "status" in pocketsphinx ? pocketsphinx : createPocketsphinx(pocketsphinx),
+  engines: createEngines({
+    manifest,
+    searchPath: config.PATH,
+    budgetMb: config.MODEL_MEMORY_MB,
+    whisper: { threads: config.MODEL_THREADS },
+    onPassedOver: (reason) => logger.warn({ reason }, "a model for transcripts is passed over"),
+  }),
   maxAtOnce: config.WORKER_CONCURRENCY,
   folder: scratch.folder,
 });
@@ -74,7 +79,7 @@ const worker = createWorker({
       inference,
       features,
       transcriber,
-      manifest: loadManifest(config.ANTIPHON_MODELS_MANIFEST, config.ANTIPHON_MODELS_DIR),
+      manifest,
       maxDurationS: config.MAX_AUDIO_S,
       onDeviation: (deviation) => {
         deviations.inc();

@@ -8,6 +8,7 @@ import { failed, succeeded, type Ending } from "../queue/completion.ts";
 import type { Completion, Run } from "../queue/queue-port.ts";
 import type { Analyzer } from "../speech/analyze.ts";
 import { AudioError } from "../speech/decode/audio-error.ts";
+import { TranscriptionRefusal } from "../speech/transcription/transcription-refusal.ts";
 import type { ObjectStore } from "../store/object-store-port.ts";
 import { audioExtension } from "./audio-extension.ts";
 import { fetchUpload } from "./fetch-upload.ts";
@@ -65,6 +66,8 @@ export function createRunJob(parts: RunJobParts): RunJob {
     const fetch = clock();
     const analysis = await analyzer.analyze(path, {
       parts: spec.parts,
+      language: spec.language,
+      model: spec.model,
       declaredContentType: upload.contentType,
       signal,
       onProgress: ({ fraction }) => fraction !== undefined && onProgress(fraction),
@@ -126,6 +129,9 @@ export function createRunJob(parts: RunJobParts): RunJob {
       if (error instanceof AudioError) {
         return failed({ ...ending, code: error.code, detail: error.message });
       }
+      if (error instanceof TranscriptionRefusal && !worthAnother(error, run)) {
+        return failed({ ...ending, code: error.code, detail: error.message });
+      }
       if (error instanceof ApiError && finalCodes.has(error.code)) {
         return failed({ ...ending, code: error.code, detail: error.message });
       }
@@ -134,6 +140,11 @@ export function createRunJob(parts: RunJobParts): RunJob {
       await scratch.remove(path);
     }
   };
+}
+
+/** Another worker's models may be whole. */
+function worthAnother({ code }: TranscriptionRefusal, { triedBefore }: Run): boolean {
+  return code === "model_unusable" && triedBefore === 0;
 }
 
 /** Milliseconds since it was last asked, to a tenth. */

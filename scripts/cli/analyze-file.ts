@@ -11,13 +11,16 @@ export interface AnalyzeFile {
   path: string;
   parts?: AnalysisPart[] | undefined;
   priority?: Priority | undefined;
+  /** For the transcript. */
+  language?: string | undefined;
+  model?: string | undefined;
   user?: string | undefined;
   signal: AbortSignal;
 }
 
 /** Uploads a file, has it analysed and waits for the end, with progress on standard error. @throws UsageError */
 export async function analyzeFile(wanted: AnalyzeFile): Promise<Job> {
-  const { client, path, parts, priority, user, signal } = wanted;
+  const { client, path, parts, priority, language, model, user, signal } = wanted;
   const file = await openAudioFile(path);
   const progress = createProgress();
   try {
@@ -34,6 +37,8 @@ export async function analyzeFile(wanted: AnalyzeFile): Promise<Job> {
         upload_id: upload.upload_id,
         ...(parts ? { parts } : {}),
         ...(priority ? { priority } : {}),
+        ...(language ? { language } : {}),
+        ...(model ? { model } : {}),
         ...(user ? { user_id: user } : {}),
       },
       signal,

@@ -73,7 +73,11 @@ connected("status", "show each region's health and load").action(
 
 connected("speak", "speak a text into an audio file")
   .argument("<text>", "English text, 4096 characters at most")
-  .option("--voice <id>", "one of slt, rms, awb, kal", "slt")
+  .option(
+    "--voice <id>",
+    "slt, rms, awb, kal, or that of an installed model, as GET /v1/voices lists them",
+    "slt",
+  )
   .addOption(
     new Option("--format <format>", "of the audio").choices(SpeechFormat.options).default("wav"),
   )
@@ -82,7 +86,12 @@ connected("speak", "speak a text into an audio file")
   .action((text: string, options: SpeakOptions) => run(() => speak(text, options, abort.signal)));
 
 connected("transcribe", "upload a recording, print what is said in it")
-  .argument("<file>", "audio file with English speech")
+  .argument("<file>", "audio file with speech")
+  .option(
+    "--language <code>",
+    "of the speech, such as en; found out when absent, where that can be",
+  )
+  .option("--model <name>", "what is to listen; the best that is installed when absent")
   .addOption(
     new Option("--format <format>", "of the transcript")
       .choices(TranscriptionFormat.options)

@@ -6,6 +6,9 @@ import { renderJob } from "./render-job.ts";
 
 export interface TranscribeOptions extends ConnectionOptions {
   format: TranscriptionFormat;
+  /** ISO 639-1, and a model's name; the best that is installed finds the language out when absent. */
+  language?: string;
+  model?: string;
   /** The whole job in place of the transcript. */
   json?: boolean;
 }
@@ -13,7 +16,7 @@ export interface TranscribeOptions extends ConnectionOptions {
 /** Uploads a file, has it transcribed, and prints what was said. Resolves to the exit code. */
 export async function transcribe(
   path: string,
-  { format, json, ...connection }: TranscribeOptions,
+  { format, json, language, model, ...connection }: TranscribeOptions,
   signal: AbortSignal,
 ): Promise<number> {
   const client = await connect(connection);
@@ -22,6 +25,8 @@ export async function transcribe(
     path,
     parts: ["transcript"],
     priority: "interactive",
+    language,
+    model,
     signal,
   });
   const transcript = job.result?.transcript;

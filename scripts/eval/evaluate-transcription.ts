@@ -5,9 +5,9 @@ import { createAnalyzer } from "../../regions/speech/analyze.ts";
 import { createDecoder } from "../../regions/speech/decode/decoder.ts";
 import { createFeaturesThread } from "../../regions/speech/features/create-features-thread.ts";
 import { createInferenceThread } from "../../regions/speech/inference/create-inference-thread.ts";
+import { loadManifest } from "../../regions/speech/models/load-manifest.ts";
+import { createEngines } from "../../regions/speech/transcription/choose-engine.ts";
 import { createTranscriber } from "../../regions/speech/transcription/create-transcriber.ts";
-import { createPocketsphinx } from "../../regions/speech/transcription/pocketsphinx/create-pocketsphinx.ts";
-import { findPocketsphinx } from "../../regions/speech/transcription/pocketsphinx/find-pocketsphinx.ts";
 import { countWordErrors, normaliseWords } from "./count-word-errors.ts";
 
 export interface ClipTranscription {
@@ -29,6 +29,10 @@ export interface TranscriptionEvaluation {
 export interface EvaluateTranscriptionOptions {
   /** Folder of CLIP.wav, with transcripts.tsv in it or beside it; the prompts that ship when absent. */
   dir?: string | undefined;
+  /** As a request names it; the best that is installed when absent. */
+  model?: string | undefined;
+  /** ISO 639-1; found out when absent, by engines that can. */
+  language?: string | undefined;
   signal: AbortSignal;
   onClip?: (clip: ClipTranscription) => void;
 }
@@ -38,21 +42,26 @@ const NAME = "transcripts.tsv";
 
 /**
  * Transcribes every recording of a folder that has a reference, the way the product does it, and counts the words it got wrong.
- * @throws {Error} no engine is installed, or there is no reference
+ * @throws {Error} the engine is not installed, or there is no reference
  */
 export async function evaluateTranscription({
   dir = fixtures,
+  model,
+  language,
   signal,
   onClip,
 }: EvaluateTranscriptionOptions): Promise<TranscriptionEvaluation> {
-  const found = findPocketsphinx({ searchPath: process.env["PATH"] ?? "" });
-  if ("status" in found) throw new Error(`${found.reason} ${found.install ?? ""}`);
   const reference = await readReference(dir);
   const decoder = createDecoder();
   const inference = createInferenceThread();
   const features = createFeaturesThread();
-  const transcriber = createTranscriber({ engine: createPocketsphinx(found) });
-  const analyzer = createAnalyzer({ decoder, inference, features, transcriber });
+  const manifest = loadManifest(
+    process.env["ANTIPHON_MODELS_MANIFEST"],
+    process.env["ANTIPHON_MODELS_DIR"],
+  );
+  const engines = createEngines({ manifest, searchPath: process.env["PATH"] ?? "" });
+  const transcriber = createTranscriber({ engines });
+  const analyzer = createAnalyzer({ decoder, inference, features, transcriber, manifest });
   const clips: ClipTranscription[] = [];
   let engine: Engine | undefined;
   let audio_s = 0;
@@ -61,10 +70,17 @@ export async function evaluateTranscription({
     for (const [clip, said] of reference) {
       const path = join(dir, `${clip}.wav`);
       if (!(await isThere(path))) continue;
-      const result = await analyzer.analyze(path, { parts: ["transcript"], signal });
+      const result = await analyzer.analyze(path, {
+        parts: ["transcript"],
+        model,
+        language,
+        signal,
+      });
       const { transcript } = result;
       if (transcript === undefined || "status" in transcript) {
-        throw new Error(transcript?.reason ?? "There is no transcript.");
+        throw new Error(
+          `${transcript?.reason ?? "There is no transcript."} ${transcript?.install ?? ""}`,
+        );
       }
       engine = result.engines["transcribe"];
       audio_s += result.audio.duration_s;

@@ -22,17 +22,31 @@ program
     printFeatures(evaluation, options.json);
   });
 
+interface TranscriptionOptions {
+  json: boolean;
+  model?: string;
+  language?: string;
+}
+
 program
   .command("transcription")
   .description("Words that the transcripts got wrong, and how long they took.")
   .argument("[dir]", "folder of recordings with transcripts.tsv; the prompts that ship when absent")
+  .option(
+    "--model <name>",
+    "whisper-base, pocketsphinx-en-us, …; the best that is installed when absent",
+  )
+  .option("--language <code>", "of the speech; found out when absent")
   .option("--json", "print only one JSON object", false)
-  .action(async (dir: string | undefined, { json }: { json: boolean }) => {
+  .action(async (dir: string | undefined, options: TranscriptionOptions) => {
+    const { json, model, language } = options;
     const stop = new AbortController();
     for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
     const { signal } = stop;
     const evaluation = await evaluateTranscription({
       dir,
+      model,
+      language,
       signal,
       ...(json ? {} : { onClip: printClip }),
     });

@@ -13,12 +13,13 @@ import { SAMPLE_RATE } from "../decode/sample-format.ts";
 import { openSpool } from "./open-spool.ts";
 import { planUtterances } from "./plan-utterances.ts";
 import { toTranscript } from "./to-transcript.ts";
+import type { TranscriptionEngines, TranscriptRequest } from "./choose-engine.ts";
 import { TranscriberError } from "./transcriber-error.ts";
 import type { TranscriptionEngine } from "./transcription-engine.ts";
 
 export interface TranscriberOptions {
-  /** The engine, or why there is none. */
-  engine: TranscriptionEngine | UnavailablePart;
+  /** What there is to choose from; they are closed with the transcriber. */
+  engines: TranscriptionEngines;
   /** Recordings that are transcribed at once; further ones wait. */
   maxAtOnce?: number;
   /** Existing folder for recordings in work; what a killed process left there is its owner's to remove. */
@@ -31,7 +32,7 @@ export interface TranscriptRecording {
   /**
    * @param speech where speech was heard; nothing else is listened to
    * @param onProgress told which share of the speech is done, in (0, 1]
-   * @throws {TranscriberError}
+   * @throws {TranscriberError | TranscriptionRefusal}
    */
   finish(
     speech: readonly SpeechSegment[],
@@ -44,10 +45,16 @@ export interface TranscriptRecording {
 }
 
 export interface Transcriber {
-  /** Why no recording can be opened, where none can. */
-  readonly unavailable: UnavailablePart | undefined;
-  /** @throws {TranscriberError} `transcriber_closed` */
-  open(options: { signal: AbortSignal }): TranscriptRecording;
+  /**
+   * Chooses an engine for a recording; answers why there is none where none is installed.
+   * @throws {TranscriptionRefusal} what was asked for cannot be had here
+   * @throws {TranscriberError} `transcriber_closed`
+   */
+  open(
+    options: TranscriptRequest & { signal: AbortSignal },
+  ): Promise<TranscriptRecording | UnavailablePart>;
+  /** The engine that `open` would choose, or why there is none. @throws as `open` */
+  describe(request: TranscriptRequest): Promise<Engine | UnavailablePart>;
   /** Ends all that runs, with `transcriber_closed`, and removes its files. */
   close(): Promise<void>;
 }
@@ -57,13 +64,17 @@ export interface Transcriber {
  * utterance, to an engine. Memory does not grow with the recording but for its words.
  */
 export function createTranscriber(options: TranscriberOptions): Transcriber {
-  const { engine, maxAtOnce = 2, folder = tmpdir() } = options;
+  const { engines, maxAtOnce = 2, folder = tmpdir() } = options;
   const slots = createSlots(maxAtOnce);
   const closing = new AbortController();
   const open = new Set<Promise<unknown>>();
   let home: Promise<string> | undefined;
 
-  function record(ready: TranscriptionEngine, signal: AbortSignal): TranscriptRecording {
+  function record(
+    engine: TranscriptionEngine,
+    language: string | undefined,
+    signal: AbortSignal,
+  ): TranscriptRecording {
     const stop = AbortSignal.any([signal, closing.signal]);
     home ??= mkdtemp(join(folder, "antiphon-speech-"));
     const spool = home.then(openSpool);
@@ -79,14 +90,16 @@ export function createTranscriber(options: TranscriberOptions): Transcriber {
       async finish(speech, onProgress) {
         const { finish, quietest } = await spool;
         const audio = await finish();
-        const utterances = planUtterances(speech, audio.samples / SAMPLE_RATE, quietest);
+        const length_s = audio.samples / SAMPLE_RATE;
+        const utterances = planUtterances(speech, length_s, quietest, engine.utterances);
         const total_s = lengthOf(utterances);
         let done_s = 0;
         const release = await slots.acquire(stop);
         const start = performance.now();
         try {
-          const work = ready.transcribe(audio, utterances, {
+          const work = engine.transcribe(audio, utterances, {
             signal: stop,
+            language,
             onUtterance: (utterance) => {
               done_s += lengthOf([utterance]);
               onProgress?.(Math.min(1, done_s / total_s));
@@ -95,7 +108,12 @@ export function createTranscriber(options: TranscriberOptions): Transcriber {
           const settled = work.catch(() => undefined);
           open.add(settled);
           const spoken = await work.finally(() => open.delete(settled));
-          return { transcript: toTranscript(spoken, ready), engine: await ready.describe() };
+          const known = await engine.languages();
+          const asked = language ?? (known.length === 1 ? known[0] : undefined);
+          return {
+            transcript: toTranscript(spoken, engine, asked),
+            engine: await engine.describe(),
+          };
         } finally {
           compute_ms = performance.now() - start;
           release();
@@ -111,15 +129,19 @@ export function createTranscriber(options: TranscriberOptions): Transcriber {
   }
 
   return {
-    unavailable: "status" in engine ? engine : undefined,
-    open({ signal }) {
-      if ("status" in engine) throw new TypeError(engine.reason);
+    async open({ signal, model, language }) {
       if (closing.signal.aborted) throw closing.signal.reason;
-      return record(engine, signal);
+      const engine = await engines.choose({ model, language });
+      if (closing.signal.aborted) throw closing.signal.reason;
+      return "status" in engine ? engine : record(engine, language, signal);
+    },
+    async describe(request) {
+      const engine = await engines.choose(request);
+      return "status" in engine ? engine : engine.describe();
     },
     async close() {
       closing.abort(new TranscriberError("transcriber_closed", "The transcriber was closed."));
-      await Promise.all(open);
+      await Promise.all([...open, engines.close()]);
       const made = await home?.catch(() => undefined);
       if (made !== undefined) await rm(made, { recursive: true, force: true });
     },

@@ -1,15 +1,13 @@
 import type { SpeechSegment } from "../../../shared/contracts/analysis-result.ts";
 
 export interface UtteranceOptions {
-  /** Longest utterance, seconds: bounds an engine's memory and the wait for its answer. */
+  /** Longest utterance without what is added on both sides, seconds: bounds an engine's memory and the wait for its answer. */
   maxS: number;
   /** Speech that is not farther apart than this is one utterance, seconds: words are guessed from those around them. */
   joinS: number;
   /** Added on both sides, as far as there is room, seconds. */
   padS: number;
 }
-
-export const defaultUtteranceOptions: UtteranceOptions = { maxS: 20, joinS: 0.8, padS: 0.25 };
 
 /**
  * Turns segments of speech into utterances for an engine: ordered, apart from one another, within the recording, at whole
@@ -21,7 +19,7 @@ export function planUtterances(
   speech: readonly SpeechSegment[],
   durationS: number,
   quietest: (fromS: number, toS: number) => number,
-  { maxS, joinS, padS }: UtteranceOptions = defaultUtteranceOptions,
+  { maxS, joinS, padS }: UtteranceOptions,
 ): SpeechSegment[] {
   const pieces = speech.flatMap((segment) => cut(segment, maxS, quietest));
   const joined: SpeechSegment[] = [];

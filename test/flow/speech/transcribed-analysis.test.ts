@@ -8,18 +8,23 @@ import { createInferenceThread } from "../../../regions/speech/inference/create-
 import { createTranscriber } from "../../../regions/speech/transcription/create-transcriber.ts";
 import type { TranscriptionEngine } from "../../../regions/speech/transcription/transcription-engine.ts";
 import { fixturePath, makeFolder, samplePath } from "./fixtures.ts";
+import { only } from "./transcribers.ts";
 
 /** Says "word" in the middle of each utterance. */
 const engine: TranscriptionEngine = {
   quality: "full",
-  language: "en",
+  wordTimes: "measured",
+  utterances: { maxS: 20, joinS: 0.8, padS: 0.25 },
+  languages: async () => ["en"],
+  close: async () => undefined,
   describe: async () => ({ name: "test-engine", version: "1", model_sha256: null }),
   transcribe: async (_audio, utterances, { onUtterance }) =>
     utterances.map(({ start_s, end_s }) => {
       const middle = (start_s + end_s) / 2;
       const words = [{ word: "word", start_s: middle, end_s: middle }];
-      onUtterance?.({ start_s, end_s, words });
-      return { start_s, end_s, words };
+      const utterance = { start_s, end_s, words, language: "en" };
+      onUtterance?.(utterance);
+      return utterance;
     }),
 };
 
@@ -27,7 +32,7 @@ const decoder = createDecoder();
 const inference = createInferenceThread();
 const features = createFeaturesThread();
 const folder = await makeFolder();
-const transcriber = createTranscriber({ engine, folder: folder.path("") });
+const transcriber = createTranscriber({ engines: only(engine), folder: folder.path("") });
 const analyzer = createAnalyzer({ decoder, inference, features, transcriber });
 afterAll(async () => {
   await Promise.all([decoder, inference, features, transcriber].map((part) => part.close()));
@@ -67,6 +72,7 @@ describe("an analysis with a transcript", () => {
       language: "en",
       quality: "full",
       words: [],
+      word_times: "measured",
       segments: [],
     });
   });
@@ -85,7 +91,7 @@ describe("an analysis with a transcript", () => {
       reason: "No engine for transcripts is installed.",
       install: "apt-get install something",
     } as const;
-    const without = createTranscriber({ engine: missing });
+    const without = createTranscriber({ engines: only(missing) });
     const poor = createAnalyzer({ decoder, inference, features, transcriber: without });
     const result = await poor.analyze(samplePath, { parts: ["transcript", "voice_activity"] });
     expect(result.transcript).toEqual(missing);

@@ -9,9 +9,12 @@ import { planUtterances } from "../../../regions/speech/transcription/plan-utter
 import { createPocketsphinx } from "../../../regions/speech/transcription/pocketsphinx/create-pocketsphinx.ts";
 import { findPocketsphinx } from "../../../regions/speech/transcription/pocketsphinx/find-pocketsphinx.ts";
 import type { Pocketsphinx } from "../../../regions/speech/transcription/pocketsphinx/find-pocketsphinx.ts";
+import { createWhisper } from "../../../regions/speech/transcription/whisper/create-whisper.ts";
 import { blocksOf, decodeAll, promptPath } from "./fixtures.ts";
+import { only, openRecording } from "./transcribers.ts";
 import { transcriptionConformance } from "./transcription-conformance.ts";
 import type { SpokenRecording } from "./transcription-conformance.ts";
+import { filesOf, tinyWhisperFolder } from "./whisper-fixture.ts";
 
 const scratch = await mkdtemp(join(tmpdir(), "antiphon-test-"));
 const decoder = createDecoder();
@@ -73,10 +76,10 @@ const answer =
 
 async function transcribeWith(found: Pocketsphinx, options: { stallMs?: number } = {}) {
   const transcriber = createTranscriber({
-    engine: createPocketsphinx(found, options),
+    engines: only(createPocketsphinx(found, options)),
     folder: scratch,
   });
-  const recording = transcriber.open({ signal: new AbortController().signal });
+  const recording = await openRecording(transcriber, { signal: new AbortController().signal });
   try {
     for (const block of blocksOf(new Float32Array(160_000))) await recording.push(block);
     const speech = [
@@ -96,22 +99,31 @@ transcriptionConformance(
   twoPrompts,
 );
 
+const tinyWhisper = createWhisper(
+  {
+    entry: { name: "whisper-tiny-random", version: "1" },
+    files: new Map((await filesOf(tinyWhisperFolder)).map((file) => [file.path, file])),
+  },
+  { temperatures: [0], maxTokens: 12 },
+);
+afterAll(() => tinyWhisper.close());
+transcriptionConformance("Whisper", tinyWhisper, twoPrompts);
+
 const installed = findPocketsphinx({ searchPath: process.env["PATH"] ?? "" });
 if ("status" in installed) {
   test("PocketSphinx is not installed here, and the product says how it would be", () => {
     expect(installed.install).toBe("apt-get install pocketsphinx pocketsphinx-en-us");
-    expect(createTranscriber({ engine: installed }).unavailable).toBe(installed);
   });
 } else {
   transcriptionConformance("PocketSphinx", createPocketsphinx(installed), twoPrompts);
 
   test("PocketSphinx understands a clear sentence and knows when its words were said", async () => {
     const transcriber = createTranscriber({
-      engine: createPocketsphinx(installed),
+      engines: only(createPocketsphinx(installed)),
       folder: scratch,
     });
     const { samples, speech } = await twoPrompts();
-    const recording = transcriber.open({ signal: new AbortController().signal });
+    const recording = await openRecording(transcriber, { signal: new AbortController().signal });
     for (const block of blocksOf(samples)) await recording.push(block);
     const { transcript, engine } = await recording.finish(speech);
     await transcriber.close();
@@ -194,14 +206,18 @@ describe("a PocketSphinx process", () => {
 
   test("ends with its transcriber", async () => {
     const found = await standIn("closed", 'touch "$0.runs-now"; sleep 1000');
-    const transcriber = createTranscriber({ engine: createPocketsphinx(found), folder: scratch });
-    const recording = transcriber.open({ signal: new AbortController().signal });
+    const transcriber = createTranscriber({
+      engines: only(createPocketsphinx(found)),
+      folder: scratch,
+    });
+    const recording = await openRecording(transcriber, { signal: new AbortController().signal });
     await recording.push(blocksOf(new Float32Array(16_000))[0]!);
     const ended = recording.finish([{ start_s: 0, end_s: 1 }]).catch((error: unknown) => error);
     await expect.poll(() => existsSync(`${found.program}.runs-now`)).toBe(true);
     await transcriber.close();
     expect(await ended).toMatchObject({ code: "transcriber_closed" });
-    expect(() => transcriber.open({ signal: new AbortController().signal })).toThrow("closed");
+    const late = transcriber.open({ signal: new AbortController().signal });
+    await expect(late).rejects.toMatchObject({ code: "transcriber_closed" });
   });
 });
 

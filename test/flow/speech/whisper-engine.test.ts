@@ -10,7 +10,7 @@ import type {
   WhisperOptions,
 } from "../../../regions/speech/transcription/whisper/create-whisper.ts";
 import { loadWhisper } from "../../../regions/speech/transcription/whisper/load-whisper.ts";
-import type { WhisperFile } from "../../../regions/speech/transcription/whisper/load-whisper.ts";
+import type { WhisperFile } from "../../../regions/speech/transcription/whisper/model-files.ts";
 import { spreadWords } from "../../../regions/speech/transcription/whisper/spread-words.ts";
 import { timedPieces } from "../../../regions/speech/transcription/whisper/timed-pieces.ts";
 import type { SpooledAudio } from "../../../regions/speech/transcription/transcription-engine.ts";
@@ -42,6 +42,7 @@ function start(options: WhisperOptions = {}, files: readonly WhisperFile[] = mod
     {
       entry: { name: "whisper-tiny-random", version: "1" },
       files: new Map(files.map((file) => [basename(file.path), file])),
+      install: "npm run models",
     },
     { temperatures: [0], maxTokens: 12, ...options },
   );
@@ -74,15 +75,16 @@ async function spool(prompts: readonly { name: string; at_s: number }[]) {
 }
 
 const never = new AbortController().signal;
+const english = { signal: never, language: "en" };
 const atStart = (name: string) => spool([{ name, at_s: 0 }]);
 
 describe("utterances", () => {
   test("have words in order, in their place in the recording, told as they come", async () => {
-    const engine = start({ language: "en" });
+    const engine = start();
     const { audio, utterances } = await spool(names.map((name, i) => ({ name, at_s: 2 + i * 10 })));
     const told: SpeechSegment[] = [];
     const spoken = await engine.transcribe(audio, utterances, {
-      signal: never,
+      ...english,
       onUtterance: (utterance) => told.push(utterance),
     });
     expect(told).toEqual(spoken);
@@ -102,11 +104,11 @@ describe("utterances", () => {
   });
 
   test("an hour into a recording say the same, at times that have not drifted", async () => {
-    const engine = start({ language: "en" });
+    const engine = start();
     const near = await atStart(names[0]!);
     const far = await spool([{ name: names[0]!, at_s: 3600 }]);
-    const [early] = await engine.transcribe(near.audio, near.utterances, { signal: never });
-    const [late] = await engine.transcribe(far.audio, far.utterances, { signal: never });
+    const [early] = await engine.transcribe(near.audio, near.utterances, english);
+    const [late] = await engine.transcribe(far.audio, far.utterances, english);
     expect(late!.text).toBe(early!.text);
     expect(late!.segments.length).toBeGreaterThan(0);
     for (const [i, { start_s, end_s }] of late!.segments.entries()) {
@@ -127,7 +129,7 @@ describe("utterances", () => {
 
   test("of several recordings share batches, one of each in turn", async () => {
     const batches: number[] = [];
-    const engine = start({ language: "en", maxBatch: 4, onBatch: (size) => batches.push(size) });
+    const engine = start({ maxBatch: 4, onBatch: (size) => batches.push(size) });
     const long = await spool(
       Array.from({ length: 6 }, (_, i) => ({ name: names[0]!, at_s: i * 5 })),
     );
@@ -135,19 +137,17 @@ describe("utterances", () => {
     let longDone = 0;
     let longDoneBeforeShort = 0;
     const first = engine.transcribe(long.audio, long.utterances, {
-      signal: never,
+      ...english,
       onUtterance: () => (longDone += 1),
     });
-    const second = engine
-      .transcribe(short.audio, short.utterances, { signal: never })
-      .then((spoken) => {
-        longDoneBeforeShort = longDone;
-        return spoken;
-      });
+    const second = engine.transcribe(short.audio, short.utterances, english).then((spoken) => {
+      longDoneBeforeShort = longDone;
+      return spoken;
+    });
     const [together, [other]] = await Promise.all([first, second]);
     expect(batches).toEqual([4, 3]);
     expect(longDoneBeforeShort).toBeLessThanOrEqual(3);
-    const [alone] = await engine.transcribe(short.audio, short.utterances, { signal: never });
+    const [alone] = await engine.transcribe(short.audio, short.utterances, english);
     expect(other).toEqual({ ...alone, average_logprob: expect.closeTo(alone!.average_logprob, 4) });
     expect(new Set(together.map(({ text }) => text)).size).toBe(1);
   });
@@ -161,16 +161,14 @@ describe("utterances", () => {
       },
     });
     const { audio } = await spool([]);
-    expect(await engine.transcribe(audio, [], { signal: never })).toEqual([]);
+    expect(await engine.transcribe(audio, [], english)).toEqual([]);
     expect(started).toBe(0);
   });
 
   test("of more than 30 s are refused", async () => {
     const { audio } = await spool([{ name: names[0]!, at_s: 40 }]);
     const long = [{ start_s: 0, end_s: 31 }];
-    await expect(start().transcribe(audio, long, { signal: never })).rejects.toThrow(
-      "30 s at once",
-    );
+    await expect(start().transcribe(audio, long, english)).rejects.toThrow("30 s at once");
   });
 });
 
@@ -180,7 +178,6 @@ describe("an end before the end", () => {
     const reason = new Error("not wanted any more");
     const replies: string[] = [];
     const engine = start({
-      language: "en",
       maxBatch: 2,
       onBatch: () => abort.abort(reason),
       startThread: (workerData) => {
@@ -191,13 +188,16 @@ describe("an end before the end", () => {
     });
     const unwanted = await spool(names.map((name, i) => ({ name, at_s: i * 10 })));
     const wanted = await atStart(names[1]!);
-    const left = engine.transcribe(unwanted.audio, unwanted.utterances, { signal: abort.signal });
-    const stays = engine.transcribe(wanted.audio, wanted.utterances, { signal: never });
+    const left = engine.transcribe(unwanted.audio, unwanted.utterances, {
+      ...english,
+      signal: abort.signal,
+    });
+    const stays = engine.transcribe(wanted.audio, wanted.utterances, english);
     await expect(left).rejects.toBe(reason);
     const [spoken] = await stays;
-    expect(replies).toEqual(["left", "heard"]);
-    const [alone] = await start({ language: "en" }).transcribe(wanted.audio, wanted.utterances, {
-      signal: never,
+    expect(replies.filter((type) => type !== "step")).toEqual(["left", "heard"]);
+    const [alone] = await start().transcribe(wanted.audio, wanted.utterances, {
+      ...english,
     });
     expect(spoken!.text).toBe(alone!.text);
   });
@@ -218,12 +218,12 @@ describe("an end before the end", () => {
     });
     const engine = start({ maxTokens: 200, onBatch: () => begun() });
     const { audio, utterances } = await atStart(names[0]!);
-    const work = engine.transcribe(audio, utterances, { signal: never });
+    const work = engine.transcribe(audio, utterances, english);
     const ended = expect(work).rejects.toMatchObject({ code: "transcriber_closed" });
     await running;
     await engine.close();
     await ended;
-    await expect(engine.transcribe(audio, utterances, { signal: never })).rejects.toMatchObject({
+    await expect(engine.transcribe(audio, utterances, english)).rejects.toMatchObject({
       code: "transcriber_closed",
     });
   });
@@ -232,7 +232,6 @@ describe("an end before the end", () => {
     const batches: number[] = [];
     let threads = 0;
     const engine = start({
-      language: "en",
       onBatch: (size) => batches.push(size),
       startThread: (workerData) => {
         threads += 1;
@@ -241,7 +240,7 @@ describe("an end before the end", () => {
       },
     });
     const { audio, utterances } = await spool(names.map((name, i) => ({ name, at_s: i * 10 })));
-    const spoken = await engine.transcribe(audio, utterances, { signal: never });
+    const spoken = await engine.transcribe(audio, utterances, english);
     expect(spoken).toHaveLength(3);
     expect(batches).toEqual([3, 1, 1, 1]);
     expect(threads).toBe(2);
@@ -250,26 +249,26 @@ describe("an end before the end", () => {
   test("a thread that always dies, or never answers, is an error", async () => {
     const { audio, utterances } = await atStart(names[0]!);
     const dying = start({ startThread: () => new Worker("process.exit(3)", { eval: true }) });
-    await expect(dying.transcribe(audio, utterances, { signal: never })).rejects.toMatchObject({
+    await expect(dying.transcribe(audio, utterances, english)).rejects.toMatchObject({
       code: "transcriber_crashed",
     });
     const hung = start({
       stallMs: 20,
       startThread: () => new Worker("setInterval(() => {}, 1000)", { eval: true }),
     });
-    await expect(hung.transcribe(audio, utterances, { signal: never })).rejects.toMatchObject({
+    await expect(hung.transcribe(audio, utterances, english)).rejects.toMatchObject({
       code: "transcriber_stalled",
     });
   });
 
   test("a recording that cannot be read fails alone", async () => {
-    const engine = start({ language: "en" });
+    const engine = start();
     const gone = await atStart(names[0]!);
     const there = await atStart(names[1]!);
     await rm(join(gone.audio.folder, `${gone.audio.name}.pcm`));
-    const lost = engine.transcribe(gone.audio, gone.utterances, { signal: never });
+    const lost = engine.transcribe(gone.audio, gone.utterances, english);
     const [spoken] = await Promise.all([
-      engine.transcribe(there.audio, there.utterances, { signal: never }),
+      engine.transcribe(there.audio, there.utterances, english),
       expect(lost).rejects.toMatchObject({ code: "transcriber_crashed" }),
     ]);
     expect(spoken).toHaveLength(1);
@@ -296,7 +295,7 @@ describe("models that are not as they should be", () => {
 
   test("a file is not there", async () => {
     const { before, rehashed } = await damaged((path) => rm(path("onnx/encoder_model.onnx")));
-    const error = { code: "whisper_model_missing", retryable: false };
+    const error = { fault: "missing", retryable: false };
     await expect(load(before)).rejects.toMatchObject(error);
     await expect(load(await rehashed())).rejects.toThrow("The model has no encoder_model.onnx");
   });
@@ -304,7 +303,7 @@ describe("models that are not as they should be", () => {
   test("a file was cut short, against its hash and by itself", async () => {
     const graph = "onnx/decoder_model_merged.onnx";
     const { before, rehashed } = await damaged((path) => truncate(path(graph), 300_000));
-    const error = { code: "whisper_model_corrupt", retryable: false };
+    const error = { fault: "corrupt", retryable: false };
     await expect(load(before)).rejects.toMatchObject(error);
     await expect(load(before)).rejects.toThrow("decoder_model_merged.onnx has the SHA-256");
     await expect(load(await rehashed())).rejects.toMatchObject(error);
@@ -319,7 +318,7 @@ describe("models that are not as they should be", () => {
       await rename(path("onnx/kept"), path("onnx/decoder_model_merged.onnx"));
     });
     const loaded = load(await rehashed());
-    await expect(loaded).rejects.toMatchObject({ code: "whisper_model_mismatch" });
+    await expect(loaded).rejects.toMatchObject({ fault: "mismatch" });
     await expect(loaded).rejects.toThrow(
       "The encoder cannot be run as a Whisper's: it has no input",
     );
@@ -336,7 +335,7 @@ describe("models that are not as they should be", () => {
   ])("%s says %j", async (name, changes, message) => {
     const { rehashed } = await damaged((path) => edit(path(name), changes));
     const loaded = load(await rehashed());
-    await expect(loaded).rejects.toMatchObject({ code: "whisper_model_mismatch" });
+    await expect(loaded).rejects.toMatchObject({ fault: "mismatch" });
     await expect(loaded).rejects.toThrow(message);
   });
 
@@ -349,20 +348,27 @@ describe("models that are not as they should be", () => {
       whole = await readFile(at, "utf8");
       await rm(at);
     });
-    const engine = start({ language: "en" }, before);
+    const engine = start({}, before);
     const { audio, utterances } = await atStart(names[0]!);
-    await expect(engine.transcribe(audio, utterances, { signal: never })).rejects.toMatchObject({
-      code: "whisper_model_missing",
-      message: "The model's config.json is missing or cannot be read.",
+    await expect(engine.transcribe(audio, utterances, english)).rejects.toMatchObject({
+      code: "model_unusable",
+      fault: "missing",
+      message:
+        "whisper-tiny-random: The model's config.json is missing or cannot be read. To install it again: npm run models",
     });
     await writeFile(at, whole);
-    expect(await engine.transcribe(audio, utterances, { signal: never })).toHaveLength(1);
+    expect(await engine.transcribe(audio, utterances, english)).toHaveLength(1);
   });
 
   test("a language that the model has not is said to be missing", async () => {
     const { audio, utterances } = await atStart(names[0]!);
-    const work = start({ language: "tlh" }).transcribe(audio, utterances, { signal: never });
-    await expect(work).rejects.toThrow("The model has no language tlh.");
+    const engine = start();
+    const work = engine.transcribe(audio, utterances, { signal: never, language: "tlh" });
+    await expect(work).rejects.toMatchObject({
+      code: "language_unsupported",
+      message: "The model whisper-tiny-random does not know the language tlh.",
+    });
+    expect(await engine.languages()).toContain("de");
   });
 
   test("all files count for the model's hash", async () => {

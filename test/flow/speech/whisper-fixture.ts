@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFile, readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { WhisperFile } from "../../../regions/speech/transcription/whisper/load-whisper.ts";
+import type { WhisperFile } from "../../../regions/speech/transcription/whisper/model-files.ts";
 
 /** A Whisper of random weights, made by scripts/make-tiny-whisper. */
 export const tinyWhisperFolder = fileURLToPath(

@@ -26,7 +26,9 @@ export function createPocketsphinx(
 
   return {
     quality: "fallback",
-    language: "en",
+    wordTimes: "measured",
+    utterances: { maxS: 20, joinS: 0.8, padS: 0.25 },
+    languages: () => Promise.resolve(["en"]),
     describe() {
       description ??= describePocketsphinx(found);
       // A file that could not be read may be there the next time.
@@ -58,6 +60,8 @@ export function createPocketsphinx(
       }
       return spoken;
     },
+    // Whoever transcribes has a signal, and no process outlives its recording.
+    close: () => Promise.resolve(),
   };
 }
 
@@ -71,6 +75,7 @@ function place(
   return {
     start_s,
     end_s,
+    language: "en",
     words: words.map(({ word, confidence, ...at }) => ({
       word,
       start_s: within(at.start_s),

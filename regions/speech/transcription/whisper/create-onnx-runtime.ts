@@ -25,7 +25,7 @@ interface OnnxState extends WhisperState {
  * input `use_cache_branch` says whether there are keys and values of earlier tokens. It makes those of the encoder once, in
  * the branch without; what the other branch gives for them is empty.
  *
- * @throws {WhisperModelError} `whisper_model_mismatch`: the graphs have other inputs or outputs
+ * @throws {WhisperModelError} `mismatch`: the graphs have other inputs or outputs
  */
 export function createOnnxRuntime(
   { encoder, decoder }: WhisperSessions,
@@ -173,8 +173,5 @@ function expectShape(name: string, { dims }: Tensor, shape: readonly number[]): 
 }
 
 function mismatch(kind: string, message: string): WhisperModelError {
-  return new WhisperModelError(
-    "whisper_model_mismatch",
-    `The ${kind} cannot be run as a Whisper's: ${message}.`,
-  );
+  return new WhisperModelError("mismatch", `The ${kind} cannot be run as a Whisper's: ${message}.`);
 }

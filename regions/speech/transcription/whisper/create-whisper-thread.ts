@@ -25,7 +25,7 @@ export interface WhisperThread {
 }
 
 export interface WhisperThreadOptions {
-  /** A batch that takes so long is stuck in native code, and its thread is given up. */
+  /** A thread that tells of no step for so long is stuck in native code, and is given up. */
   stallMs: number;
   onLeft: (id: number) => void;
   /** Starts the thread; a test may keep hold of it. */
@@ -62,8 +62,10 @@ export function createWhisperThread(
       const own = worker ?? open();
       own.ref();
       const { promise, resolve, reject } =
-        Promise.withResolvers<Exclude<WhisperReply, { type: "left" }>>();
+        Promise.withResolvers<Exclude<WhisperReply, { type: "left" | "step" }>>();
       const onMessage = (reply: WhisperReply) => {
+        stall.refresh();
+        if (reply.type === "step") return;
         if (reply.type === "left") onLeft(reply.id);
         else resolve(reply);
       };
@@ -80,15 +82,16 @@ export function createWhisperThread(
       const stall = setTimeout(() => {
         if (worker === own) worker = undefined;
         reject(new TranscriberError("transcriber_stalled", `No answer in ${stallMs} ms.`));
-        void own.terminate();
+        // It ends by itself if it ever comes back: to end it in the middle of a run makes onnxruntime abort the process.
+        send(own, { type: "close" });
       }, stallMs);
       try {
         send(own, { type: "run", windows });
         const reply = await promise;
         if (reply.type === "heard") return reply;
-        throw reply.code === undefined
+        throw reply.fault === undefined
           ? new TranscriberError("transcriber_crashed", `Whisper failed: ${reply.message}`)
-          : new WhisperModelError(reply.code, reply.message);
+          : new WhisperModelError(reply.fault, reply.message);
       } finally {
         clearTimeout(stall);
         running = undefined;

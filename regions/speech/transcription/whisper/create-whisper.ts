@@ -1,30 +1,36 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import type { Worker } from "node:worker_threads";
-import type { SpeechSegment } from "../../../../shared/contracts/analysis-result.ts";
+import type {
+  SpeechSegment,
+  TranscriptSegment,
+} from "../../../../shared/contracts/analysis-result.ts";
 import { SAMPLE_RATE } from "../../decode/sample-format.ts";
 import type { ModelEntry } from "../../models/model-entry.ts";
 import { TranscriberError } from "../transcriber-error.ts";
+import { TranscriptionRefusal } from "../transcription-refusal.ts";
 import type {
   SpooledAudio,
   TranscribedUtterance,
   TranscriptionEngine,
 } from "../transcription-engine.ts";
 import { createWhisperThread } from "./create-whisper-thread.ts";
-import type { WhisperFile } from "./load-whisper.ts";
 import { WINDOW_SAMPLES } from "./log-mel.ts";
 import type { HeardWindow, WhisperThreadData, WhisperWindow } from "./protocol.ts";
+import type { WhisperFile } from "./model-files.ts";
+import { readLanguages } from "./read-languages.ts";
 import { spreadWords } from "./spread-words.ts";
+import { WhisperModelError } from "./whisper-error.ts";
 
 /** As `resolveModel` gives a model that is here. */
 export interface WhisperModelFiles {
   entry: Pick<ModelEntry, "name" | "version">;
   files: ReadonlyMap<string, WhisperFile>;
+  /** The command that installs it again. */
+  install?: string | undefined;
 }
 
 export interface WhisperOptions {
-  /** ISO 639-1; each utterance's is detected when absent. */
-  language?: string | undefined;
   /** `translate` makes English of every language. */
   task?: "transcribe" | "translate";
   /** Windows that run together at most. */
@@ -35,7 +41,7 @@ export interface WhisperOptions {
   maxTokens?: number | undefined;
   /** Tried in turn while an answer is not plausible; `[0]` never draws by chance. */
   temperatures?: readonly number[] | undefined;
-  /** A batch that takes so long is stuck. */
+  /** A single run of one of the model's graphs that takes so long is stuck. */
   stallMs?: number;
   /** Told of the size of each batch that is run. */
   onBatch?: ((windows: number) => void) | undefined;
@@ -48,11 +54,7 @@ export interface WhisperUtterance extends TranscribedUtterance {
   /** As the model has it, with punctuation and spaces. */
   text: string;
   /** What the model itself gave times to. */
-  segments: { start_s: number; end_s: number; text: string }[];
-  /** How words got their times: in proportion to their letters, within their segment. */
-  word_times: "spread";
-  /** ISO 639-1 */
-  language: string;
+  segments: TranscriptSegment[];
   language_probability: number;
   no_speech: number;
   average_logprob: number;
@@ -62,8 +64,6 @@ export interface WhisperUtterance extends TranscribedUtterance {
 
 export interface WhisperEngine extends TranscriptionEngine {
   transcribe(...args: Parameters<TranscriptionEngine["transcribe"]>): Promise<WhisperUtterance[]>;
-  /** Ends what runs, with `transcriber_closed`. */
-  close(): Promise<void>;
 }
 
 /** Times that an utterance is tried when the thread dies over it. */
@@ -83,10 +83,10 @@ interface Item {
  * @param ready a model whose files are all here; they are checked when the first utterance comes
  */
 export function createWhisper(
-  { entry, files }: WhisperModelFiles,
+  { entry, files, install }: WhisperModelFiles,
   options: WhisperOptions = {},
 ): WhisperEngine {
-  const { language, task = "transcribe", maxBatch = 8, threads = 1, maxTokens, onBatch } = options;
+  const { task = "transcribe", maxBatch = 8, threads = 1, maxTokens, onBatch } = options;
   const { temperatures, stallMs = 600_000, startThread } = options;
   const thread = createWhisperThread(
     { files: [...files.values()], threads, task, maxTokens, temperatures },
@@ -117,6 +117,31 @@ export function createWhisper(
     return batch;
   }
 
+  /** A fault of the model's files, with its name and what mends it. */
+  function told(error: unknown): unknown {
+    if (!(error instanceof WhisperModelError)) return error;
+    const mend = install === undefined ? "" : ` To install it again: ${install}`;
+    return new WhisperModelError(error.fault, `${entry.name}: ${error.message}${mend}`);
+  }
+
+  /** As its files say, once they can be read. */
+  let known: Promise<readonly string[]> | undefined;
+  function languages(): Promise<readonly string[]> {
+    known ??= readLanguages([...files.values()]).catch((error: unknown) => {
+      known = undefined;
+      throw told(error);
+    });
+    return known;
+  }
+
+  async function requireLanguage(language: string): Promise<void> {
+    if ((await languages()).includes(language)) return;
+    throw new TranscriptionRefusal(
+      "language_unsupported",
+      `The model ${entry.name} does not know the language ${language}.`,
+    );
+  }
+
   async function work(): Promise<void> {
     if (busy) return;
     busy = true;
@@ -141,7 +166,7 @@ export function createWhisper(
         for (const item of batch) {
           item.tries += 1;
           if (again && item.tries < TRIES) alone.push(item);
-          else item.reject(error);
+          else item.reject(told(error));
         }
       }
     }
@@ -152,10 +177,12 @@ export function createWhisper(
   async function transcribe(
     audio: SpooledAudio,
     utterances: readonly SpeechSegment[],
-    { signal, onUtterance }: Parameters<TranscriptionEngine["transcribe"]>[2],
+    { signal, language, onUtterance }: Parameters<TranscriptionEngine["transcribe"]>[2],
   ): Promise<WhisperUtterance[]> {
     signal.throwIfAborted();
     if (closed) throw new TranscriberError("transcriber_closed", "Whisper was closed.");
+    if (utterances.length === 0) return [];
+    if (language !== undefined) await requireLanguage(language);
     const path = join(audio.folder, `${audio.name}.pcm`);
     const queue: Item[] = [];
     const heard = utterances.map((utterance) => {
@@ -209,7 +236,10 @@ export function createWhisper(
 
   return {
     quality: "full",
-    language: task === "translate" ? "en" : (language ?? "und"),
+    wordTimes: "estimated",
+    // A window is 30 s; a pause is part of what the model knows speech by.
+    utterances: { maxS: 29, joinS: 2, padS: 0.25 },
+    languages,
     describe: () =>
       Promise.resolve({
         name: entry.name,
@@ -243,7 +273,13 @@ function toUtterance({ start_s, end_s }: SpeechSegment, heard: HeardWindow): Whi
   const at = (time_s: number): number =>
     Math.min(end_s, Math.round((start_s + time_s) * 100) / 100);
   const segments = heard.pieces.map((piece) => {
-    return { start_s: at(piece.start_s), end_s: at(piece.end_s), text: piece.text };
+    return {
+      start_s: at(piece.start_s),
+      end_s: at(piece.end_s),
+      text: piece.text,
+      average_logprob: heard.average_logprob,
+      no_speech_probability: heard.no_speech,
+    };
   });
   return {
     start_s,
@@ -251,7 +287,6 @@ function toUtterance({ start_s, end_s }: SpeechSegment, heard: HeardWindow): Whi
     words: segments.flatMap((own) => spreadWords(own.text, heard.language, own.start_s, own.end_s)),
     text: segments.map(({ text }) => text).join(" "),
     segments,
-    word_times: "spread",
     language: heard.language,
     language_probability: heard.language_probability,
     no_speech: heard.no_speech,

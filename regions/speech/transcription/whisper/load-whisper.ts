@@ -1,20 +1,14 @@
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
-import { readFile, stat } from "node:fs/promises";
+import { stat } from "node:fs/promises";
 import { basename } from "node:path";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { InferenceSession } from "onnxruntime-node";
 import { createOnnxRuntime } from "./create-onnx-runtime.ts";
+import { checkHash, findFile, readChecked, readJson, unreadable } from "./model-files.ts";
+import type { WhisperFile } from "./model-files.ts";
 import { WhisperModelError } from "./whisper-error.ts";
 import { readWhisperModel } from "./whisper-model.ts";
 import type { WhisperModel } from "./whisper-model.ts";
 import type { WhisperRuntime } from "./whisper-runtime.ts";
-
-/** A file of a model, and what it has to hash to. */
-export interface WhisperFile {
-  path: string;
-  sha256: string;
-}
 
 export interface LoadedWhisper {
   model: WhisperModel;
@@ -43,12 +37,7 @@ export async function loadWhisper(
   files: readonly WhisperFile[],
   { threads }: LoadWhisperOptions,
 ): Promise<LoadedWhisper> {
-  const find = (what: string, matches: (name: string) => boolean): WhisperFile => {
-    const file = files.find(({ path }) => matches(basename(path)));
-    if (file !== undefined) return file;
-    throw new WhisperModelError("whisper_model_missing", `The model has no ${what}.`);
-  };
-  const named = (name: string): WhisperFile => find(name, (own) => own === name);
+  const named = (name: string): WhisperFile => findFile(files, name);
   const tokenizerJson = await readJson(named("tokenizer.json"));
   const tokenizer = openTokenizer(tokenizerJson);
   const model = readWhisperModel(
@@ -59,8 +48,10 @@ export async function loadWhisper(
     },
     (token) => tokenizer.token_to_id(token),
   );
-  const encoderFile = find("encoder_model.onnx", (name) => /^encoder_model.*\.onnx$/.test(name));
-  const decoderFile = find("decoder_model_merged.onnx", (name) =>
+  const encoderFile = findFile(files, "encoder_model.onnx", (name) =>
+    /^encoder_model.*\.onnx$/.test(name),
+  );
+  const decoderFile = findFile(files, "decoder_model_merged.onnx", (name) =>
     /^decoder_model_merged.*\.onnx$/.test(name),
   );
   // What lies outside of the graphs is checked first, since they load it by themselves.
@@ -96,25 +87,12 @@ export async function loadWhisper(
   }
 }
 
-async function readJson(file: WhisperFile): Promise<unknown> {
-  const name = basename(file.path);
-  const text = await readFile(file.path, "utf8").catch(() => {
-    throw unreadable(name);
-  });
-  expectHash(name, createHash("sha256").update(text).digest("hex"), file);
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    throw new WhisperModelError("whisper_model_corrupt", `The model's ${name} is not JSON.`);
-  }
-}
-
 function openTokenizer(json: unknown): Tokenizer {
   try {
     return new Tokenizer(json as object, { clean_up_tokenization_spaces: false });
   } catch (error) {
     throw new WhisperModelError(
-      "whisper_model_mismatch",
+      "mismatch",
       `The model's tokenizer.json is not what a Whisper model has: ${messageOf(error)}`,
     );
   }
@@ -127,7 +105,7 @@ async function openGraph(
 ): Promise<InferenceSession> {
   const name = basename(file.path);
   const { size } = await stat(file.path).catch(() => {
-    throw unreadable(name);
+    throw unreadable(file);
   });
   let source: Buffer | string;
   if (hasOutside || size > LARGEST_IN_MEMORY) {
@@ -135,10 +113,7 @@ async function openGraph(
     await checkHash(file);
     source = file.path;
   } else {
-    source = await readFile(file.path).catch(() => {
-      throw unreadable(name);
-    });
-    expectHash(name, createHash("sha256").update(source).digest("hex"), file);
+    source = await readChecked(file);
   }
   const options: InferenceSession.SessionOptions = {
     intraOpNumThreads: threads,
@@ -152,36 +127,10 @@ async function openGraph(
       : await InferenceSession.create(source, options);
   } catch (error) {
     throw new WhisperModelError(
-      "whisper_model_corrupt",
+      "corrupt",
       `The model's ${name} cannot be loaded: ${messageOf(error)}`,
     );
   }
-}
-
-async function checkHash(file: WhisperFile): Promise<void> {
-  const hash = createHash("sha256");
-  try {
-    for await (const chunk of createReadStream(file.path)) hash.update(chunk as Buffer);
-  } catch {
-    throw unreadable(basename(file.path));
-  }
-  expectHash(basename(file.path), hash.digest("hex"), file);
-}
-
-function expectHash(name: string, found: string, { sha256 }: WhisperFile): void {
-  if (found !== sha256) {
-    throw new WhisperModelError(
-      "whisper_model_corrupt",
-      `The model's ${name} has the SHA-256 ${found}, but the manifest says ${sha256}.`,
-    );
-  }
-}
-
-function unreadable(name: string): WhisperModelError {
-  return new WhisperModelError(
-    "whisper_model_missing",
-    `The model's ${name} is missing or cannot be read.`,
-  );
 }
 
 function messageOf(error: unknown): string {

@@ -1,5 +1,5 @@
-import type { WhisperModelErrorCode } from "./whisper-error.ts";
-import type { WhisperFile } from "./load-whisper.ts";
+import type { WhisperModelFault } from "./whisper-error.ts";
+import type { WhisperFile } from "./model-files.ts";
 
 /** How a Whisper thread is started. */
 export interface WhisperThreadData {
@@ -46,5 +46,7 @@ export type WhisperReply =
   | { type: "heard"; windows: HeardWindow[]; unread: { id: number; message: string }[] }
   /** A cancelled window is not worked at any more. */
   | { type: "left"; id: number }
-  /** `code` is set when the model is at fault. */
-  | { type: "failed"; code: WhisperModelErrorCode | undefined; message: string };
+  /** The model still works: sent after each run of a graph. */
+  | { type: "step" }
+  /** `fault` is set when the model is at fault. */
+  | { type: "failed"; fault: WhisperModelFault | undefined; message: string };

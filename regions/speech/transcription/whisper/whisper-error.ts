@@ -1,19 +1,20 @@
-export type WhisperModelErrorCode =
+import { TranscriptionRefusal } from "../transcription-refusal.ts";
+
+export type WhisperModelFault =
   /** A file that a Whisper model consists of is not there. */
-  | "whisper_model_missing"
+  | "missing"
   /** A file cannot be read, or is not what its hash says. */
-  | "whisper_model_corrupt"
+  | "corrupt"
   /** The files are whole and are not a Whisper model that this engine can run. */
-  | "whisper_model_mismatch";
+  | "mismatch";
 
 /** The model's files are at fault; another attempt would meet the same ones. */
-export class WhisperModelError extends Error {
+export class WhisperModelError extends TranscriptionRefusal {
   override readonly name = "WhisperModelError";
-  readonly code: WhisperModelErrorCode;
-  readonly retryable = false;
+  readonly fault: WhisperModelFault;
 
-  constructor(code: WhisperModelErrorCode, message: string) {
-    super(message);
-    this.code = code;
+  constructor(fault: WhisperModelFault, message: string) {
+    super("model_unusable", message);
+    this.fault = fault;
   }
 }

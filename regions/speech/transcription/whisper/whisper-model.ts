@@ -78,7 +78,7 @@ export interface WhisperConfigs {
 
 /**
  * Reads `config.json`, `generation_config.json` and `preprocessor_config.json`, as they come with Whisper models.
- * @throws {WhisperModelError} `whisper_model_mismatch`: another kind of model, or one that is heard otherwise
+ * @throws {WhisperModelError} `mismatch`: another kind of model, or one that is heard otherwise
  */
 export function readWhisperModel(
   files: WhisperConfigs,
@@ -88,7 +88,7 @@ export function readWhisperModel(
   if (config.model_type !== "whisper") {
     throw mismatch(`config.json describes a ${config.model_type}, not a whisper`);
   }
-  const generation = parse("generation_config.json", Generation, files.generation);
+  const { generation, languages } = readGeneration(files.generation);
   const preprocessor = parse("preprocessor_config.json", Preprocessor, files.preprocessor);
   if (preprocessor.feature_size !== config.num_mel_bins) {
     throw mismatch(
@@ -97,13 +97,6 @@ export function readWhisperModel(
   }
   const { eos_token_id: ends = config.eos_token_id, no_timestamps_token_id: noTimestamps } =
     generation;
-  const multilingual = generation.is_multilingual ?? generation.lang_to_id != null;
-  const languages = multilingual ? languagesOf(generation.lang_to_id ?? {}) : new Map();
-  if (multilingual && languages.size === 0) {
-    throw mismatch(
-      "generation_config.json names no languages of a model that is said to have many",
-    );
-  }
   const model: WhisperModel = {
     bands: config.num_mel_bins,
     vocabulary: config.vocab_size,
@@ -138,6 +131,21 @@ export function readWhisperModel(
   return model;
 }
 
+/** What `generation_config.json` says, and the languages of a model that knows several. @throws {WhisperModelError} */
+export function readGeneration(json: unknown) {
+  const generation = parse("generation_config.json", Generation, json);
+  const multilingual = generation.is_multilingual ?? generation.lang_to_id != null;
+  const languages = multilingual
+    ? languagesOf(generation.lang_to_id ?? {})
+    : new Map<string, number>();
+  if (multilingual && languages.size === 0) {
+    throw mismatch(
+      "generation_config.json names no languages of a model that is said to have many",
+    );
+  }
+  return { generation, languages };
+}
+
 function languagesOf(ids: Readonly<Record<string, number>>): Map<string, number> {
   return new Map(
     Object.entries(ids).map(([name, id]): [string, number] => [name.replaceAll(/[<|>]/g, ""), id]),
@@ -152,8 +160,5 @@ function parse<T>(name: string, schema: z.ZodType<T>, json: unknown): T {
 }
 
 function mismatch(message: string): WhisperModelError {
-  return new WhisperModelError(
-    "whisper_model_mismatch",
-    `The model cannot be run as a Whisper: ${message}.`,
-  );
+  return new WhisperModelError("mismatch", `The model cannot be run as a Whisper: ${message}.`);
 }

@@ -15,6 +15,7 @@ import type {
 import { timedPieces } from "./timed-pieces.ts";
 import { WhisperModelError } from "./whisper-error.ts";
 import type { WhisperModel } from "./whisper-model.ts";
+import type { WhisperRuntime } from "./whisper-runtime.ts";
 
 if (parentPort === null) throw new Error("The Whisper thread was started as something else.");
 const port = parentPort;
@@ -51,12 +52,6 @@ function rowsAtOnce({ layers, width }: WhisperModel): number {
   return Math.max(1, Math.floor(MOST_CACHE / bytes));
 }
 
-function checkLanguage({ languages }: WhisperModel, language: string | undefined): void {
-  if (language === undefined || languages.has(language)) return;
-  if (languages.size === 0 && language === "en") return;
-  throw new WhisperModelError("whisper_model_mismatch", `The model has no language ${language}.`);
-}
-
 async function run(windows: readonly WhisperWindow[]): Promise<WhisperReply> {
   const whisper = await load();
   const heard: HeardWindow[] = [];
@@ -66,7 +61,6 @@ async function run(windows: readonly WhisperWindow[]): Promise<WhisperReply> {
     const readable: { window: WhisperWindow; samples: Float32Array }[] = [];
     for (const window of windows.slice(at, at + most)) {
       if (cancels.get(window.id)!.signal.aborted) continue;
-      checkLanguage(whisper.model, window.language);
       try {
         readable.push({ window, samples: await readSamples(window) });
       } catch (error) {
@@ -76,6 +70,19 @@ async function run(windows: readonly WhisperWindow[]): Promise<WhisperReply> {
     if (readable.length > 0) heard.push(...(await hear(whisper, readable)));
   }
   return { type: "heard", windows: heard, unread };
+}
+
+/** Tells after each run of a graph that there was one. */
+function watched(runtime: WhisperRuntime): WhisperRuntime {
+  const told = <T>(made: T): T => {
+    port.postMessage({ type: "step" } satisfies WhisperReply);
+    return made;
+  };
+  return {
+    ...runtime,
+    encode: async (...input) => told(await runtime.encode(...input)),
+    decodeStep: async (...input) => told(await runtime.decodeStep(...input)),
+  };
 }
 
 async function hear(
@@ -88,7 +95,7 @@ async function hear(
   const features = new Float32Array(readable.length * size);
   for (const [i, { samples }] of readable.entries()) logMel.write(samples, features, i * size);
   const answers = await decodeWindows(
-    runtime,
+    watched(runtime),
     model,
     features,
     readable.map(({ window: { id, language } }) => {
@@ -107,7 +114,11 @@ async function hear(
     if (answer === undefined) return [];
     const believed = answer.verdict === "plausible" || answer.verdict === "unsure";
     const pieces = timedPieces(answer.tokens, tokens.firstTime, tokens.end, samples.length / RATE)
-      .map(({ start_s, end_s, tokens: own }) => ({ start_s, end_s, text: textOf(own).trim() }))
+      .map(({ start_s, end_s, tokens: own }) => ({
+        start_s,
+        end_s,
+        text: textOf(own).replaceAll(/\s+/g, " ").trim(),
+      }))
       .filter(({ text }) => text !== "");
     return [
       {
@@ -128,8 +139,8 @@ async function answer(windows: readonly WhisperWindow[]): Promise<WhisperReply> 
   try {
     return await run(windows);
   } catch (error) {
-    const code = error instanceof WhisperModelError ? error.code : undefined;
-    return { type: "failed", code, message: messageOf(error) };
+    const fault = error instanceof WhisperModelError ? error.fault : undefined;
+    return { type: "failed", fault, message: messageOf(error) };
   }
 }
 
