@@ -45,8 +45,6 @@ export interface AnalyzeOptions extends TranscriptRequest {
   parts: readonly AnalysisPart[];
   /** What stages gave for this very recording before; they are not run again. */
   known?: Stages | undefined;
-  /** What is asked of the transcript. */
-  transcript?: TranscriptRequest | undefined;
   /** The content type under which the recording was sent. */
   declaredContentType?: string | undefined;
   signal?: AbortSignal | undefined;
