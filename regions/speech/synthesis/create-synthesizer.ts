@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { fliteVoices, type SpeechFormat, type Voice } from "../../../shared/contracts/speech.ts";
 import type { SpeechVoices } from "./create-voices.ts";
 import { createEncoderPool, type EncoderPool } from "./encode/create-encoder-pool.ts";
-import { PCM_RATE } from "./encode/protocol.ts";
+import { encodedRate } from "./encode/protocol.ts";
 import { wavHeader } from "./encode/wav-header.ts";
 import { createFliteEngine } from "./flite/create-flite-engine.ts";
 import type { SpeechEngine } from "./speech-engine.ts";
@@ -110,7 +110,7 @@ export function createSynthesizer(options: SynthesizerOptions = {}): Synthesizer
     return {
       contentKey,
       engine: identity,
-      sampleRate: format === "pcm" ? PCM_RATE : engine.sampleRate,
+      sampleRate: format === "wav" ? engine.sampleRate : encodedRate(format, engine.sampleRate),
       audio,
     };
   }

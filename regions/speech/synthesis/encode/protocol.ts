@@ -4,6 +4,19 @@ export type EncodedFormat = "mp3" | "opus" | "flac" | "pcm";
 /** Hz of the headerless `pcm`, as OpenAI's clients expect it. */
 export const PCM_RATE = 24_000;
 
+/** The rates that a codec knows, where it does not take any. */
+const RATES: Partial<Record<EncodedFormat, number[]>> = {
+  mp3: [8000, 11_025, 12_000, 16_000, 22_050, 24_000, 32_000, 44_100, 48_000],
+  opus: [8000, 12_000, 16_000, 24_000, 48_000],
+  pcm: [PCM_RATE],
+};
+
+/** The rate at which a format holds samples of `rate` Hz: theirs where it can, else the next one. */
+export function encodedRate(format: EncodedFormat, rate: number): number {
+  const rates = RATES[format];
+  return rates === undefined ? rate : (rates.find((known) => known >= rate) ?? rates.at(-1)!);
+}
+
 /** To the encoder process over IPC: begins a job. Its samples follow on stdin. */
 export interface EncodeRequest {
   type: "encode";

@@ -7,17 +7,11 @@ import {
   AV_SAMPLE_FMT_S16P,
 } from "node-av/constants";
 import type { FFEncoderCodec } from "node-av/constants";
-import {
-  Codec,
-  CodecContext,
-  FFmpegError,
-  Frame,
-  Packet,
-  Rational,
-  SoftwareResampleContext,
-} from "node-av/lib";
+import { Codec, CodecContext, FFmpegError, Packet, Rational } from "node-av/lib";
+import { createRateConverter } from "./create-rate-converter.ts";
+import { frameOf } from "./frame-of.ts";
 import { createOggOpusWriter, opusSamples, type OggOpusWriter } from "./ogg-opus.ts";
-import { PCM_RATE, type EncodedFormat } from "./protocol.ts";
+import { encodedRate, type EncodedFormat } from "./protocol.ts";
 
 /** Encodes one recording. Synchronous; runs in the encoder process only. */
 export interface SpeechEncoder {
@@ -45,8 +39,6 @@ const SAMPLE_FORMATS = [
   AV_SAMPLE_FMT_FLTP,
 ];
 const FLAC_FRAME = 4096;
-/** Samples that are resampled at a time. */
-const RESAMPLE_STEP = 8192;
 /** "fLaC", then the header of a metadata block: the last one, of type 0 (STREAMINFO), 34 bytes long. */
 const FLAC_HEAD = [0x66, 0x4c, 0x61, 0x43, 0x80, 0, 0, 34];
 
@@ -58,48 +50,33 @@ export function createSpeechEncoder(
   rate: number,
   write: (bytes: Uint8Array) => void,
 ): SpeechEncoder {
-  return format === "pcm" ? createPcmEncoder(rate, write) : createCodecEncoder(format, rate, write);
+  const own = encodedRate(format, rate);
+  const encoder =
+    format === "pcm" ? createPcmEncoder(write) : createCodecEncoder(format, own, write);
+  return own === rate ? encoder : atRate(rate, own, encoder);
 }
 
-/** 16-bit little-endian samples at 24 kHz, without a header. */
-function createPcmEncoder(rate: number, write: (bytes: Uint8Array) => void): SpeechEncoder {
-  const context = new SoftwareResampleContext();
-  check(
-    context.allocSetOpts2(
-      AV_CHANNEL_LAYOUT_MONO,
-      AV_SAMPLE_FMT_S16,
-      PCM_RATE,
-      AV_CHANNEL_LAYOUT_MONO,
-      AV_SAMPLE_FMT_S16,
-      rate,
-    ),
-  );
-  check(context.init());
-  const output = new Frame();
-  output.alloc();
+/** 16-bit little-endian samples, without a header. */
+const createPcmEncoder = (write: (bytes: Uint8Array) => void): SpeechEncoder => ({
+  push: (samples) => write(new Uint8Array(samples.buffer, samples.byteOffset, samples.byteLength)),
+  end: () => undefined,
+  close: () => undefined,
+});
 
-  function convert(input: Frame | null): void {
-    output.unref();
-    output.format = AV_SAMPLE_FMT_S16;
-    output.sampleRate = PCM_RATE;
-    output.channelLayout = AV_CHANNEL_LAYOUT_MONO;
-    check(context.convertFrame(output, input));
-    const plane = output.data?.[0];
-    if (plane !== undefined && output.nbSamples > 0) write(plane.subarray(0, output.nbSamples * 2));
-  }
-
+/** An encoder of one rate, given samples of another. */
+function atRate(from: number, to: number, encoder: SpeechEncoder): SpeechEncoder {
+  const converter = createRateConverter(from, to);
   return {
     push(samples) {
-      for (let at = 0; at < samples.length; at += RESAMPLE_STEP) {
-        const frame = frameOf(samples.subarray(at, at + RESAMPLE_STEP), AV_SAMPLE_FMT_S16, rate, 0);
-        convert(frame);
-        frame.free();
-      }
+      for (const made of converter.push(samples)) encoder.push(made);
     },
-    end: () => convert(null),
+    end() {
+      for (const made of converter.end()) encoder.push(made);
+      encoder.end();
+    },
     close() {
-      context.free();
-      output.free();
+      converter.close();
+      encoder.close();
     },
   };
 }
@@ -185,19 +162,4 @@ function createCodecEncoder(
       context.freeContext();
     },
   };
-}
-
-function frameOf(samples: Int16Array, format: number, rate: number, at: number): Frame {
-  const float = format === AV_SAMPLE_FMT_FLT || format === AV_SAMPLE_FMT_FLTP;
-  const plane = float
-    ? Float32Array.from(samples, (sample) => sample / 32_768)
-    : Int16Array.from(samples);
-  return Frame.fromAudioBuffer(Buffer.from(plane.buffer), {
-    nbSamples: samples.length,
-    format: format as typeof AV_SAMPLE_FMT_FLT,
-    sampleRate: rate,
-    channelLayout: AV_CHANNEL_LAYOUT_MONO,
-    timeBase: new Rational(1, rate),
-    pts: BigInt(at),
-  });
 }
