@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
-import { readFile, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { cp, readFile, readdir, stat, writeFile } from "node:fs/promises";
+import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { WhisperFile } from "../../../regions/speech/transcription/whisper/model-files.ts";
 
@@ -66,4 +66,44 @@ export async function readPrompt(name: string): Promise<Int16Array> {
 
 export function toFloat(samples: Int16Array): Float32Array {
   return Float32Array.from(samples, (sample) => sample / 32_768);
+}
+
+/** What a manifest says of the tiny Whisper. */
+export interface TinyWhisperEntry {
+  name: string;
+  files: { path: string; bytes: number; sha256: string }[];
+  [more: string]: unknown;
+}
+
+/**
+ * Installs the tiny Whisper in a folder of models, as `npm run models` would, and writes a manifest that has it.
+ * @returns the manifest's path, the installed files' folder, and what the manifest says
+ */
+export async function installTinyWhisper(
+  folder: string,
+  more: Partial<TinyWhisperEntry> = {},
+): Promise<{ manifest: string; models: string; installed: string; entry: TinyWhisperEntry }> {
+  const files = await filesOf(tinyWhisperFolder);
+  const entry: TinyWhisperEntry = {
+    name: "whisper-tiny-random",
+    version: "1",
+    task: "transcribe",
+    source: { type: "huggingface", repo: "someone/whisper-tiny", revision: "a".repeat(40) },
+    files: await Promise.all(
+      files.map(async ({ path, sha256 }) => {
+        const { size } = await stat(path);
+        return { path: relative(tinyWhisperFolder, path), bytes: size, sha256 };
+      }),
+    ),
+    licence: "Apache-2.0",
+    commercial_use: true,
+    memory_mb: 10,
+    ...more,
+  };
+  const models = join(folder, "models");
+  const installed = join(models, `${entry.name}@1`);
+  await cp(tinyWhisperFolder, installed, { recursive: true });
+  const manifest = join(folder, "manifest.json");
+  await writeFile(manifest, JSON.stringify({ models: [entry] }));
+  return { manifest, models, installed, entry };
 }
