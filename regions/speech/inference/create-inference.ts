@@ -2,6 +2,7 @@ import { createInferenceThread } from "./create-inference-thread.ts";
 import type { Inference, InferenceThreadOptions } from "./create-inference-thread.ts";
 import { InferenceError } from "./inference-error.ts";
 import { planResidency } from "./plan-residency.ts";
+import { keyOf } from "./runtime-model.ts";
 import type { RuntimeModel } from "./runtime-model.ts";
 
 export interface InferenceOptions extends InferenceThreadOptions {
@@ -47,14 +48,14 @@ export function createInference(options: InferenceOptions = {}): Inference {
   }
 
   async function bring(model: RuntimeModel): Promise<Resident> {
-    const known = resident.get(model.sha256);
+    const known = resident.get(keyOf(model));
     if (known !== undefined && known.leaving === undefined) return known;
     const memoryMb = model.memory_mb ?? 0;
     const plan = planResidency(
       [...resident].map(([key, { memoryMb: taken, usedAt, running }]) => {
         return { key, memoryMb: taken, usedAt, busy: running > 0 };
       }),
-      { key: model.sha256, memoryMb },
+      { key: keyOf(model), memoryMb },
       budgetMb,
     );
     if (plan.type === "too_large") {
@@ -82,12 +83,12 @@ export function createInference(options: InferenceOptions = {}): Inference {
       leaving: undefined,
       onIdle: undefined,
     };
-    resident.set(model.sha256, loaded);
+    resident.set(keyOf(model), loaded);
     return loaded;
   }
 
   function enter(model: RuntimeModel): Resident | Promise<Resident> {
-    const known = resident.get(model.sha256);
+    const known = resident.get(keyOf(model));
     if (known !== undefined && known.leaving === undefined) return known;
     const brought = bringing.then(async () => {
       const entered = await bring(model);

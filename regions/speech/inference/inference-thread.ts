@@ -1,12 +1,14 @@
 /** Entry of the inference thread: sessions live here because a run blocks its thread until it is done. */
 import { parentPort, workerData } from "node:worker_threads";
 import type { InferenceSession } from "onnxruntime-node";
+import { runClassifier } from "../classifiers/run-classifier.ts";
 import { runKokoro } from "../synthesis/kokoro/run-kokoro.ts";
 import { runPiper } from "../synthesis/piper/run-piper.ts";
 import { createVoiceBatch } from "../voice-activity/run-voice-activity-batch.ts";
 import { runVoiceActivity } from "../voice-activity/run-voice-activity.ts";
 import { InferenceError } from "./inference-error.ts";
 import { loadSession } from "./load-session.ts";
+import { keyOf } from "./runtime-model.ts";
 import type {
   InferenceReply,
   InferenceRequest,
@@ -38,6 +40,8 @@ function runTask(session: InferenceSession, request: Run, signal: AbortSignal): 
         request.input,
         request.memory.map((id) => memory.get(id)!),
       );
+    case "classify":
+      return runClassifier(session, request.input);
     case "speak_kokoro":
       return runKokoro(session, request.input);
     case "speak_piper":
@@ -46,11 +50,12 @@ function runTask(session: InferenceSession, request: Run, signal: AbortSignal): 
 }
 
 function sessionOf({ model }: Run): Promise<InferenceSession> {
-  let session = sessions.get(model.sha256);
+  const key = keyOf(model);
+  let session = sessions.get(key);
   if (session === undefined) {
     session = loadSession(model, { threads, cpuOnly });
-    sessions.set(model.sha256, session);
-    session.catch(() => sessions.delete(model.sha256));
+    sessions.set(key, session);
+    session.catch(() => sessions.delete(key));
   }
   return session;
 }

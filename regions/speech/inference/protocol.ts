@@ -1,3 +1,4 @@
+import type { ClassifierInput, ClassifierOutput } from "../classifiers/run-classifier.ts";
 import type { VoiceActivityState } from "../voice-activity/voice-activity-state.ts";
 import type { InferenceErrorCode } from "./inference-error.ts";
 import type { RuntimeModel } from "./runtime-model.ts";
@@ -27,6 +28,8 @@ export interface InferenceTasks {
     };
     output: { inference_ms: number };
   };
+  /** Windows of speech for a model that says what kind of voice it hears. */
+  classify: { input: ClassifierInput; output: ClassifierOutput };
   /** One utterance in a voice of Kokoro: its symbols with a pad at each end, the voice's style, the pace. */
   speak_kokoro: {
     input: { ids: number[]; style: Float32Array<ArrayBuffer>; speed: number };
