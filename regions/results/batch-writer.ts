@@ -23,9 +23,12 @@ export interface BatchWriterOptions {
   target: FinalJobsTarget;
   logger: Logger;
   metrics: Metrics;
+  /** Envelopes in one statement, at most. */
   batchSize?: number;
-  /** Bytes of envelopes written at once (one alone may have more). */
+  /** Bytes of envelopes in one statement (one alone may have more). */
   maxWriteBytes?: number;
+  /** Statements under way at once: while one waits for its commit or a replica, the database works on the others. */
+  concurrency?: number;
   stream?: Partial<
     Pick<
       StreamConsumerOptions,
@@ -34,6 +37,9 @@ export interface BatchWriterOptions {
   >;
 }
 
+/** What the writer holds of the outbox at once, about: after a long outage of the database it may be all long recordings. */
+const MAX_READ_BYTES = 64 * 2 ** 20;
+
 /**
  * Carries accepted runs from the outbox into the database, until the signal is aborted. An entry leaves the outbox only
  * when the primary has committed it and a replica has replayed it; what the database can never take goes to the dead letters.
@@ -41,7 +47,8 @@ export interface BatchWriterOptions {
 export function createBatchWriter(options: BatchWriterOptions): {
   run(signal: AbortSignal): Promise<void>;
 } {
-  const { redis, target, logger, metrics, batchSize = 500, maxWriteBytes = 4 * 2 ** 20 } = options;
+  const { redis, target, logger, metrics, concurrency = 3 } = options;
+  const { batchSize = 500, maxWriteBytes = 4 * 2 ** 20 } = options;
   const scripts = createScripts(redis);
   const written = metrics.counter(
     "antiphon_outbox_written_total",
@@ -72,15 +79,37 @@ export function createBatchWriter(options: BatchWriterOptions): {
     );
   }
 
+  /** What has left the outbox, of a batch that comes again because another part of it failed. */
+  const gone = new WeakSet<StreamEntry>();
+
   async function handle(entries: StreamEntry[], signal: AbortSignal): Promise<void> {
-    const good: Outgoing[] = [];
-    for (const { id, fields } of entries) {
-      const text = fields["envelope"];
-      const read = readJson(OutboxEnvelope, text);
-      if ("fault" in read) await bury(id, read.fault);
-      else good.push({ id, envelope: read.value, bytes: Buffer.byteLength(text ?? "") });
+    const open = splitByBytes(
+      entries.filter((entry) => !gone.has(entry)),
+      batchSize,
+      maxWriteBytes,
+    ).values();
+    const failures: unknown[] = [];
+    /** Reads and writes one part after another; a part is parsed while the database works on those before it. */
+    async function work(): Promise<void> {
+      for (const part of open) {
+        try {
+          const good: Outgoing[] = [];
+          for (const { id, fields } of part) {
+            const read = readJson(OutboxEnvelope, fields["envelope"]);
+            if ("fault" in read) await bury(id, read.fault);
+            else good.push({ id, envelope: read.value });
+          }
+          if (good.length > 0) await write(good, signal);
+          for (const entry of part) gone.add(entry);
+        } catch (error) {
+          failures.push(error);
+        }
+        if (failures.length > 0) return;
+      }
     }
-    for (const batch of splitByBytes(good, maxWriteBytes)) await write(batch, signal);
+    // All have ended before the failure is told: the same entries then come again, and must not meet themselves.
+    await Promise.all(Array.from({ length: concurrency }, work));
+    if (failures.length > 0) throw failures[0];
   }
 
   return {
@@ -91,7 +120,8 @@ export function createBatchWriter(options: BatchWriterOptions): {
           redis,
           stream: resultKeys.outbox,
           group: groups.outbox,
-          batchSize,
+          batchSize: batchSize * concurrency,
+          maxBatchBytes: MAX_READ_BYTES,
           handle,
           logger,
         },
@@ -103,23 +133,27 @@ export function createBatchWriter(options: BatchWriterOptions): {
 interface Outgoing {
   id: string;
   envelope: OutboxEnvelope;
-  bytes: number;
 }
 
 /**
- * In order, by bytes. A batch of results of long recordings would be more than the database takes as one document, or
- * than it can take in before the statement's time is up; and it would come back as the same batch for ever.
+ * In order. A batch of results of long recordings would be more than the database takes as one document, or than it
+ * can take in before the statement's time is up; and it would come back as the same batch for ever.
  */
-function splitByBytes(entries: readonly Outgoing[], maxBytes: number): Outgoing[][] {
-  const batches: Outgoing[][] = [];
+function splitByBytes(
+  entries: readonly StreamEntry[],
+  maxEntries: number,
+  maxBytes: number,
+): StreamEntry[][] {
+  const batches: StreamEntry[][] = [];
   let room = 0;
   for (const entry of entries) {
-    if (entry.bytes > room || batches.length === 0) {
+    const bytes = Buffer.byteLength(entry.fields["envelope"] ?? "");
+    if (bytes > room || (batches.at(-1)?.length ?? maxEntries) >= maxEntries) {
       batches.push([]);
       room = maxBytes;
     }
     batches.at(-1)!.push(entry);
-    room -= entry.bytes;
+    room -= bytes;
   }
   return batches;
 }

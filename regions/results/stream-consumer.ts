@@ -14,6 +14,8 @@ export interface StreamConsumerOptions {
   group: string;
   /** Entries handled at once, and held in memory, at most. */
   batchSize: number;
+  /** Characters of such a batch, about: how many entries are read goes by the size of those before. */
+  maxBatchBytes?: number;
   /**
    * Deals with a batch and removes its entries. Whatever it throws, the same batch comes again after a pause.
    * `signal` is aborted when the process can wait no longer.
@@ -36,6 +38,9 @@ export interface StreamConsumerOptions {
  */
 const CONSUMER = "keeper";
 
+/** Entries read at first, while nothing is known of their size. */
+const FIRST_READ = 50;
+
 /**
  * Reads a stream for good, batch after batch, until `signal` is aborted; rides out a Redis that is away. An entry may be
  * handled twice (after a crash, or by two processes at once), and is never skipped.
@@ -50,6 +55,7 @@ export async function consumeStream(
     claimAfterMs = 15_000,
     youngClaimAfterMs = 1000,
     graceMs = 3000,
+    maxBatchBytes = Number.POSITIVE_INFINITY,
   } = options;
   const log = logger.child({ stream });
   const backoff = createBackoff(options.backoff);
@@ -65,6 +71,14 @@ export async function consumeStream(
   let claimAtMs = 0;
   const youngUntilMs = performance.now() + claimAfterMs;
   let inHand: StreamEntry[] = [];
+  let count = Math.min(batchSize, FIRST_READ);
+
+  /** Doubles what is read next while it fits; shrinks at once when it was too much. */
+  function adaptCount(): void {
+    const bytes = inHand.reduce((sum, { fields }) => sum + sizeOf(fields), 0);
+    const fitting = Math.floor((inHand.length * maxBatchBytes) / Math.max(1, bytes));
+    if (inHand.length > 0) count = Math.max(1, Math.min(batchSize, count * 2, fitting));
+  }
 
   async function step(): Promise<void> {
     if (!groupIsThere) {
@@ -73,9 +87,10 @@ export async function consumeStream(
     }
     if (inHand.length === 0 && performance.now() >= claimAtMs) {
       const idleMs = performance.now() < youngUntilMs ? youngClaimAfterMs : claimAfterMs;
-      inHand = await claimAbandoned(redis, stream, group, idleMs, batchSize);
+      const asked = count;
+      inHand = await claimAbandoned(redis, stream, group, idleMs, asked);
       // A full batch: there may be more of them.
-      if (inHand.length < batchSize) claimAtMs = performance.now() + Math.max(50, idleMs / 3);
+      if (inHand.length < asked) claimAtMs = performance.now() + Math.max(50, idleMs / 3);
     }
     if (inHand.length === 0) {
       // ioredis, disconnected between two tries to connect, never tells of the commands that wait for the connection.
@@ -85,7 +100,7 @@ export async function consumeStream(
           group,
           CONSUMER,
           "COUNT",
-          batchSize,
+          count,
           "BLOCK",
           blockMs,
           "STREAMS",
@@ -96,6 +111,7 @@ export async function consumeStream(
       );
       inHand = toEntries((read as [string, RawEntry[]][] | null)?.[0]?.[1] ?? []);
     }
+    adaptCount();
     if (inHand.length > 0) await orAborted(handle(inHand, hardStop.signal), hardStop.signal);
     inHand = [];
   }
@@ -124,6 +140,9 @@ export async function consumeStream(
     blocking.disconnect();
   }
 }
+
+const sizeOf = (fields: Record<string, string>): number =>
+  Object.values(fields).reduce((sum, value) => sum + value.length, 0);
 
 /** What is abandoned here goes on or fails by itself; its entries come again. */
 async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {

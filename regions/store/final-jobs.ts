@@ -138,7 +138,10 @@ function safeMonth(ms: number): string | undefined {
   return ms < 253_402_300_800_000 ? monthOf(ms) : undefined;
 }
 
-/** One statement may touch a row only once; a batch with an entry twice would fail, and be split. */
+/**
+ * One statement may touch a row only once; a batch with an entry twice would fail, and be split. By id, so that statements
+ * of several writers that meet in some rows wait for each other, and never in a ring.
+ */
 function newestOfEach(entries: readonly Entry[]): Entry[] {
   const newest = new Map<string, Entry>();
   for (const entry of entries) {
@@ -146,7 +149,7 @@ function newestOfEach(entries: readonly Entry[]): Entry[] {
     const other = newest.get(id);
     if (!other || compareEpochs(epoch, other.envelope.job.epoch) > 0) newest.set(id, entry);
   }
-  return [...newest.values()];
+  return [...newest.values()].sort((a, b) => (a.envelope.job.id < b.envelope.job.id ? -1 : 1));
 }
 
 function toRows(entries: readonly Entry[]) {
