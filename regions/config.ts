@@ -72,6 +72,8 @@ export const WorkerConfig = common.extend(models.shape).extend({
     .number()
     .positive()
     .default(6 * 3600),
+  /** Memory of Redis that cached outcomes of stages may take, all workers of the region together. */
+  STAGE_CACHE_MB: z.coerce.number().positive().default(256),
   SCRATCH_DIR: z.string().default("/tmp"),
   /** Where programs are, such as the engine for transcripts. */
   PATH: z.string().default("/usr/local/bin:/usr/bin:/bin"),

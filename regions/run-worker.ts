@@ -5,6 +5,9 @@ import { createOpsServer } from "./ops/ops-server.ts";
 import { createReadiness } from "./ops/readiness.ts";
 import { onShutdown } from "./ops/shutdown.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
+import { createRedis } from "./results/redis.ts";
+import { createStageCache } from "./results/stage-cache.ts";
+import { createStagePlans } from "./results/stage-plans.ts";
 import { createAnalyzer } from "./speech/analyze.ts";
 import { createDecoder } from "./speech/decode/decoder.ts";
 import { createFeaturesThread } from "./speech/features/create-features-thread.ts";
@@ -13,6 +16,7 @@ import { loadManifest } from "./speech/models/load-manifest.ts";
 import { createEngines } from "./speech/transcription/choose-engine.ts";
 import { createTranscriber } from "./speech/transcription/create-transcriber.ts";
 import { createObjectStore } from "./store/object-store.ts";
+import { createAnnouncePlans } from "./workers/announce-plans.ts";
 import { createRunJob } from "./workers/run-job.ts";
 import { openScratch } from "./workers/scratch.ts";
 import { createWorker } from "./workers/worker.ts";
@@ -42,6 +46,18 @@ const objects = createObjectStore({
   accessKeyId: config.S3_ACCESS_KEY_ID,
   secretAccessKey: config.S3_SECRET_ACCESS_KEY,
 });
+const redis = createRedis(config.REDIS_URL, (error) =>
+  logger.debug({ err: error }, "redis is away"),
+);
+const stages = createStageCache({
+  redis,
+  readObject: (key, maxBytes, signal) => objects.getText(key, maxBytes, signal ? { signal } : {}),
+  writeObject: (key, text, signal) =>
+    objects.put(key, text, { contentType: "application/json", ...(signal ? { signal } : {}) }),
+  maxTotalBytes: config.STAGE_CACHE_MB * 2 ** 20,
+  logger,
+  metrics,
+});
 const scratch = await openScratch(config.SCRATCH_DIR, workerId);
 const decoder = createDecoder({ maxProcesses: config.WORKER_CONCURRENCY });
 const inference = createInference({
@@ -66,27 +82,24 @@ const transcriber = createTranscriber({
   maxAtOnce: config.WORKER_CONCURRENCY,
   folder: scratch.folder,
 });
+const analyzer = createAnalyzer({
+  decoder,
+  inference,
+  features,
+  transcriber,
+  manifest,
+  maxDurationS: config.MAX_AUDIO_S,
+  onDeviation: (deviation) => {
+    deviations.inc();
+    logger.error(deviation, "a model gave something else in a batch than alone");
+  },
+});
+const announcePlans = createAnnouncePlans({ analyzer, plans: createStagePlans({ redis }), logger });
 const worker = createWorker({
   workerId,
   queue,
   objects,
-  runJob: createRunJob({
-    region,
-    objects,
-    scratch,
-    analyzer: createAnalyzer({
-      decoder,
-      inference,
-      features,
-      transcriber,
-      manifest,
-      maxDurationS: config.MAX_AUDIO_S,
-      onDeviation: (deviation) => {
-        deviations.inc();
-        logger.error(deviation, "a model gave something else in a batch than alone");
-      },
-    }),
-  }),
+  runJob: createRunJob({ region, objects, scratch, stages, analyzer, announcePlans }),
   concurrency: config.WORKER_CONCURRENCY,
   leaseMs: config.LEASE_MS,
   logger,
@@ -110,10 +123,13 @@ const ops = await createOpsServer({
 });
 
 const working = worker.run();
+const stop = new AbortController();
+const announcing = announcePlans.run(stop.signal);
 const fail = onShutdown(
   async () => {
     worker.stop();
-    await working;
+    stop.abort(new Error("the worker stops"));
+    await Promise.all([working, announcing]);
     await Promise.allSettled([
       decoder.close(),
       inference.close(),
@@ -123,6 +139,7 @@ const fail = onShutdown(
       ops.close(),
     ]);
     await queue.close();
+    redis.disconnect();
     objects.close();
   },
   { logger },

@@ -50,7 +50,9 @@ export async function planStages(options: PlanStagesOptions): Promise<StagePlan>
       : null;
   const identities: StagePlan["identities"] = { decode };
   const unavailable: StagePlan["unavailable"] = {};
-  if (voice !== null) identities.voice_activity = JSON.stringify([decode, voice]);
+  if (voice !== null && parts.some((part) => partsOverSpeech.includes(part))) {
+    identities.voice_activity = JSON.stringify([decode, voice]);
+  }
 
   for (const part of new Set(parts)) {
     if (isMeasured(part)) {

@@ -1,16 +1,20 @@
-import { AnalysisResult } from "../../shared/contracts/analysis-result.ts";
 import { MAX_UPLOAD_BYTES } from "../../shared/contracts/api.ts";
 import { audioKey, resultKey, uploadKey } from "../../shared/contracts/object-keys.ts";
+import type { StageName } from "../../shared/contracts/stages.ts";
 import type { ErrorCode } from "../../shared/errors/catalogue.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { defaultPrices, type PriceTable } from "../../shared/policies/price.ts";
 import { failed, succeeded, type Ending } from "../queue/completion.ts";
 import type { Completion, Run } from "../queue/queue-port.ts";
+import { audioExtension } from "../results/audio-extension.ts";
+import { buildResult } from "../results/build-result.ts";
+import type { StageCache } from "../results/stage-cache.ts";
 import type { Analyzer } from "../speech/analyze.ts";
 import { AudioError } from "../speech/decode/audio-error.ts";
 import { TranscriptionRefusal } from "../speech/transcription/transcription-refusal.ts";
+import { keepAudio } from "../store/keep-audio.ts";
 import type { ObjectStore } from "../store/object-store-port.ts";
-import { audioExtension } from "./audio-extension.ts";
+import type { AnnouncePlans } from "./announce-plans.ts";
 import { fetchUpload } from "./fetch-upload.ts";
 import { runCost } from "./run-cost.ts";
 import type { Scratch } from "./scratch.ts";
@@ -20,6 +24,10 @@ export interface RunJobParts {
   objects: ObjectStore;
   analyzer: Analyzer;
   scratch: Scratch;
+  /** What stages gave before, and a place for what they give now. */
+  stages: StageCache;
+  /** Told of what each job's parts are made with. */
+  announcePlans?: Pick<AnnouncePlans, "tell"> | undefined;
   prices?: PriceTable;
   maxUploadBytes?: number;
   /** Unix ms. */
@@ -46,8 +54,8 @@ const finalCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 export function createRunJob(parts: RunJobParts): RunJob {
-  const { region, objects, analyzer, scratch, prices = defaultPrices, now = Date.now } = parts;
-  const { maxUploadBytes = MAX_UPLOAD_BYTES } = parts;
+  const { region, objects, analyzer, scratch, stages, announcePlans } = parts;
+  const { prices = defaultPrices, maxUploadBytes = MAX_UPLOAD_BYTES, now = Date.now } = parts;
 
   async function analyse(run: Run, path: string, options: RunJobOptions): Promise<Completion> {
     const { spec, epoch, startedAtMs } = run;
@@ -64,38 +72,42 @@ export function createRunJob(parts: RunJobParts): RunJob {
       signal,
     });
     const fetch = clock();
+    const plan = await analyzer.plan(spec);
+    announcePlans?.tell(spec, plan);
+    const recording = { owner, sha256: upload.sha256 };
+    const known = await stages.find(recording, plan.identities, { signal });
     const analysis = await analyzer.analyze(path, {
       parts: spec.parts,
       language: spec.language,
       model: spec.model,
+      known,
       declaredContentType: upload.contentType,
       signal,
       onProgress: ({ fraction }) => fraction !== undefined && onProgress(fraction),
     });
     clock();
 
-    const extension = audioExtension(analysis.audio.container);
+    const { timings_ms, made, ...composed } = analysis;
+    const extension = audioExtension(composed.audio.container);
     const target = audioKey(owner, upload.sha256, extension);
-    // Content-addressed: what is there is the same, and writing it again would replicate it again.
-    if (
-      !(await objects.head(target, { signal })) &&
-      !(await objects.copy(source, target, { signal, ifMatch: upload.etag }))
-    ) {
-      throw new ApiError("upload_not_found");
-    }
+    await Promise.all([
+      keepAudio(objects, { from: source, to: target, etag: upload.etag, signal }),
+      // Before the job ends: who sees its result and asks again is answered from here.
+      stages.keep(recording, plan.identities, made, { signal }),
+    ]);
     const store = clock();
 
-    const { total: _, ...stages } = analysis.timings_ms;
-    const cost = runCost(stages, prices);
+    const { total: _, ...computing } = timings_ms;
+    const cost = runCost(computing, prices);
     const finishedAtMs = now();
-    const result = AnalysisResult.parse({
-      ...analysis,
-      audio: { ...analysis.audio, sha256: upload.sha256, bytes: upload.bytes },
-      cache: {},
+    const result = buildResult({
+      analysis: composed,
+      ran: Object.keys(made) as StageName[],
+      upload,
       timings_ms: {
         queued: Math.max(0, startedAtMs - Date.parse(spec.created_at)),
         fetch,
-        ...stages,
+        ...computing,
         store,
         total: Math.max(0, finishedAtMs - startedAtMs),
       },

@@ -21,6 +21,13 @@ export const audioKey = (owner: Owner, sha256: string, extension: string): strin
 export const speechKey = (owner: Owner, contentKey: string, extension: string): string =>
   `speech/${owner.residency}/${owner.tenantId}/${contentKey}.${extension}`;
 
+/**
+ * What stages gave that is too large for Redis, by how many days it is kept. Never replicated: another region makes its own.
+ * `entry` names the stage and all that decides what it gives.
+ */
+export const stageKey = (days: number, owner: Owner, sha256: string, entry: string): string =>
+  `stages/${days}d/${owner.residency}/${owner.tenantId}/${sha256}/${entry}.json`;
+
 /** One object per run, so a stale run can never overwrite the result of the one that won. */
 export const resultKey = (owner: Owner, jobId: string, epoch: Epoch): string =>
   `results/${owner.residency}/${owner.tenantId}/${jobId}/${epoch.dispatch}-${epoch.attempt}.json`;

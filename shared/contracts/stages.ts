@@ -26,6 +26,10 @@ export type Stages = z.infer<typeof Stages>;
 export const StageName = z.enum(["decode", ...AnalysisPart.options]);
 export type StageName = z.infer<typeof StageName>;
 
+/** What a stage is called in a result's `engines`, `cache` and `timings_ms`. */
+export const labelOf = (stage: StageName): string =>
+  stage === "transcript" ? "transcribe" : stage;
+
 /** What would make each part of an analysis, where the worker that planned it runs. */
 export const StagePlan = z.strictObject({
   /**

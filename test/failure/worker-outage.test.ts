@@ -39,7 +39,7 @@ async function startWorker(
     workerId: "w1",
     queue,
     objects,
-    runJob: createRunJob({ region: REGION, objects, analyzer, scratch }),
+    runJob: createRunJob({ region: REGION, objects, stages: bench.stages, analyzer, scratch }),
     logger: silent,
     metrics: createMetrics(),
     leaseMs,

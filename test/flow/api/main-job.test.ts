@@ -29,14 +29,14 @@ const features = createFeaturesThread();
 beforeAll(async () => {
   bench = await startRegionBench();
   api = inProcessApi(bench);
-  const { objects, queue } = bench;
+  const { objects, queue, stages } = bench;
   const scratch = await openScratch(bench.scratchDir, "w1");
   const analyzer = createAnalyzer({ decoder, inference, features });
   worker = createWorker({
     workerId: "w1",
     queue,
     objects,
-    runJob: createRunJob({ region: REGION, objects, analyzer, scratch }),
+    runJob: createRunJob({ region: REGION, objects, stages, analyzer, scratch }),
     logger: silent,
     metrics: createMetrics(),
   });

@@ -9,9 +9,11 @@ import { pino } from "pino";
 import { uploadKey } from "../../../shared/contracts/object-keys.ts";
 import type { JobSpec } from "../../../shared/contracts/job.ts";
 import { SIGNATURE_HEADER, signLinkRequest } from "../../../shared/signing/link-signature.ts";
+import { createMetrics } from "../../../regions/ops/metrics.ts";
 import { queueKeys } from "../../../regions/queue/queue-keys.ts";
 import type { Completion } from "../../../regions/queue/queue-port.ts";
 import { createRedisQueue } from "../../../regions/queue/redis-queue.ts";
+import { createStageCache, type StageCacheOptions } from "../../../regions/results/stage-cache.ts";
 import { createObjectStore } from "../../../regions/store/object-store.ts";
 import { createObjectStore as createStoreServer } from "../../../scripts/planet/object-store/create-object-store.ts";
 import { untilReachable } from "../queue/until-reachable.ts";
@@ -47,6 +49,15 @@ export async function startRegionBench({ leaseMs = 10_000 } = {}) {
   });
   const queue = createRedisQueue({ url: redis.url, region: REGION, leaseMs });
   await untilReachable(queue);
+  const openStages = (changes: Partial<StageCacheOptions> = {}) =>
+    createStageCache({
+      redis: client,
+      readObject: (key, maxBytes) => objects.getText(key, maxBytes),
+      writeObject: (key, text) => objects.put(key, text, { contentType: "application/json" }),
+      logger: silent,
+      metrics: createMetrics(),
+      ...changes,
+    });
   const scratchDir = join(folder, "scratch");
   await mkdir(scratchDir);
   const children = new Set<ChildProcess>();
@@ -79,6 +90,8 @@ export async function startRegionBench({ leaseMs = 10_000 } = {}) {
     client,
     queue,
     objects,
+    stages: openStages(),
+    openStages,
     storeServer: server,
     folder,
     scratchDir,

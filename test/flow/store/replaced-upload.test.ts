@@ -35,13 +35,17 @@ test("an upload that is replaced while it is analysed never gets the address of 
   await put("what was heard");
   // Stands for the time that an analysis takes: the upload's URL is still good then.
   const analyzer = {
+    async plan() {
+      return { identities: {}, unavailable: {} };
+    },
     async analyze() {
       await put("what was not");
-      return { audio: { container: "wav" }, timings_ms: { total: 0 } };
+      return { audio: { container: "wav" }, timings_ms: { total: 0 }, made: {} };
     },
   } as unknown as Analyzer;
   const scratch = await openScratch(folder, "w1");
-  const runJob = createRunJob({ region: "us-east", objects, analyzer, scratch });
+  const stages = { find: async () => ({}), keep: async () => undefined };
+  const runJob = createRunJob({ region: "us-east", objects, stages, analyzer, scratch });
   const run = { spec, epoch: { dispatch: 1, attempt: 1 }, startedAtMs: Date.now() } as Run;
   const signal = AbortSignal.timeout(30_000);
   await expect(runJob(run, { signal, onProgress: () => undefined })).rejects.toMatchObject({
