@@ -47,7 +47,7 @@ export interface ComputeEstimate {
 }
 
 const DEFAULTS = {
-  keep: 0.98,
+  keep: 0.96,
   priorRate: 0.2,
   priorLengthS: 30,
   priorWeight: 2,

@@ -74,11 +74,13 @@ export interface ScalingSignal {
   nowMs: number;
   /** Workers that were asked for: those that run and those that are on their way. */
   workers: number;
+  /** Those of them that take jobs by now. */
+  ready: number;
   /** Jobs that no worker has claimed. What runs, or is pending with a worker, is not among them. */
   waiting: number;
   /** Jobs at work. They hold a pool up, and never make it grow by the backlog's steps. */
   running: number;
-  /** Share of the slots of the workers that are up in use, averaged over the last minute. */
+  /** Share of the slots of the ready workers in use, averaged over the last minute. */
   utilization: number;
   /** Live sessions; for pools of streams. */
   sessions?: number;
@@ -99,8 +101,8 @@ const SLACK = 0.9;
 
 /**
  * How many workers a pool should have: the most that any of its rules asks for, within bounds and cooldowns. The steps go by what
- * waits; target tracking asks for as many workers as would bring utilization to its target, and it alone shrinks a pool, never
- * while the backlog calls for more.
+ * waits; target tracking asks for as many workers as would bring the utilization of those that are ready to its target (what is on
+ * its way is not asked for twice), and it alone shrinks a pool, never while the backlog calls for more.
  */
 export function scalePool(
   rules: ScalingRules,
@@ -146,12 +148,12 @@ interface Wish {
 }
 
 function byBacklog(rules: BacklogRules, signal: ScalingSignal): Wish {
-  const { workers, waiting, running, utilization } = signal;
+  const { workers, waiting, running } = signal;
   if (workers === 0 && waiting === 0) return { wanted: 0, why: "idle" };
   const step = rules.steps.findLast(({ fromWaiting }) => waiting >= fromWaiting)?.add ?? 0;
   // One waiting job is enough to wake a pool, however high its first step is.
   const stepped = workers === 0 ? Math.max(1, step) : workers + step;
-  const tracked = trackTarget(workers, utilization, rules.target);
+  const tracked = trackTarget(signal, rules.target);
   if (step > 0 || workers === 0) {
     const why = workers === 0 ? "wake" : "backlog";
     return tracked > stepped ? { wanted: tracked, why: "target" } : { wanted: stepped, why };
@@ -162,8 +164,10 @@ function byBacklog(rules: BacklogRules, signal: ScalingSignal): Wish {
 }
 const idle: Wish = { wanted: 0, why: "idle" };
 
-function trackTarget(workers: number, utilization: number, target: number): number {
-  const wanted = Math.ceil((workers * utilization) / target - 1e-9);
+function trackTarget({ workers, ready, utilization }: ScalingSignal, target: number): number {
+  const wanted = Math.ceil((ready * utilization) / target - 1e-9);
+  // While some are on their way, how busy the others are does not yet say that they are too many.
+  if (wanted < workers && ready < workers) return workers;
   return wanted >= workers || utilization < target * SLACK ? wanted : workers;
 }
 

@@ -2,7 +2,9 @@ import { Command } from "commander";
 import { benchAccept } from "./accept.ts";
 import { benchBatching } from "./batching.ts";
 import { benchFeatures } from "./features.ts";
+import { benchRouting } from "./routing.ts";
 import { benchQueue } from "./queue.ts";
+import { benchWrites } from "./writes.ts";
 
 const program = new Command("bench").description("How fast it is, against references.");
 
@@ -29,5 +31,17 @@ program
   .description("Jobs that a region's API takes per second of CPU, against a bare Hono route.")
   .option("--json", "print only one JSON object", false)
   .action((options: { json: boolean }) => benchAccept(options));
+
+program
+  .command("routing")
+  .description("How long jobs take under the workers' claim rule, against balancers and an oracle.")
+  .option("--json", "print only one JSON object", false)
+  .action((options: { json: boolean }) => benchRouting(options));
+
+program
+  .command("writes")
+  .description("Results per second from the outbox into Postgres, against single INSERTs and COPY.")
+  .option("--json", "print only one JSON object", false)
+  .action((options: { json: boolean }) => benchWrites(options));
 
 await program.parseAsync();
