@@ -23,10 +23,11 @@ export function createAnalysis(services: EdgeServices) {
     jobId: string,
     wanted: CreateAnalysis,
     candidates: readonly Region[],
+    sha256?: string,
   ): Promise<Response> {
-    const draft = draftAnalysis(c, jobId, wanted);
+    const draft = draftAnalysis(c, jobId, wanted, sha256);
     const { job, queuePosition } = await dispatchJob(draft, candidates, traceOf(c));
-    return json(describeJob.pending(job, queuePosition), 202, {
+    return json(describeJob.accepted(job, queuePosition), 202, {
       location: `${baseUrl(c, config.publicUrl)}/v1/jobs/${jobId}`,
     });
   }
@@ -49,16 +50,11 @@ export function createAnalysis(services: EdgeServices) {
     const candidates = router.candidates({ request: c.req.raw, residency: key.residency });
     const audio = readRawAudio(c.req.raw, contentType);
     const mintId = () => mintJobId(candidates[0]!);
-    const hashed = c.req.header("idempotency-key") !== undefined;
     const response = await once(c, { body: audio.fingerprint, mintId }, async (jobId) => {
-      const stored = await audio.store(objects, candidates[0]!, owner, hashed);
-      const answer = await submit(
-        c,
-        jobId,
-        { ...audio.wanted, upload_id: stored.uploadId },
-        candidates,
-      );
-      if (stored.sha256) answer.headers.set("antiphon-content-sha256", stored.sha256);
+      const { uploadId, sha256 } = await audio.store(objects, candidates[0]!, owner);
+      const wanted = { ...audio.wanted, upload_id: uploadId };
+      const answer = await submit(c, jobId, wanted, candidates, sha256);
+      answer.headers.set("antiphon-content-sha256", sha256);
       return answer;
     });
     // The audio is not known before it has streamed through, so a replay is held against it only now.

@@ -4,7 +4,13 @@ import { traceOf, type EdgeContext } from "../context.ts";
 import type { JobDraft } from "../ledger/ledger-job.ts";
 
 /** An analysis as the ledger reserves it: what the caller wants, and who the caller is. */
-export function draftAnalysis(c: EdgeContext, jobId: string, wanted: CreateAnalysis): JobDraft {
+export function draftAnalysis(
+  c: EdgeContext,
+  jobId: string,
+  wanted: CreateAnalysis,
+  /** Hex; of an upload that this edge wrote itself. */
+  audioSha256?: string,
+): JobDraft {
   const { key } = c.get("caller");
   const { requestId, traceparent } = traceOf(c);
   const { parts, language, model, upload_id, priority, user_id, metadata } = wanted;
@@ -19,6 +25,7 @@ export function draftAnalysis(c: EdgeContext, jobId: string, wanted: CreateAnaly
     ...(language === undefined ? {} : { language }),
     ...(model === undefined ? {} : { model }),
     upload_id,
+    ...(audioSha256 === undefined ? {} : { audio_sha256: audioSha256 }),
     ...(user_id === undefined ? {} : { user_id }),
     ...(metadata === undefined ? {} : { metadata }),
     created_at: new Date(readId(jobId)!.createdAtMs).toISOString(),

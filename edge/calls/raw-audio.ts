@@ -35,17 +35,16 @@ export function readRawAudio(request: Request, contentType: string) {
     ...(query["parts"] === undefined ? {} : { parts: query["parts"].split(",") }),
   });
 
-  /** Streams the body into the region's bucket as a new upload. */
+  /** Streams the body into the region's bucket as a new upload, and hashes it on the way. */
   async function store(
     objects: ObjectStore,
     region: Region,
     owner: Owner,
-    hashed: boolean,
-  ): Promise<{ uploadId: string; sha256: string | undefined }> {
-    const digest = hashed ? digesting() : undefined;
-    const source = digest ? body!.pipeThrough(digest.stream) : body!;
+  ): Promise<{ uploadId: string; sha256: string }> {
+    const digest = digesting();
+    const source = body!.pipeThrough(digest.stream);
     const uploadId = await storeAudio(objects, region, owner, { body: source, bytes, contentType });
-    return { uploadId, sha256: await digest?.hex() };
+    return { uploadId, sha256: await digest.hex() };
   }
 
   /** SHA-256 of the body in hex, read without keeping it. */

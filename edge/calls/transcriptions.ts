@@ -32,10 +32,8 @@ export function createTranscription(services: EdgeServices) {
     const { key } = c.get("caller");
     const owner = { residency: key.residency, tenantId: key.tenant_id };
     const candidates = router.candidates({ request: c.req.raw, residency: key.residency });
-    const fingerprint = JSON.stringify([
-      form,
-      await sha256Hex(new Uint8Array(await file.arrayBuffer())),
-    ]);
+    const sha256 = await sha256Hex(new Uint8Array(await file.arrayBuffer()));
+    const fingerprint = JSON.stringify([form, sha256]);
     const mintId = () => mintJobId(candidates[0]!);
     const accepted = await once(c, { body: fingerprint, mintId }, async (jobId) => {
       const upload_id = await storeAudio(objects, candidates[0]!, owner, {
@@ -43,15 +41,20 @@ export function createTranscription(services: EdgeServices) {
         bytes: file.size,
         contentType: STORED_TYPE,
       });
-      const draft = draftAnalysis(c, jobId, {
-        upload_id,
-        parts: ["transcript"],
-        model: form.model,
-        ...(form.language === undefined ? {} : { language: form.language }),
-        priority: "interactive",
-      });
+      const draft = draftAnalysis(
+        c,
+        jobId,
+        {
+          upload_id,
+          parts: ["transcript"],
+          model: form.model,
+          ...(form.language === undefined ? {} : { language: form.language }),
+          priority: "interactive",
+        },
+        sha256,
+      );
       const { job, queuePosition } = await dispatchJob(draft, candidates, traceOf(c));
-      return json(describeJob.pending(job, queuePosition), 202);
+      return json(describeJob.accepted(job, queuePosition), 202);
     });
     return Job.parse(await accepted.json()).id;
   }

@@ -1,5 +1,6 @@
 import type { z } from "zod";
 import type { Job } from "../../shared/contracts/api.ts";
+import type { CompletionOffer } from "../../shared/contracts/completion.ts";
 import { ReadResultAnswer, RegionJobState } from "../../shared/contracts/internal-api.ts";
 import { isPermitted, type Region } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
@@ -14,8 +15,8 @@ const STATE_TIMEOUT_MS = 1_500;
 const RESULT_TIMEOUT_MS = 5_000;
 
 export interface DescribeJob {
-  /** What the ledger alone tells of a job that is not final. */
-  pending(job: LedgerJob, queuePosition?: number): Job;
+  /** What the ledger alone tells of a job that was just accepted: that it waits, or, without the result, how it ended. */
+  accepted(job: LedgerJob, queuePosition?: number): Job;
   /** The whole job: with the region's progress, or the result. `base` begins the audio's URL. @throws ApiError */
   whole(job: LedgerJob, base: string, trace: Trace): Promise<Job>;
 }
@@ -35,6 +36,20 @@ export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): D
       ...(draft.metadata === undefined ? {} : { metadata: draft.metadata }),
       created_at: draft.created_at,
       ...(queuePosition === undefined ? {} : { queue_position: queuePosition }),
+    };
+  }
+
+  /** A final job without what its region or a signature would add. */
+  function ended(job: LedgerJob, offer: CompletionOffer): Job {
+    return {
+      ...pending(job),
+      status: offer.status,
+      dispatch: offer.epoch.dispatch,
+      attempt: offer.epoch.attempt,
+      started_at: offer.started_at,
+      finished_at: offer.finished_at,
+      cost: offer.cost,
+      ...(offer.error ? { error: offer.error } : {}),
     };
   }
 
@@ -107,20 +122,17 @@ export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): D
       audio && signAudioUrl(config.audioUrlKeys, audio, Date.now() + AUDIO_URL_LIFE_MS),
     ]);
     return {
-      ...pending(job),
-      status: offer.status,
-      dispatch: offer.epoch.dispatch,
-      attempt: offer.epoch.attempt,
-      started_at: offer.started_at,
-      finished_at: offer.finished_at,
-      cost: offer.cost,
+      ...ended(job, offer),
       ...(result ? { result } : {}),
-      ...(offer.error ? { error: offer.error } : {}),
       ...(audioPath ? { audio_url: base + audioPath } : {}),
     };
   }
 
-  return { pending, whole };
+  return {
+    accepted: (job, queuePosition) =>
+      job.offer === null ? pending(job, queuePosition) : ended(job, job.offer),
+    whole,
+  };
 }
 
 function homeFirst(regions: readonly Region[], job: LedgerJob): Region[] {

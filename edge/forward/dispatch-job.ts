@@ -45,7 +45,7 @@ export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion):
       if (job.state !== "reserved") return { job };
       const outcome = await submitJob(callRegion, region, job, trace);
       if (outcome.kind === "done") {
-        const accepted = await ledger.accept(key, job.dispatch);
+        const accepted = await ledger.accept(key, job.dispatch, outcome.value.completion);
         if (!accepted || accepted.dispatch !== job.dispatch) {
           throw new ApiError("dependency_unavailable", "The job was reassigned meanwhile.");
         }

@@ -8,7 +8,8 @@ import { createCallObject, jurisdictionOf, type Placement } from "./placement.ts
 
 export interface LedgerClient {
   reserve(draft: JobDraft, regionId: string): Promise<LedgerJob>;
-  accept(job: JobKey, dispatch: number): Promise<LedgerJob | null>;
+  /** Marks a job accepted, and final in the same step where its region knew the end of it at once. */
+  accept(job: JobKey, dispatch: number, completion?: CompletionOffer): Promise<LedgerJob | null>;
   refuse(job: JobKey, dispatch: number): Promise<boolean>;
   newDispatch(job: JobKey, regionId: string): Promise<LedgerJob | null>;
   /** Null for a job that does not exist, or is another tenant's. */
@@ -72,7 +73,8 @@ export function createLedgerClient(
 
   return {
     reserve: (draft, regionId) => call(draft, (shard) => shard.reserve(draft, regionId)),
-    accept: (job, dispatch) => call(job, (shard) => shard.accept(job.id, dispatch)),
+    accept: (job, dispatch, completion) =>
+      call(job, (shard) => shard.accept(job.id, dispatch, completion)),
     refuse: (job, dispatch) => call(job, (shard) => shard.refuse(job.id, dispatch)),
     newDispatch: (job, regionId) => call(job, (shard) => shard.newDispatch(job.id, regionId)),
     status: (job) => call(job, (shard) => shard.status(job.id)),

@@ -40,8 +40,16 @@ export class Ledger extends DurableObject<EdgeBindings> {
     return job;
   }
 
-  async accept(jobId: string, dispatch: number): Promise<LedgerJob | null> {
-    return this.#store.accept(jobId, dispatch);
+  /** `completion`: how the dispatch ended, where its region says so with its acceptance; the job is final then. */
+  async accept(
+    jobId: string,
+    dispatch: number,
+    completion?: CompletionOffer,
+  ): Promise<LedgerJob | null> {
+    const job = this.#store.accept(jobId, dispatch);
+    if (completion === undefined) return job;
+    await this.complete([completion]);
+    return this.#store.find(jobId);
   }
 
   async refuse(jobId: string, dispatch: number): Promise<boolean> {
@@ -124,7 +132,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
     const region = findRegion(job.region);
     const outcome = region && (await submitJob(callRegion, region, job));
     if (outcome?.kind === "done") {
-      this.#store.accept(job.draft.id, job.dispatch);
+      await this.accept(job.draft.id, job.dispatch, outcome.value.completion);
       return "accepted";
     }
     if (outcome?.kind === "refused") {

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AnalysisResult } from "./analysis-result.ts";
+import { CompletionOffer } from "./completion.ts";
 import { KeyRecord } from "./api-key.ts";
 import { Epoch } from "./epoch.ts";
 import { KeyId, Sha256Hex, TenantId } from "./ids.ts";
@@ -17,6 +18,11 @@ export const SubmitAnswer = z.strictObject({
   /** True when this very dispatch was taken before. */
   duplicate: z.boolean(),
   queue_position: z.int().min(0),
+  /**
+   * How the job ended, where the region knew its result beforehand. The same offer comes by `POST /internal/completions`, in
+   * case this answer gets lost.
+   */
+  completion: CompletionOffer.optional(),
 });
 export type SubmitAnswer = z.infer<typeof SubmitAnswer>;
 

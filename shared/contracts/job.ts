@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { Epoch } from "./epoch.ts";
-import { JobId, TenantId, UploadId } from "./ids.ts";
+import { JobId, Sha256Hex, TenantId, UploadId } from "./ids.ts";
 import { ErrorCode } from "../errors/catalogue.ts";
 import { SpokenLanguage, TranscriptModel } from "./spoken-language.ts";
 import { storableText } from "./storable-text.ts";
@@ -81,6 +81,8 @@ export const JobSpec = z
     language: SpokenLanguage.optional(),
     model: TranscriptModel.optional(),
     upload_id: UploadId,
+    /** Of the upload, where it streamed through the edge and nobody else can write it. */
+    audio_sha256: Sha256Hex.optional(),
     user_id: UserId.optional(),
     metadata: Metadata.optional(),
     created_at: z.iso.datetime(),
