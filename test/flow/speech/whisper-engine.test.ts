@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { cp, open, readFile, rename, rm, truncate, writeFile } from "node:fs/promises";
 import { basename, join } from "node:path";
 import { Worker } from "node:worker_threads";
@@ -259,6 +260,26 @@ describe("an end before the end", () => {
     await expect(hung.transcribe(audio, utterances, english)).rejects.toMatchObject({
       code: "transcriber_stalled",
     });
+  });
+
+  test("a thread that was given up in the middle of a run ends by itself, and takes nothing with it", async () => {
+    const exits: Promise<unknown>[] = [];
+    const { audio, utterances } = await spool(names.map((name, i) => ({ name, at_s: i * 10 })));
+    const slow = start({
+      stallMs: 1,
+      maxTokens: 200,
+      startThread: (workerData) => {
+        const thread = new Worker(threadEntry, { workerData });
+        exits.push(once(thread, "exit"));
+        return thread;
+      },
+    });
+    await expect(slow.transcribe(audio, utterances, english)).rejects.toMatchObject({
+      code: "transcriber_stalled",
+    });
+    await Promise.all(exits);
+    expect(exits.length).toBeGreaterThan(1);
+    expect(await start().transcribe(audio, utterances, english)).toHaveLength(3);
   });
 
   test("a recording that cannot be read fails alone", async () => {
