@@ -45,7 +45,7 @@ export interface SpeechVoices {
 }
 
 /** What a model of the manifest has to offer. */
-type Offer = { voices: Map<string, Voice> } & (
+type Offer = { voices: Voice[] } & (
   | { engine: SpeechEngine }
   /** Why none of its voices can speak here. */
   | { refusal: ApiError }
@@ -98,19 +98,16 @@ export function createVoices(options: VoicesOptions = {}): SpeechVoices {
       const config = readPiperConfig(model);
       const language = piperLanguage(config);
       const engine = createPiperEngine({ model, config, inference, pronounce, onDropped });
-      const voices = [...piperVoices(name, config).keys()].map((id): [string, Voice] => [
+      const voices = piperVoices(name, config).map(({ id, aliases }): Voice => ({
         id,
-        {
-          id,
-          name: id,
-          language,
-          sex: "unknown",
-          engine: "piper",
-          sample_rate_hz: engine.sampleRate,
-          aliases: [],
-        },
-      ]);
-      return { voices: new Map(voices), engine };
+        name: id,
+        language,
+        sex: "unknown",
+        engine: "piper",
+        sample_rate_hz: engine.sampleRate,
+        aliases,
+      }));
+      return { voices, engine };
     } catch (error) {
       if (!(error instanceof SynthesisError)) throw error;
       const refusal = new ApiError("voice_not_installed", error.message, { cause: error });
@@ -140,7 +137,7 @@ export function createVoices(options: VoicesOptions = {}): SpeechVoices {
     const found = new Map(fliteVoices.map((voice) => [voice.id, voice]));
     for (const offer of scan()) {
       if (!("engine" in offer)) continue;
-      for (const voice of offer.voices.values()) {
+      for (const voice of offer.voices) {
         if (isEnglish(voice) && !found.has(voice.id)) found.set(voice.id, voice);
       }
     }
@@ -151,7 +148,7 @@ export function createVoices(options: VoicesOptions = {}): SpeechVoices {
     if (plain.voices.includes(voice)) return plain;
     let refusal: ApiError | undefined;
     for (const offer of scan()) {
-      const found = offer.voices.get(voice) ?? speakerOf(offer, voice);
+      const found = voiceOf(offer, voice);
       if (found === undefined) continue;
       if (!isEnglish(found)) {
         refusal ??= new ApiError(
@@ -176,27 +173,24 @@ export function createVoices(options: VoicesOptions = {}): SpeechVoices {
 const isEnglish = ({ language }: Voice): boolean => /^en(-|$)/.test(language);
 
 /** Of a model that is not installed nobody knows the speakers: whoever asks for one is told of the model. */
-const speakerOf = (offer: Offer, voice: string): Voice | undefined =>
-  "refusal" in offer ? offer.voices.get(voice.split(":")[0]!) : undefined;
-
-function namedOnly(id: string): Map<string, Voice> {
-  const unread = { language: "en", sex: "unknown", engine: "piper", sample_rate_hz: 0 } as const;
-  return new Map([[id, { ...unread, id, name: id, aliases: [] }]]);
+function voiceOf(offer: Offer, name: string): Voice | undefined {
+  const wanted = "refusal" in offer ? name.split(":")[0]! : name;
+  return offer.voices.find(({ id, aliases }) => id === wanted || aliases.includes(wanted));
 }
 
-function describeKokoro(entry: ModelEntry): Map<string, Voice> {
-  return new Map(
-    kokoroVoices(entry).map(({ id, name, language = "und", sex }) => [
-      id,
-      {
-        id,
-        name: `${name}, ${language === "en-GB" ? "British" : "American"} English`,
-        language,
-        sex,
-        engine: "kokoro",
-        sample_rate_hz: 24_000,
-        aliases: [],
-      },
-    ]),
-  );
+function namedOnly(id: string): Voice[] {
+  const unread = { language: "en", sex: "unknown", engine: "piper", sample_rate_hz: 0 } as const;
+  return [{ ...unread, id, name: id, aliases: [] }];
+}
+
+function describeKokoro(entry: ModelEntry): Voice[] {
+  return kokoroVoices(entry).map(({ id, name, language = "und", sex }) => ({
+    id,
+    name: `${name}, ${language === "en-GB" ? "British" : "American"} English`,
+    language,
+    sex,
+    engine: "kokoro",
+    sample_rate_hz: 24_000,
+    aliases: [],
+  }));
 }

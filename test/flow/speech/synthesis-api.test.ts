@@ -4,10 +4,14 @@ import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import type { SpeechSource } from "../../../regions/api/speech-routes.ts";
+import { createSynthesizer } from "../../../regions/speech/synthesis/create-synthesizer.ts";
+import { createVoices } from "../../../regions/speech/synthesis/create-voices.ts";
+import { VoiceList } from "../../../shared/contracts/speech.ts";
 import { ApiError, Problem } from "../../../shared/errors/problem.ts";
 import { SIGNATURE_HEADER } from "../../../shared/signing/link-signature.ts";
 import { inProcessApi } from "../api/in-process-api.ts";
 import { edgeRequest, startRegionBench, type RegionBench } from "../api/region-bench.ts";
+import { installTinyVoices } from "./tiny-voices.ts";
 
 let bench: RegionBench;
 beforeAll(async () => {
@@ -241,4 +245,35 @@ test.each([
 test("content bound elsewhere is not spoken here", async () => {
   const { speak } = start();
   expect((await speak({ residency: "eu" })).status).toBe(503);
+});
+
+test("who can speak is told, and who cannot: not installed, of another language, unknown", async () => {
+  const installed = installTinyVoices();
+  onTestFinished(() => installed.drop());
+  const whole = installed.manifest();
+  installed.remove("piper");
+  const voices = createVoices({ manifest: () => whole });
+  const speech = createSynthesizer({ voices });
+  onTestFinished(() => speech.close());
+  const { app, speak } = start({ speech });
+
+  const listed = await app.fetch(await edgeRequest("GET", "/internal/voices"));
+  const { data } = VoiceList.parse(await listed.json());
+  expect(data.map(({ id }) => id)).toContain("af_heart");
+  expect(data.map(({ id }) => id)).not.toContain("tiny-piper");
+
+  const spoken = await speak({ voice: "af_heart", response_format: "wav" });
+  expect(spoken.headers.get("x-antiphon-engine")).toMatch(/^tiny-kokoro\/1/);
+  expect((await bytesOf(spoken)).length).toBeGreaterThan(10_000);
+
+  const missing = await problemOf(await speak({ voice: "tiny-piper" }));
+  expect(missing).toMatchObject({ code: "voice_not_installed", status: 422 });
+  expect(missing.detail).toContain("npm run models -- pull tiny-piper");
+  expect(await problemOf(await speak({ voice: "ef_dora" }))).toMatchObject({
+    code: "language_unsupported",
+  });
+  expect(await problemOf(await speak({ voice: "nobody" }))).toMatchObject({
+    code: "invalid_request",
+    errors: [{ path: "voice", message: expect.stringContaining("af_heart") as string }],
+  });
 });

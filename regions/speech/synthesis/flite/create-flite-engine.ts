@@ -21,8 +21,11 @@ export function createFliteEngine(options: FliteEngineOptions = {}): SpeechEngin
     modelSha256: FLITE_SHA256,
     voices: FLITE_VOICES,
     sampleRate: FLITE_RATE,
-    speak: ({ text, voice, speed }, signal) =>
-      flite.run({ type: "speak", text, voice, speed }, signal),
+    async speak({ text, voice, speed }, signal) {
+      // It would name the marks.
+      if (!/[a-z]/i.test(text)) return new Int16Array(0);
+      return flite.run({ type: "speak", text, voice, speed }, signal);
+    },
     close: () => flite.close(),
   };
 }

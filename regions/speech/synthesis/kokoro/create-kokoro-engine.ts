@@ -88,7 +88,9 @@ export function createKokoroEngine(parts: KokoroEngineParts): SpeechEngine {
   return createNeuralEngine({
     model,
     style: "misaki",
-    voices: kokoroVoices(model.entry).map(({ id }) => id),
+    voices: kokoroVoices(model.entry)
+      .filter(({ language }) => language !== undefined)
+      .map(({ id }) => id),
     sampleRate: RATE,
     load,
     pronounce,

@@ -24,7 +24,7 @@ const PAUSE_S = 0.2;
 export function createPiperEngine(parts: PiperEngineParts): SpeechEngine {
   const { model, config, inference, pronounce, onDropped } = parts;
   const graph = runtimeModelOf(model);
-  const speakers = piperVoices(model.entry.name, config);
+  const voices = piperVoices(model.entry.name, config);
   const symbols = new Map(Object.entries(config.phoneme_id_map));
   const [pad, begin, end] = [PAD, BEGIN, END].map((symbol) => symbols.get(symbol)!);
   const { noise_scale, length_scale, noise_w } = config.inference;
@@ -32,7 +32,7 @@ export function createPiperEngine(parts: PiperEngineParts): SpeechEngine {
   return createNeuralEngine({
     model,
     style: "espeak",
-    voices: [...speakers.keys()],
+    voices: voices.map(({ id }) => id),
     sampleRate: config.audio.sample_rate,
     load: (voice) => ({
       symbols,
@@ -44,7 +44,7 @@ export function createPiperEngine(parts: PiperEngineParts): SpeechEngine {
           {
             ids: [...begin!, ...pad!, ...ids.flatMap((id) => [id, ...pad!]), ...end!],
             scales: [noise_scale, length_scale / speed, noise_w],
-            speaker: speakers.get(voice) ?? 0,
+            speaker: voices.find(({ id }) => id === voice)?.speaker ?? 0,
           },
           { signal },
         );

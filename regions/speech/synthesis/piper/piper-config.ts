@@ -58,15 +58,26 @@ export function piperLanguage({ language, espeak }: PiperConfig): string {
     : `${tongue.toLowerCase()}-${place.toUpperCase()}`;
 }
 
+/** A voice of a Piper model, and the number of its speaker. */
+export interface PiperVoice {
+  id: string;
+  speaker: number;
+  aliases: string[];
+}
+
 /**
- * The voices of a config and their speakers: the model's own name for the first speaker, and `NAME:SPEAKER` for each where
- * there are several.
+ * The voices of a config: one by the model's own name; or, where it has several speakers, `NAME:SPEAKER` for each, of which
+ * the first is meant by the model's name too.
  */
-export function piperVoices(name: string, config: PiperConfig): Map<string, number> {
-  const voices = new Map([[name, 0]]);
-  if (config.num_speakers === 1) return voices;
-  for (const [speaker, id] of Object.entries(config.speaker_id_map)) {
-    if (/^[\w.-]{1,64}$/.test(speaker)) voices.set(`${name}:${speaker}`, id);
-  }
-  return voices;
+export function piperVoices(name: string, config: PiperConfig): PiperVoice[] {
+  const speakers = Object.entries(config.speaker_id_map).filter(([speaker]) =>
+    /^[\w.-]{1,64}$/.test(speaker),
+  );
+  const voices = speakers.map(([speaker, id]) => ({
+    id: `${name}:${speaker}`,
+    speaker: id,
+    aliases: id === 0 ? [name] : [],
+  }));
+  const isNamed = voices.some(({ aliases }) => aliases.length > 0);
+  return isNamed && config.num_speakers > 1 ? voices : [{ id: name, speaker: 0, aliases: [] }];
 }
