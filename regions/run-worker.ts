@@ -76,6 +76,7 @@ const transcriber = createTranscriber({
     manifest,
     searchPath: config.PATH,
     budgetMb: config.MODEL_MEMORY_MB,
+    memory: inference,
     whisper: { threads: config.MODEL_THREADS },
     onPassedOver: (reason) => logger.warn({ reason }, "a model for transcripts is passed over"),
   }),
@@ -88,6 +89,7 @@ const analyzer = createAnalyzer({
   features,
   transcriber,
   manifest,
+  folder: scratch.folder,
   maxDurationS: config.MAX_AUDIO_S,
   onDeviation: (deviation) => {
     deviations.inc();

@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import type { UnavailablePart } from "../../../shared/contracts/analysis-result.ts";
 import { bestModels } from "../../../shared/contracts/transcription.ts";
+import type { ModelMemory, ModelRoom } from "../inference/create-inference.ts";
 import type { ModelManifest } from "../models/load-manifest.ts";
 import type { ModelEntry } from "../models/model-entry.ts";
 import { defaultModelsFolder, folderOf, installCommand } from "../models/models-folder.ts";
@@ -11,7 +12,7 @@ import { findPocketsphinx } from "./pocketsphinx/find-pocketsphinx.ts";
 import type { TranscriptionEngine } from "./transcription-engine.ts";
 import { TranscriptionRefusal } from "./transcription-refusal.ts";
 import { createWhisper } from "./whisper/create-whisper.ts";
-import type { WhisperOptions } from "./whisper/create-whisper.ts";
+import type { WhisperEngine, WhisperOptions } from "./whisper/create-whisper.ts";
 
 /** What a transcript was asked for with. */
 export interface TranscriptRequest {
@@ -35,8 +36,10 @@ export interface EngineOptions {
   manifest: ModelManifest;
   /** Folders of programs, as in PATH. */
   searchPath: string;
-  /** Memory that models may take, MB. */
+  /** Memory that models may take together, MB. */
   budgetMb?: number;
+  /** Where they take their room in it; none is kept track of when absent. */
+  memory?: ModelMemory;
   /** How Whisper models are run. */
   whisper?: WhisperOptions;
   /** Told once why a model that is installed is passed over. */
@@ -53,6 +56,7 @@ export function createEngines({
   manifest,
   searchPath,
   budgetMb = Infinity,
+  memory,
   whisper,
   onPassedOver,
 }: EngineOptions): TranscriptionEngines {
@@ -69,9 +73,11 @@ export function createEngines({
   function openWhisper(ready: ReadyModel): TranscriptionEngine {
     const { entry, files } = ready;
     const key = [entry.name, ...Array.from(files.values(), ({ sha256 }) => sha256)].join(" ");
-    return openOnce(key, () =>
-      createWhisper({ entry, files, install: installCommand(entry) }, whisper),
-    );
+    return openOnce(key, () => {
+      const engine = createWhisper({ entry, files, install: installCommand(entry) }, whisper);
+      const room = { key, name: entry.name, memoryMb: entry.memory_mb };
+      return memory === undefined ? engine : withinMemory(engine, memory, room);
+    });
   }
 
   function findFallback(): TranscriptionEngine | UnavailablePart {
@@ -151,6 +157,26 @@ export function createEngines({
     },
     async close() {
       await Promise.all(Array.from(opened.values(), (engine) => engine.close()));
+    },
+  };
+}
+
+/** Has room for the model while something is transcribed; all recordings share one copy. */
+function withinMemory(
+  engine: WhisperEngine,
+  memory: ModelMemory,
+  room: ModelRoom,
+): TranscriptionEngine {
+  return {
+    ...engine,
+    async transcribe(audio, utterances, options) {
+      if (utterances.length === 0) return [];
+      const letGo = await memory.hold(room, () => engine.unload(), options.signal);
+      try {
+        return await engine.transcribe(audio, utterances, options);
+      } finally {
+        letGo();
+      }
     },
   };
 }

@@ -3,6 +3,7 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { SpeechSegment } from "../../../shared/contracts/analysis-result.ts";
+import { createInference } from "../../../regions/speech/inference/create-inference.ts";
 import { loadManifest } from "../../../regions/speech/models/load-manifest.ts";
 import { createEngines } from "../../../regions/speech/transcription/choose-engine.ts";
 import type {
@@ -300,5 +301,44 @@ describe("utterances for Whisper", () => {
       );
     expect(plan(1.9)).toEqual([{ start_s: 0.75, end_s: 12.25 }]);
     expect(plan(2.1)).toHaveLength(2);
+  });
+});
+
+describe("the memory of models", () => {
+  test("is shared with all others: Whisper makes room when another needs it, and comes back", async () => {
+    const unloaded: string[] = [];
+    const inference = createInference({ budgetMb: 25, onUnload: (name) => unloaded.push(name) });
+    const own = engines({ memory: inference });
+    const transcriber = createTranscriber({ engines: own, folder: folder.path("") });
+    const { samples, speech } = await promptsAt([names[0]!, 1]);
+    const signal = new AbortController().signal;
+    const hear = async () => {
+      const recording = await openRecording(transcriber, { signal, language: "en" });
+      for (const block of blocksOf(samples)) await recording.push(block);
+      return (await recording.finish(speech)).transcript.text;
+    };
+    const first = await hear();
+    expect(unloaded).toEqual([]);
+    // Whisper takes 10 of 25 MB.
+    const room = { key: "other", name: "other", memoryMb: 20 };
+    const given: string[] = [];
+    const letGo = await inference.hold(room, async () => void given.push("back"), signal);
+    expect(unloaded).toEqual(["whisper-tiny-random"]);
+
+    // There is no room while the other is used; whoever does not want to wait any more need not.
+    const impatient = new AbortController();
+    const waiting = inference.hold(
+      { key: "third", name: "third", memoryMb: 10 },
+      () => Promise.resolve(),
+      impatient.signal,
+    );
+    impatient.abort(new Error("enough"));
+    await expect(waiting).rejects.toThrow("enough");
+    const second = hear();
+    expect(given).toEqual([]);
+    letGo();
+    expect(await second).toBe(first);
+    expect(given).toEqual(["back"]);
+    await Promise.all([transcriber.close(), inference.close()]);
   });
 });

@@ -21,6 +21,7 @@ export interface WhisperThread {
   run(windows: WhisperWindow[]): Promise<WhisperReply & { type: "heard" }>;
   /** Lets a window of the batch go; the batch ends without it, and `onLeft` is told when it is not worked at any more. */
   cancel(id: number): void;
+  /** Ends the thread, and its batch with `transcriber_closed`; another batch would start another. */
   close(): Promise<void>;
 }
 
@@ -107,6 +108,7 @@ export function createWhisperThread(
     },
     async close() {
       const own = worker;
+      worker = undefined;
       running?.(new TranscriberError("transcriber_closed", "Whisper was closed."));
       if (own === undefined) return;
       const gone = new Promise<void>((resolve) => own.once("exit", () => resolve()));

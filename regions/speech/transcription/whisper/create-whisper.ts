@@ -63,6 +63,8 @@ export interface WhisperUtterance extends TranscribedUtterance {
 }
 
 export interface WhisperEngine extends TranscriptionEngine {
+  /** Gives the model's memory back, while nothing is transcribed; it is loaded again when something is. */
+  unload(): Promise<void>;
   transcribe(...args: Parameters<TranscriptionEngine["transcribe"]>): Promise<WhisperUtterance[]>;
 }
 
@@ -247,6 +249,7 @@ export function createWhisper(
         model_sha256: hashOf([...files.values()].map(({ sha256 }) => sha256)),
       }),
     transcribe,
+    unload: () => thread.close(),
     async close() {
       closed = true;
       const error = new TranscriberError("transcriber_closed", "Whisper was closed.");
