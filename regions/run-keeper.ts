@@ -18,7 +18,7 @@ import { createDatabase } from "./store/database.ts";
 import { createFinalJobs } from "./store/final-jobs.ts";
 import { migrate } from "./store/migrate.ts";
 import { createObjectStore } from "./store/object-store.ts";
-import { currentMonths, ensurePartitions } from "./store/partitions.ts";
+import { keepPartitions } from "./store/partitions.ts";
 import { openPool } from "./store/postgres-pool.ts";
 import { waitForReplay } from "./store/replay.ts";
 import { createTenants } from "./store/tenants.ts";
@@ -115,8 +115,9 @@ async function keepSchema(): Promise<void> {
   } finally {
     await migrations.end({ timeout: 1 });
   }
-  const made = await ensurePartitions(database.primary, currentMonths(Date.now()));
+  const { made, dropped } = await keepPartitions(database.primary, Date.now());
   if (made.length > 0) logger.info({ partitions: made }, "made partitions");
+  if (dropped.length > 0) logger.info({ partitions: dropped }, "dropped partitions past retention");
   schemaIsCurrent = true;
   if (!tenantsAreThere) {
     const stores = { tenants: createTenants(database), apiKeys: createApiKeys(database) };

@@ -57,6 +57,12 @@ export function isDatabaseAway(error: unknown): boolean {
   return code !== undefined && (AWAY.has(code) || code.startsWith("08"));
 }
 
+/** Whether a row came for a month that has no partition: code 23514 too, as a check that a row breaks. */
+export function isPartitionMissing(error: unknown): boolean {
+  const known = findCoded(error);
+  return known?.code === "23514" && known.routine === "ExecFindPartition";
+}
+
 /** Whether the rows themselves were refused (bad data, broken constraint), so that sending them again is in vain. */
 export function isBadRow(error: unknown): boolean {
   return /^(21|22|23)/.test(databaseErrorCode(error) ?? "");

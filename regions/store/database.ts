@@ -3,8 +3,10 @@ import {
   DatabaseError,
   databaseErrorCode,
   isDatabaseAway,
+  isPartitionMissing,
   orUnavailable,
 } from "./database-error.ts";
+import { currentMonths, ensurePartitions } from "./partitions.ts";
 import { openPool, type Pool } from "./postgres-pool.ts";
 import { flushedLsn, waitForReplay, type ReplayOptions } from "./replay.ts";
 import * as schema from "./schema.ts";
@@ -81,7 +83,12 @@ export function createDatabase(options: DatabaseOptions): Database {
     },
     async controlWrite(work, replayOptions) {
       const { answer, lsn } = await orUnavailable(async () => {
-        const made = await primaryOrm.transaction(work);
+        const made = await primaryOrm.transaction(work).catch(async (error: unknown) => {
+          // The audit log has no place for this month: no keeper has looked after it for months.
+          if (!isPartitionMissing(error)) throw error;
+          await ensurePartitions(primary, currentMonths(Date.now()));
+          return primaryOrm.transaction(work);
+        });
         return { answer: made, lsn: await flushedLsn(primary) };
       });
       await waitForReplay(primary, lsn, replayOptions);

@@ -1,4 +1,5 @@
 import { advisoryLocks } from "./migrate.ts";
+import type { TransactionSql } from "postgres";
 import type { Pool } from "./postgres-pool.ts";
 import { partitionedTables } from "./schema.ts";
 
@@ -16,6 +17,57 @@ export function addMonths(month: Month, count: number): Month {
 /** Months that every keeper makes sure of: the last one to three ahead. */
 export function currentMonths(nowMs: number): Month[] {
   return [-1, 0, 1, 2, 3].map((offset) => addMonths(monthOf(nowMs), offset));
+}
+
+/** Rows are kept for at least so many months; then their whole month goes. */
+export const RETENTION_MONTHS = 24;
+
+/** How long a partition's removal may wait for readers, and keep others waiting behind it. */
+const DROP_LOCK_MS = 2000;
+
+/**
+ * Makes what is missing of the months around now, and drops those past the retention, however long ago it last ran.
+ * Safe to call from many processes at once.
+ * @throws the database's error, also when readers of an old partition hold it up: what is left is done the next time
+ */
+export async function keepPartitions(
+  primary: Pool,
+  nowMs: number,
+): Promise<{ made: string[]; dropped: string[] }> {
+  const made = await ensurePartitions(primary, currentMonths(nowMs));
+  const dropped = await dropPartitions(primary, addMonths(monthOf(nowMs), -RETENTION_MONTHS));
+  return { made, dropped };
+}
+
+/**
+ * Drops the partitions of all months before `month`, the oldest first.
+ * @returns names of the partitions that this call dropped
+ */
+export async function dropPartitions(primary: Pool, month: Month): Promise<string[]> {
+  const tables = JSON.stringify(partitionedTables);
+  const partitions = await primary<{ name: string }[]>`
+    select child.relname as name
+    from pg_inherits join pg_class child on child.oid = inhrelid join pg_class parent on parent.oid = inhparent
+    where parent.relname in (select jsonb_array_elements_text(${tables}::text::jsonb))
+    order by right(child.relname, 7), 1`;
+  const old = partitions.filter(({ name }) => monthOfPartition(name) < month);
+  const dropped: string[] = [];
+  for (const { name } of old) {
+    await primary.begin(async (sql) => {
+      await sql`select pg_advisory_xact_lock(${advisoryLocks.partitions})`;
+      await sql.unsafe(`set local lock_timeout = ${DROP_LOCK_MS}`);
+      if ((await findMissing(sql, [{ name }])).length > 0) return;
+      await sql.unsafe(`drop table ${name}`);
+      dropped.push(name);
+    });
+  }
+  return dropped;
+}
+
+/** The month of `jobs_2026_11`; a partition of another name is of no month, and never old. */
+function monthOfPartition(name: string): Month {
+  const match = /^[a-z_]+_(\d{4})_(\d{2})$/.exec(name);
+  return match ? `${match[1]}-${match[2]}` : "~";
 }
 
 /**
@@ -36,21 +88,30 @@ export async function ensurePartitions(primary: Pool, months: readonly Month[]):
   if (missing.length === 0) return [];
   return primary.begin(async (sql) => {
     await sql`select pg_advisory_xact_lock(${advisoryLocks.partitions})`;
-    const stillMissing = await findMissing(sql as unknown as Pool, missing);
+    const stillMissing = await findMissing(sql, missing);
     for (const { table, month, name } of stillMissing) {
       const [from, to] = [`${month}-01 00:00:00+00`, `${addMonths(month, 1)}-01 00:00:00+00`];
+      // Made apart and attached: unlike `partition of`, that waits for no reader of the table, and holds none up.
+      await sql.unsafe(`create table ${name} (like ${table} including all)`);
       await sql.unsafe(
-        `create table ${name} partition of ${table} for values from ('${from}') to ('${to}')`,
+        `alter table ${table} attach partition ${name} for values from ('${from}') to ('${to}')`,
       );
     }
     return stillMissing.map(({ name }) => name);
   }) as Promise<string[]>;
 }
 
-async function findMissing<T extends { name: string }>(sql: Pool, wanted: T[]): Promise<T[]> {
+/** Reads the catalogue itself: `to_regclass` may answer from a cache that has not heard of another's commit. */
+async function findMissing<T extends { name: string }>(
+  sql: Pool | TransactionSql,
+  wanted: T[],
+): Promise<T[]> {
   const names = JSON.stringify(wanted.map(({ name }) => name));
   const rows = await sql<{ name: string }[]>`
-    select name from jsonb_array_elements_text(${names}::text::jsonb) as name where to_regclass(name) is null`;
+    select name from jsonb_array_elements_text(${names}::text::jsonb) as name
+    where not exists (
+      select from pg_class
+      where relname = name and relnamespace = (select oid from pg_namespace where nspname = current_schema()))`;
   const missing = new Set(rows.map(({ name }) => name));
   return wanted.filter(({ name }) => missing.has(name));
 }
