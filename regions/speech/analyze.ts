@@ -3,6 +3,8 @@ import { composeAnalysis, type ComposedAnalysis } from "../../shared/contracts/c
 import type { AnalysisPart } from "../../shared/contracts/job.ts";
 import type { StagePlan, Stages } from "../../shared/contracts/stages.ts";
 import type { AudioInfo } from "./decode/audio-info.ts";
+import { createVoiceClassifiers } from "./classifiers/create-voice-classifiers.ts";
+import { placeVerdicts } from "./classifiers/place-verdicts.ts";
 import { checkDeclaredType } from "./decode/check-declared-type.ts";
 import type { Decoder } from "./decode/decoder.ts";
 import { SAMPLE_RATE } from "./decode/sample-format.ts";
@@ -15,6 +17,7 @@ import { loadManifest } from "./models/load-manifest.ts";
 import type { ModelManifest } from "./models/load-manifest.ts";
 import { resolveModel } from "./models/resolve-model.ts";
 import {
+  isClassified,
   isMeasured,
   measuredParts,
   partsOverSpeech,
@@ -35,6 +38,8 @@ export interface AnalyzerOptions {
   transcriber?: Transcriber;
   /** Models to choose from; the manifest that ships when absent. */
   manifest?: ModelManifest;
+  /** Existing folder for what has to be on disk for a while; the system's when absent. */
+  folder?: string;
   /** Longest recording that is analysed, seconds. */
   maxDurationS?: number;
   /** Told when a model gave a recording something else in a batch than alone. */
@@ -87,7 +92,8 @@ export interface Analyzer {
 export function createAnalyzer(options: AnalyzerOptions): Analyzer {
   const { transcriber } = options;
   const { decoder, inference, features, maxDurationS = 8 * 3600, onDeviation } = options;
-  const { manifest = loadManifest() } = options;
+  const { manifest = loadManifest(), folder } = options;
+  const classifiers = createVoiceClassifiers({ inference, manifest, folder, onDeviation });
   const voiceModel = resolveModel(manifest, "voice_activity");
   /** One for all analyses: those that run at the same time share calls of the model. */
   const streams =
@@ -98,15 +104,24 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
   const heardBy: Record<string, Engine> =
     voiceModel.status === "ready" ? { voice_activity: voiceEngine(voiceModel.model) } : {};
 
+  const emotionModel = classifiers.find("emotion");
+  const noEmotionModel =
+    "status" in emotionModel
+      ? emotionModel
+      : voiceModel.status === "ready"
+        ? undefined
+        : voiceModel;
+
   const plan: Analyzer["plan"] = ({ parts, language, model }) =>
-    planStages({ parts, language, model, voiceModel, transcriber, maxDurationS });
+    planStages({ parts, language, model, voiceModel, transcriber, classifiers, maxDurationS });
 
   async function analyze(path: string, job: AnalyzeOptions): Promise<Analysis> {
     const start = performance.now();
     const { known = {} } = job;
     const { unavailable } = await plan(job);
     const missing = job.parts.filter((part) => !known[part] && !unavailable[part]);
-    const compose = (stages: Stages) => composeAnalysis(job.parts, unavailable, stages);
+    const compose = (stages: Stages, more: StagePlan["unavailable"] = {}) =>
+      composeAnalysis(job.parts, { ...unavailable, ...more }, stages);
     const total = () => round(performance.now() - start);
 
     if (known.decode !== undefined && missing.length === 0) {
@@ -130,6 +145,11 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
       ? await transcriber?.open({ signal, language, model })
       : undefined;
     const dictation = opened !== undefined && "status" in opened ? undefined : opened;
+    // Only where speech is known is a model asked what voice it hears: of noise it makes one.
+    const voices =
+      streams === undefined
+        ? undefined
+        : classifiers.open({ parts: missing.filter(isClassified), signal });
     const decodeShare = dictation === undefined ? 1 : DECODE_SHARE;
     let info: AudioInfo | undefined;
     let expected_s: number | null = null;
@@ -147,7 +167,7 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
       },
     });
     try {
-      const stages = [voice, recording, dictation].filter((stage) => stage !== undefined);
+      const stages = [voice, recording, dictation, voices].filter((stage) => stage !== undefined);
       await feedStages(blocks, stages, {
         onBlock: (block) => {
           samples += block.length;
@@ -156,12 +176,16 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
       });
       const voice_activity = (await voice?.finish()) ?? known.voice_activity?.value;
       const measures = await recording?.finish(voice_activity?.segments);
-      const dictated = await dictation?.finish(voice_activity?.segments ?? [], (fraction) =>
-        job.onProgress?.({
-          decoded_s: samples / SAMPLE_RATE,
-          fraction: decodeShare + (1 - decodeShare) * fraction,
-        }),
-      );
+      const speech = voice_activity?.segments ?? [];
+      const [dictated, verdicts = {}] = await Promise.all([
+        dictation?.finish(speech, (fraction) =>
+          job.onProgress?.({
+            decoded_s: samples / SAMPLE_RATE,
+            fraction: decodeShare + (1 - decodeShare) * fraction,
+          }),
+        ),
+        voices?.finish(speech),
+      ]);
       if (info === undefined) throw new TypeError("The decoder ended without its info.");
 
       const made: Stages = {
@@ -181,7 +205,8 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
         const engines = { ...heardBy, transcribe: dictated.engine };
         made.transcript = { engines, value: dictated.transcript };
       }
-      const whole = compose({ ...known, ...made });
+      const placed = placeVerdicts(verdicts, made, heardBy, noEmotionModel);
+      const whole = compose({ ...known, ...placed.made, ...placed.once }, placed.unavailable);
       if (whole === undefined) throw new TypeError("A stage of the plan did not run.");
       return {
         ...whole,
@@ -190,15 +215,17 @@ export function createAnalyzer(options: AnalyzerOptions): Analyzer {
           ...(voice === undefined ? {} : { voice_activity: round(voice.inferenceMs()) }),
           ...(recording === undefined ? {} : { features: round(recording.computeMs()) }),
           ...(dictation === undefined ? {} : { transcribe: round(dictation.computeMs()) }),
+          ...(voices === undefined ? {} : { classify: round(voices.computeMs()) }),
           total: total(),
         },
-        made,
+        made: placed.made,
       };
     } finally {
       failed.abort();
       voice?.close();
       recording?.drop();
       await dictation?.drop();
+      await voices?.drop();
     }
   }
 

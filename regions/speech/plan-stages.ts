@@ -1,6 +1,7 @@
 import type { Engine, UnavailablePart } from "../../shared/contracts/analysis-result.ts";
 import type { AnalysisPart } from "../../shared/contracts/job.ts";
 import type { StagePlan } from "../../shared/contracts/stages.ts";
+import type { ClassifiedPart, VoiceClassifiers } from "./classifiers/create-voice-classifiers.ts";
 import { decoderIdentity } from "./decode/decoder-identity.ts";
 import type { ResolvedModel } from "./models/resolve-model.ts";
 import type { TranscriptRequest } from "./transcription/choose-engine.ts";
@@ -15,6 +16,10 @@ export const measuredParts = {
 } as const satisfies Partial<Record<AnalysisPart, Engine>>;
 export type MeasuredPart = keyof typeof measuredParts;
 
+/** Parts that a trained model gives, alone or beside what is measured. */
+export const isClassified = (part: AnalysisPart): part is ClassifiedPart =>
+  part === "emotion" || part === "age" || part === "sex";
+
 export const isMeasured = (part: AnalysisPart): part is MeasuredPart => part in measuredParts;
 
 /** Parts that take account of where speech is, and are made without it where its model is not here. */
@@ -23,6 +28,8 @@ export const partsOverSpeech: readonly AnalysisPart[] = [
   "speaking_rate",
   "emotion",
   "transcript",
+  "age",
+  "sex",
 ];
 
 /** To be raised when our own part in these gives something else than before, by the same engine. */
@@ -33,6 +40,7 @@ export interface PlanStagesOptions extends TranscriptRequest {
   parts: readonly AnalysisPart[];
   voiceModel: ResolvedModel;
   transcriber: Transcriber | undefined;
+  classifiers: VoiceClassifiers;
   maxDurationS: number;
 }
 
@@ -42,7 +50,7 @@ export interface PlanStagesOptions extends TranscriptRequest {
  * @throws {TranscriberError} an engine that cannot be asked
  */
 export async function planStages(options: PlanStagesOptions): Promise<StagePlan> {
-  const { parts, voiceModel, transcriber, maxDurationS, language, model } = options;
+  const { parts, voiceModel, transcriber, classifiers, maxDurationS, language, model } = options;
   const decode = decoderIdentity(maxDurationS);
   const voice =
     voiceModel.status === "ready"
@@ -57,7 +65,8 @@ export async function planStages(options: PlanStagesOptions): Promise<StagePlan>
   for (const part of new Set(parts)) {
     if (isMeasured(part)) {
       const heard = partsOverSpeech.includes(part) ? [voice] : [];
-      identities[part] = JSON.stringify([decode, measuredParts[part], ...heard]);
+      const beside = part === "emotion" ? [classifiers.find(part)] : [];
+      identities[part] = JSON.stringify([decode, measuredParts[part], ...heard, ...beside]);
     } else if (part === "transcript" && transcriber !== undefined) {
       const engine = await transcriber.describe({ language, model });
       if ("status" in engine) unavailable.transcript = engine;
@@ -66,6 +75,11 @@ export async function planStages(options: PlanStagesOptions): Promise<StagePlan>
         const asked = [engine, language ?? null, TRANSCRIPT_REVISION];
         identities.transcript = JSON.stringify([decode, asked, voice]);
       }
+    } else if (part === "age" || part === "sex") {
+      const judge = classifiers.find(part);
+      if ("status" in judge) unavailable[part] = judge;
+      else if (voiceModel.status !== "ready") unavailable[part] = voiceModel;
+      else identities[part] = JSON.stringify([decode, judge.identity, voice]);
     } else if (part !== "voice_activity") {
       unavailable[part] = noEngine(part);
     } else if (voiceModel.status !== "ready") {

@@ -1,15 +1,14 @@
 import type { Job } from "../../shared/contracts/api.ts";
 import type { AnalysisResult, UnavailablePart } from "../../shared/contracts/analysis-result.ts";
 import {
+  describeAge,
   describeEmotion,
   describeFeatures,
+  describeSex,
   describeSpeakingRate,
   describeTranscript,
 } from "./render-voice.ts";
 import type { Line } from "./render-voice.ts";
-
-/** Parts without an engine in this version. */
-const PARTS = ["age", "sex"] as const;
 
 const db = (value: number | null) => (value === null ? "silence" : `${value.toFixed(1)} dBFS`);
 const row = (name: string, value: string) => `  ${name.padEnd(16)}${value}`;
@@ -59,10 +58,8 @@ function renderResult(result: AnalysisResult): string[] {
   lines.push(...voiceLines("speaking_rate", result.speaking_rate, describeSpeakingRate));
   lines.push(...voiceLines("emotion", result.emotion, describeEmotion));
   lines.push(...voiceLines("transcript", result.transcript, describeTranscript));
-  for (const name of PARTS) {
-    const part = result[name];
-    if (part) lines.push(unavailable(name, part));
-  }
+  lines.push(...voiceLines("age", result.age, describeAge));
+  lines.push(...voiceLines("sex", result.sex, describeSex));
   const total = result.timings_ms.total;
   lines.push(
     row(

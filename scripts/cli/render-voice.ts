@@ -1,6 +1,8 @@
 import type {
   AcousticFeatures,
+  Age,
   Emotion,
+  Sex,
   SpeakingRate,
   Transcript,
 } from "../../shared/contracts/analysis-result.ts";
@@ -70,9 +72,11 @@ export function describeSpeakingRate(rate: SpeakingRate): Line[] {
   ];
 }
 
-export function describeEmotion({ arousal, confidence, method, cues }: Emotion): Line[] {
+export function describeEmotion(emotion: Emotion): Line[] {
+  const { arousal, confidence, method, cues, classified } = emotion;
   const { pitch, intensity, hf500 } = cues;
   return [
+    ...(classified === undefined ? [] : [describeClassified(classified)]),
     [
       "arousal",
       `${signed(arousal)} of -1 to 1, confidence ${confidence.toFixed(2)} (${method}; no baseline of the speaker)`,
@@ -82,6 +86,30 @@ export function describeEmotion({ arousal, confidence, method, cues }: Emotion):
       `pitch ${signed(pitch.score)}, intensity ${signed(intensity.score)}, high frequencies ${signed(hf500.score)}`,
     ],
   ];
+}
+
+/** What a trained model hears, or the command that brings one. */
+function describeClassified(classified: NonNullable<Emotion["classified"]>): Line {
+  if ("status" in classified) {
+    const { reason, install } = classified;
+    return ["emotion", `unavailable: ${reason}${install ? ` (install: ${install})` : ""}`];
+  }
+  const { label, probabilities, dimensions = {} } = classified;
+  const parts = Object.entries(dimensions).map(([name, value = 0]) => `${name} ${signed(value)}`);
+  if (label !== undefined) parts.unshift(`${label} ${percent(probabilities?.[label])}`);
+  return ["emotion", parts.join(", ")];
+}
+
+export function describeAge({ years, spread_years }: Age): Line[] {
+  return [["age", `sounds like ${Math.round(years)} years, ±${Math.round(spread_years)} within`]];
+}
+
+export function describeSex({ label, probabilities }: Sex): Line[] {
+  return [["sex", `sounds ${label}, ${percent(probabilities[label])}`]];
+}
+
+function percent(share = 0): string {
+  return `${(share * 100).toFixed(0)} %`;
 }
 
 function hertz(semitones: number | null): number | undefined {

@@ -102,6 +102,51 @@ export const SpeakingRate = z
   .meta({ id: "SpeakingRate" });
 export type SpeakingRate = z.infer<typeof SpeakingRate>;
 
+/** How much of a recording a model heard: so many windows of speech, together so long. */
+const heard = {
+  speech_s: z.number().positive(),
+  windows: z.int().positive(),
+};
+
+const Probability = z.number().min(0).max(1);
+const labelled = {
+  /** The likeliest of the labels that the model knows. */
+  label: z.string(),
+  /** Of every label that the model knows; they add up to 1. */
+  probabilities: z.record(z.string(), Probability),
+};
+
+const Dimension = z.number().min(-1).max(1);
+
+/** Emotion as a trained model hears it: in dimensions, from end to end of the model's own scale, in labels, or in both. */
+export const ClassifiedEmotion = z
+  .strictObject({
+    dimensions: z
+      .strictObject({ arousal: Dimension, valence: Dimension, dominance: Dimension })
+      .partial()
+      .optional(),
+    label: labelled.label.optional(),
+    probabilities: labelled.probabilities.optional(),
+    ...heard,
+  })
+  .meta({ id: "ClassifiedEmotion" });
+export type ClassifiedEmotion = z.infer<typeof ClassifiedEmotion>;
+
+/** How old a voice sounds to a trained model; mistakes of ten years are usual. */
+export const Age = z
+  .strictObject({
+    years: z.number().min(0),
+    /** Deviation between the windows of the recording; says nothing of the model's own mistakes. */
+    spread_years: z.number().min(0),
+    ...heard,
+  })
+  .meta({ id: "Age" });
+export type Age = z.infer<typeof Age>;
+
+/** The sex that a voice sounds of to a trained model. Some models know the label `child` as well. */
+export const Sex = z.strictObject({ ...labelled, ...heard }).meta({ id: "Sex" });
+export type Sex = z.infer<typeof Sex>;
+
 /** Where a cue stands among calm speech: -1 below all of it, 0 in its middle, 1 above all of it. */
 const CueScore = z.number().min(-1).max(1);
 
@@ -120,6 +165,8 @@ export const Emotion = z
       intensity: z.strictObject({ median_dbfs: z.number(), score: CueScore }),
       hf500: z.strictObject({ median_db: z.number(), score: CueScore }),
     }),
+    /** What a trained model hears beside the rule, or why none does. */
+    classified: z.union([ClassifiedEmotion, UnavailablePart]).optional(),
   })
   .meta({ id: "Emotion" });
 export type Emotion = z.infer<typeof Emotion>;
@@ -181,8 +228,8 @@ export const AnalysisResult = z
     speaking_rate: z.union([SpeakingRate, UnavailablePart]).optional(),
     transcript: z.union([Transcript, UnavailablePart]).optional(),
     emotion: z.union([Emotion, UnavailablePart]).optional(),
-    age: UnavailablePart.optional(),
-    sex: UnavailablePart.optional(),
+    age: z.union([Age, UnavailablePart]).optional(),
+    sex: z.union([Sex, UnavailablePart]).optional(),
     engines: z.record(z.string(), Engine),
     cache: z.record(z.string(), z.enum(["hit", "miss"])),
     timings_ms: z.record(z.string(), z.number().min(0)),
