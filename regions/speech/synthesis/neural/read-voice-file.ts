@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
-import { z } from "zod";
+import type { z } from "zod";
 import type { ReadyModel } from "../../models/resolve-model.ts";
 import { SynthesisError } from "../synthesis-error.ts";
 
