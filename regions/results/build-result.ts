@@ -7,20 +7,20 @@ export interface BuildResult extends Pick<
   "timings_ms" | "cost" | "epoch" | "region"
 > {
   analysis: ComposedAnalysis;
-  /** Stages that ran for this result; what the others gave was known. */
-  ran: readonly StageName[];
+  /** Stages that did not run for this result, for what they give was known. */
+  known: readonly StageName[];
   upload: { sha256: string; bytes: number };
 }
 
 /** The result of a run: what the recording says, and how that was come by. */
 export function buildResult(built: BuildResult): AnalysisResult {
-  const { analysis, ran, upload, timings_ms, cost, epoch, region } = built;
+  const { analysis, known, upload, timings_ms, cost, epoch, region } = built;
   const used = StageName.options.filter((stage) => labelOf(stage) in analysis.engines);
   return AnalysisResult.parse({
     ...analysis,
     audio: { ...analysis.audio, sha256: upload.sha256, bytes: upload.bytes },
     cache: Object.fromEntries(
-      used.map((stage) => [labelOf(stage), ran.includes(stage) ? "miss" : "hit"]),
+      used.map((stage) => [labelOf(stage), known.includes(stage) ? "hit" : "miss"]),
     ),
     timings_ms,
     cost,

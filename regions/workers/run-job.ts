@@ -1,6 +1,6 @@
 import { MAX_UPLOAD_BYTES } from "../../shared/contracts/api.ts";
 import { audioKey, resultKey, uploadKey } from "../../shared/contracts/object-keys.ts";
-import type { StageName } from "../../shared/contracts/stages.ts";
+import { StageName } from "../../shared/contracts/stages.ts";
 import type { ErrorCode } from "../../shared/errors/catalogue.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { defaultPrices, type PriceTable } from "../../shared/policies/price.ts";
@@ -102,7 +102,12 @@ export function createRunJob(parts: RunJobParts): RunJob {
     const finishedAtMs = now();
     const result = buildResult({
       analysis: composed,
-      ran: Object.keys(made) as StageName[],
+      // A stage that nobody asked for and that did not run stood behind others that were known.
+      known: StageName.options.filter((stage) =>
+        known[stage]
+          ? !made[stage]
+          : !made[stage] && stage !== "decode" && !spec.parts.includes(stage),
+      ),
       upload,
       timings_ms: {
         queued: Math.max(0, startedAtMs - Date.parse(spec.created_at)),
