@@ -38,6 +38,11 @@ export function failed(ending: Ending & { code: ErrorCode; detail?: string }): C
   });
 }
 
+/** The offer and the envelope of a job that its owner called off. */
+export function canceled(ending: Ending): Completion {
+  return complete(ending, "canceled", {});
+}
+
 interface Outcome {
   error?: JobError;
   result?: AnalysisResult;

@@ -1,18 +1,23 @@
--- Ends a run: its lease goes and its offer comes in one step, so that a run either has an offer or will be run again.
--- KEYS: job, leases, offers
--- ARGV: now or "", job id, dispatch, attempt, {offer, envelope} (JSON)
--- Result: "offered" (also when this very run has been offered before) | "fenced"
-local job, leases, offers = KEYS[1], KEYS[2], KEYS[3]
-local id, dispatch, attempt = ARGV[2], ARGV[3], ARGV[4]
-if holds(job, leases, id, dispatch, attempt, now_ms(ARGV[1])) then
-  redis.call('ZREM', leases, id)
-  redis.call('XADD', offers, '*', 'offer', ARGV[5])
-  redis.call('HSET', job, 'status', 'offered', 'progress', 1, 'finished', attempt)
-  return 'offered'
+-- Ends runs: the lease goes and the offer comes in one step, so that a run either has an offer or will be run again.
+-- ARGV: now, runs, then of each: job id, dispatch, attempt, {offer, envelope} (JSON)
+-- Result: of each "offered" (also when this very run has been offered before) | "fenced"
+open_book()
+local out, ids, n = {}, {}, tonumber(ARGV[2])
+for i = 1, n do
+  ids[i] = ARGV[4 * i - 1]
 end
--- A caller whose first answer got lost on the way asks again.
-local state = redis.call('HMGET', job, 'dispatch', 'finished')
-if state[1] == dispatch and state[2] == attempt then
-  return 'offered'
+local expiries = call('ZMSCORE', LEASES, unpack(ids))
+for i = 1, n do
+  local id, dispatch, attempt = ids[i], ARGV[4 * i], ARGV[4 * i + 1]
+  local job = call('HMGET', JOB .. id, 'dispatch', 'attempt', 'status', 'finished', 'tenant', 'watched', 'ver')
+  if holds(job, dispatch, attempt, expiries[i]) then
+    end_run(id, job[5])
+    offer(id, ARGV[4 * i + 2], job[6], job[7], 'progress', 1, 'finished', attempt)
+    out[i] = 'offered'
+  else
+    -- A caller whose first answer got lost on the way asks again.
+    out[i] = (job[1] == dispatch and job[4] == attempt) and 'offered' or 'fenced'
+  end
 end
-return 'fenced'
+close_book()
+return out

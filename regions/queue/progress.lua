@@ -1,10 +1,11 @@
 -- Notes how far a run is.
--- KEYS: job, leases
--- ARGV: now or "", job id, dispatch, attempt, fraction
+-- ARGV: now, job id, dispatch, attempt, fraction
 -- Result: 1, or 0 when the run was fenced
-local job, leases, id = KEYS[1], KEYS[2], ARGV[2]
-if not holds(job, leases, id, ARGV[3], ARGV[4], now_ms(ARGV[1])) then
+local id = ARGV[2]
+local found = call('HMGET', JOB .. id, 'dispatch', 'attempt', 'status', 'watched', 'ver')
+if not holds(found, ARGV[3], ARGV[4], call('ZSCORE', LEASES, id)) then
   return 0
 end
-redis.call('HSET', job, 'progress', ARGV[5])
+call('HSET', JOB .. id, 'progress', ARGV[5], 'ver', (found[5] or 1) + 1)
+tell(id, found[4])
 return 1

@@ -1,10 +1,10 @@
-import type { Priority } from "../../shared/contracts/job.ts";
-
-/** All of the queue lies in one hash slot, so that one script may touch any of it. */
+/** All of the queue lies in one hash slot, so that one script may touch any of it. The scripts make the rest from the prefix. */
 export const queueKeys = {
+  prefix: "{antiphon}:",
   job: (jobId: string) => `{antiphon}:job:${jobId}`,
-  jobPrefix: "{antiphon}:job:",
-  ready: (priority: Priority) => `{antiphon}:ready:${priority}`,
-  leases: "{antiphon}:leases",
   offers: "{antiphon}:offers",
+  dead: "{antiphon}:dead",
+  replayed: "{antiphon}:dead:replayed",
+  /** Channel: `w` when there is work, `s<job id>` when a watched job has changed, `c<job id>` when its cancel is asked for. */
+  events: "{antiphon}:events",
 };

@@ -16,6 +16,7 @@ export const DEFAULT_ESTIMATE_S = 1;
 
 /** One worker's claim on a job. Times in Unix milliseconds of the queue's clock, which all of a region share. */
 export interface Run {
+  workerId: string;
   spec: JobSpec;
   epoch: Epoch;
   /** Attempts that ended in an error before this one; `epoch.attempt` also counts stalls and hand-backs. */

@@ -1,21 +1,37 @@
--- Takes a run whose lease is over from its worker. The attempt counts: a job that kills workers must come to an end.
--- KEYS: job, ready line of the job, leases, offers
--- ARGV: now or "", job id, dispatch, attempt, attempts allowed, {offer, envelope} (JSON) of the failure, should this
---       have been the last attempt
--- Result: "requeued" | "exhausted" | "kept" (renewed, ended or replaced in the meantime)
-local job, ready, leases, offers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local id, dispatch = ARGV[2], ARGV[3]
-local expires = redis.call('ZSCORE', leases, id)
-if not expires or tonumber(expires) > now_ms(ARGV[1]) then
+-- Takes a run whose lease is over from its worker. A job that kills workers must come to an end, so stalls are counted.
+-- ARGV: now, job id, dispatch, attempt, "requeue" | "end", record of the attempt (JSON), {offer, envelope} (JSON) of the end,
+--       code and reason of a dead letter, or ""
+-- Result: "requeued" | "ended" | "kept" (renewed, ended, replaced or to be canceled in the meantime)
+open_book()
+local id, attempt = ARGV[2], ARGV[4]
+local expires = call('ZSCORE', LEASES, id)
+if not expires or tonumber(expires) > NOW then
   return 'kept'
 end
-local state = redis.call('HMGET', job, 'dispatch', 'attempt', 'status')
-if state[3] ~= 'running' then
-  -- A lease without a running job (its hash is gone, or final): nothing to run again.
-  redis.call('ZREM', leases, id)
+local found = call('HMGET', JOB .. id, 'dispatch', 'attempt', 'status', 'cancel', 'stalls')
+if found[3] ~= 'running' then
+  -- A lease without a running job (its record is gone, or final): nothing to run again.
+  call('ZREM', LEASES, id)
   return 'kept'
 end
-if state[1] ~= dispatch or state[2] ~= ARGV[4] then
+if found[1] ~= ARGV[3] or found[2] ~= attempt then
   return 'kept'
 end
-return end_attempt(job, ready, leases, offers, id, dispatch, tonumber(ARGV[5]), ARGV[6])
+local job = call('HMGET', JOB .. id, 'lane', 'tenant', 'seq', 'cost', 'deadline', 'watched', 'ver')
+local outcome
+if ARGV[5] == 'requeue' then
+  if found[4] then
+    return 'kept'
+  end
+  again(id, job, 0, { 'stalls', (found[5] or 0) + 1, 'history', history_with(id, ARGV[6]) })
+  outcome = 'requeued'
+else
+  end_run(id, job[2])
+  offer(id, ARGV[7], job[6], job[7], 'history', history_with(id, ARGV[6]))
+  if ARGV[8] ~= '' then
+    bury(id, attempt, ARGV[8], ARGV[9])
+  end
+  outcome = 'ended'
+end
+close_book()
+return outcome

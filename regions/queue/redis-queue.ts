@@ -1,236 +1,442 @@
-import { Redis } from "ioredis";
-import type { JobStatus, JobSpec } from "../../shared/contracts/job.ts";
+import type { JobSpec, JobStatus, Priority } from "../../shared/contracts/job.ts";
 import { priorities } from "../../shared/contracts/job.ts";
+import { WorkerLoad } from "../../shared/contracts/load-report.ts";
 import { firstConnection } from "../ops/first-connection.ts";
-import { claimOrder } from "./claim-order.ts";
-import { exhausted } from "./exhausted.ts";
-import { queueKeys } from "./queue-keys.ts";
-import { MAX_ATTEMPTS, StaleDispatchError } from "./queue-port.ts";
-import type { Queue, ReapedRun, ReleaseOutcome, Run } from "./queue-port.ts";
-import { createRedisScripts } from "./redis-scripts.ts";
+import { coalesce } from "./coalesce.ts";
+import { canceled, failed } from "./completion.ts";
+import { exhausted, overdue, STALLED, unreadable } from "./endings.ts";
+import { classOf, laneOf, lanes } from "./lanes.ts";
+import { DEFAULT_ESTIMATE_S, MAX_ATTEMPTS, MAX_STALLS } from "./queue-port.ts";
+import { QueueUnsafeError, StaleDispatchError } from "./queue-port.ts";
+import type {
+  AttemptRecord,
+  CancelOutcome,
+  ClaimOptions,
+  ClassLoad,
+  Completion,
+  JobSnapshot,
+  Queue,
+  ReapedRun,
+  ReleaseOutcome,
+  Renewal,
+  Run,
+  SubmitOutcome,
+} from "./queue-port.ts";
+import { readSpec, SPEC_VERSION } from "./read-spec.ts";
+import { openConnection } from "./redis-connection.ts";
+import { createRedisDeadLetters } from "./redis-dead-letters.ts";
+import { createRedisEvents } from "./redis-events.ts";
+import { checkSafety } from "./redis-safety.ts";
+import { createRedisScripts, type RunScript } from "./redis-scripts.ts";
+import { retryPauseMs, type RetryPauses } from "./retry-pause.ts";
+import { watchJob } from "./watch-job.ts";
 
 export interface RedisQueueOptions {
   url: string;
   region: string;
   leaseMs?: number;
   maxAttempts?: number;
+  maxStalls?: number;
+  /** Pauses before further attempts. */
+  retry?: RetryPauses;
+  /** Refuses a Redis that does not have every write on disk before it answers (one that evicts is refused in any case). */
+  onDisk?: boolean;
   /** Unix ms; without it Redis's own clock holds for all. For tests. */
   now?: () => number;
-  /** Told of connection errors; the queue reconnects by itself. */
+  /** Told of connection errors, and of a Redis that may not be used; the queue reconnects by itself. */
   onError?: (error: Error) => void;
 }
 
-const WAIT_MS = 2000;
-const COMMAND_TIMEOUT_MS = 5000;
+/** An idle claim asks at least so often: a message may get lost, and a delayed job become due. */
+const LOOK_EVERY_MS = 1000;
 const REAP_BATCH = 100;
 
-/** A queue on Redis Streams (Redis 7 or newer). Every step is one Lua script; see the head of each. */
+/** A queue on Redis (7 or newer). Every step is one Lua script; see the head of each. */
 export function createRedisQueue(options: RedisQueueOptions): Queue {
-  const { url, region, leaseMs = 10_000, maxAttempts = MAX_ATTEMPTS, onError = () => {} } = options;
-  const connection = {
-    // Fail at once instead of queueing: a claim sent again after a reconnect would take a lease for nobody.
-    enableOfflineQueue: false,
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    retryStrategy: (times: number) => Math.min(1000, 50 * times),
-  };
-  const redis = new Redis(url, { ...connection, commandTimeout: COMMAND_TIMEOUT_MS });
-  // Its own connection, because a blocking read holds up everything behind it.
-  const waiter = new Redis(url, { ...connection, commandTimeout: WAIT_MS + COMMAND_TIMEOUT_MS });
-  redis.on("error", onError);
-  waiter.on("error", onError);
-  const connected = Promise.all([firstConnection(redis), firstConnection(waiter)]);
-  const runScript = createRedisScripts(redis);
-  const script: typeof runScript = async (...call) => {
+  const { url, region, leaseMs = 10_000, onDisk = false, onError = () => {} } = options;
+  const { maxAttempts = MAX_ATTEMPTS, maxStalls = MAX_STALLS, retry = {} } = options;
+  const redis = openConnection(url, onError);
+  const events = createRedisEvents(url, onError);
+  const closed = new AbortController();
+
+  // After each new connection: it may lead to another Redis, set up in another way.
+  let safe: Promise<void> = Promise.resolve();
+  redis.on("ready", () => {
+    safe = checkSafety(redis, { onDisk });
+    safe.catch(onError);
+  });
+  const connected = firstConnection(redis);
+  const runScript = createRedisScripts(redis, () => options.now?.() ?? "");
+  const script: RunScript = async (name, args) => {
     await connected;
-    return runScript(...call);
+    await safe.catch((error: unknown) => {
+      // Anything else than that it is unsafe is a matter of the connection, and shows with the script itself.
+      if (error instanceof QueueUnsafeError) throw error;
+    });
+    return runScript(name, args);
   };
 
-  const lines = priorities.map((priority) => queueKeys.ready(priority));
-  const now = () => options.now?.() ?? "";
-  const whole = (jobId: string) => [queueKeys.job(jobId), queueKeys.leases, ...lines];
-  const held = (run: Run) => [queueKeys.job(run.spec.id), queueKeys.leases];
-  const returned = (spec: JobSpec) => [
-    queueKeys.job(spec.id),
-    queueKeys.ready(spec.priority),
-    queueKeys.leases,
-    queueKeys.offers,
-  ];
-  const named = ({ spec, epoch }: Run) => [now(), spec.id, epoch.dispatch, epoch.attempt];
+  const submitAll = coalesce(async (jobs: { spec: JobSpec; estimateS: number }[]) => {
+    const args = jobs.flatMap(({ spec, estimateS }) => [
+      spec.id,
+      spec.dispatch,
+      JSON.stringify(spec),
+      spec.v,
+      spec.tenant_id,
+      laneOf(spec),
+      Math.max(1, Math.round(estimateS * 1000)),
+      spec.tenant?.max_concurrent ?? "",
+      spec.deadline_at === undefined ? "" : Date.parse(spec.deadline_at),
+      spec.not_before === undefined ? "" : Date.parse(spec.not_before),
+    ]);
+    return pairs<"queued" | "duplicate" | "stale", number>(
+      await script("submit", [jobs.length, ...args]),
+    );
+  });
+  const renewAll = coalesce(async (runs: Run[]) =>
+    pairs<number, 0 | 1>(await script("renew", [leaseMs, runs.length, ...runs.flatMap(named)])),
+  );
+  const finishAll = coalesce(async (ends: { run: Run; payload: string }[]) => {
+    const args = ends.flatMap(({ run, payload }) => [...named(run), payload]);
+    return (await script("finish", [ends.length, ...args])) as ("offered" | "fenced")[];
+  });
 
-  let claims = 0;
-  let waiting: Promise<unknown> | undefined;
-
-  /** Until some line has an entry. What is claimed leaves its line, so reading from the start misses nothing. */
-  function somethingWaits(): Promise<unknown> {
-    waiting ??= waiter
-      .xread("COUNT", 1, "BLOCK", WAIT_MS, "STREAMS", ...lines, ...lines.map(() => "0-0"))
-      .finally(() => {
-        waiting = undefined;
+  /** One claim for all that ask at the same moment and on the same terms. */
+  const claimers = new Map<string, (max: number) => Promise<Taken>>();
+  function take(terms: Omit<ClaimOptions, "signal">, max: number): Promise<Taken> {
+    const { workerId, maxEstimateS, maxVersion = SPEC_VERSION } = terms;
+    const key = JSON.stringify([workerId, maxEstimateS, maxVersion]);
+    let claimer = claimers.get(key);
+    if (!claimer) {
+      claimer = coalesce(async (wants) => {
+        claimers.delete(key);
+        const want = wants.reduce((sum, one) => sum + one, 0);
+        const most = maxEstimateS === undefined ? "" : Math.round(maxEstimateS * 1000);
+        const reply = await script("claim", [leaseMs, workerId, want, most, maxVersion]);
+        const [now, due, metOverdue, ...rows] = reply as [number, string, 0 | 1, ...ClaimRow[]];
+        const waitMs = Math.min(LOOK_EVERY_MS, due === "" ? Infinity : Math.max(5, +due - now));
+        const read = await Promise.all(rows.map((row) => toRun(row, workerId, now)));
+        const runs = read.filter((run) => run !== undefined);
+        const again = metOverdue === 1 || runs.length < rows.length;
+        return wants.map((one) => ({
+          runs: runs.splice(0, one),
+          waitMs,
+          again,
+          metOverdue: metOverdue === 1,
+        }));
       });
-    return waiting;
+      claimers.set(key, claimer);
+    }
+    return claimer(max);
   }
 
-  async function tryClaim(workerId: string): Promise<Run | undefined> {
-    const order = claimOrder(claims).map((priority) => queueKeys.ready(priority));
-    const reply = (await script(
-      "claim",
-      [queueKeys.leases, ...order],
-      [now(), leaseMs, workerId, queueKeys.jobPrefix],
-    )) as [] | [string, number, number, number, number, number];
-    if (reply.length === 0) return undefined;
-    claims++;
-    const [spec, dispatch, attempt, triedBefore, startedAtMs, leaseExpiresAtMs] = reply;
-    return {
-      spec: JSON.parse(spec) as JobSpec,
+  async function toRun(row: ClaimRow, workerId: string, now: number): Promise<Run | undefined> {
+    const [text, dispatch, attempt, triedBefore, cost, leaseExpiresAtMs, deadline, id, tenantId] =
+      row;
+    const { spec, unreadable: bad } = readSpec(text, { id, tenantId, dispatch });
+    const run: Run = {
+      workerId,
+      spec,
       epoch: { dispatch, attempt },
       triedBefore,
-      startedAtMs,
+      estimateS: cost / 1000,
+      startedAtMs: now,
       leaseExpiresAtMs,
+      ...(deadline === "" ? {} : { deadlineInMs: Number(deadline) - now }),
+    };
+    if (!bad) return run;
+    const reason = "its specification could not be read";
+    const end = unreadable({ ...run, region, finishedAtMs: now });
+    // Should this fail, the lease runs out, and the next claim tries again.
+    await giveUp(run, { pauseMs: 0, attempts: 0, reason, end }).catch(onError);
+    return undefined;
+  }
+
+  async function claimMany(terms: ClaimOptions & { max: number }): Promise<Run[]> {
+    const { signal, max } = terms;
+    let heard = Promise.withResolvers<void>();
+    const wake = () => heard.resolve();
+    const ignore = events.onWork(wake);
+    signal.addEventListener("abort", wake, { once: true });
+    closed.signal.addEventListener("abort", wake, { once: true });
+    try {
+      while (!signal.aborted && !closed.signal.aborted) {
+        // Listening before asking: what comes in between is not missed.
+        heard = Promise.withResolvers<void>();
+        const taken = await take(terms, max);
+        if (taken.runs.length > 0) return taken.runs;
+        if (taken.metOverdue) await reap();
+        if (taken.again || signal.aborted || closed.signal.aborted) continue;
+        const timer = setTimeout(wake, taken.waitMs);
+        await heard.promise;
+        clearTimeout(timer);
+      }
+      return [];
+    } finally {
+      ignore();
+      signal.removeEventListener("abort", wake);
+      closed.signal.removeEventListener("abort", wake);
+    }
+  }
+
+  /** Ends an attempt by an error. */
+  async function giveUp(
+    run: Run,
+    how: { pauseMs: number; attempts: number; reason: string; end: Completion },
+  ): Promise<ReleaseOutcome> {
+    const { pauseMs, attempts, reason, end } = how;
+    const record = JSON.stringify(recordOf(run, "error", reason, Date.now()));
+    const code = end.offer.error?.code ?? "internal";
+    const outcome = (await script("release", [
+      ...named(run),
+      "error",
+      pauseMs,
+      attempts,
+      record,
+      JSON.stringify(end),
+      code,
+      reason,
+    ])) as "requeued" | "failed" | "fenced" | "canceling";
+    return outcome === "canceling" ? endCanceled(run) : outcome;
+  }
+
+  async function endCanceled(run: Run): Promise<ReleaseOutcome> {
+    const end = canceled({ ...run, region, finishedAtMs: Date.now() });
+    const outcome = await finishAll({ run, payload: JSON.stringify(end) });
+    return outcome === "offered" ? "canceled" : "fenced";
+  }
+
+  async function reapOne(row: string[]): Promise<ReapedRun | undefined> {
+    const [kind, jobId, dispatch, attempt, text, tenantId, startedAt, workerId] = row as DueRow;
+    const [stalls, cancelAsked, at] = row.slice(8) as [string, string, string];
+    const job = { id: jobId, tenantId, dispatch: Number(dispatch) || 1 };
+    const { spec } = readSpec(text, job);
+    const finishedAtMs = Number(at);
+    if (kind === "overdue") {
+      const epoch = { dispatch: job.dispatch, attempt: Number(attempt) + 1 };
+      const end = overdue({ spec, epoch, region, startedAtMs: finishedAtMs, finishedAtMs });
+      const ended = await script("end-waiting", [jobId, dispatch, attempt, JSON.stringify(end)]);
+      return ended === 1 ? { jobId, epoch, outcome: "deadline_exceeded" } : undefined;
+    }
+    const epoch = { dispatch: job.dispatch, attempt: Number(attempt) };
+    const run = { workerId, spec, epoch, startedAtMs: Number(startedAt) };
+    const record = recordOf(run, "stalled", STALLED, finishedAtMs);
+    const ending = { ...run, region, finishedAtMs };
+    const last = Number(stalls) + 1 >= maxStalls;
+    const end = cancelAsked !== "" ? canceled(ending) : exhausted({ ...ending, reason: STALLED });
+    const dead = cancelAsked === "" ? ["job_attempts_exhausted", STALLED] : ["", ""];
+    const ends = last || cancelAsked !== "";
+    const args = [jobId, dispatch, attempt, ends ? "end" : "requeue", JSON.stringify(record)];
+    const outcome = await script("reap", [...args, JSON.stringify(end), ...dead]);
+    if (outcome === "requeued") return { jobId, epoch, outcome: "requeued" };
+    if (outcome !== "ended") return undefined;
+    return { jobId, epoch, outcome: cancelAsked === "" ? "failed" : "canceled" };
+  }
+
+  async function reap(): Promise<ReapedRun[]> {
+    const rows = (await script("due", [REAP_BATCH])) as string[][];
+    const reaped = await Promise.all(rows.map(reapOne));
+    return reaped.filter((run) => run !== undefined);
+  }
+
+  async function look(jobId: string, tellChanges: boolean): Promise<JobSnapshot | undefined> {
+    const reply = (await script("state", [jobId, tellChanges ? "1" : ""])) as [] | StateRow;
+    if (reply.length === 0) return undefined;
+    const [tenantId, dispatch, attempt, status, startedAt, progress, version, position] = reply;
+    return {
+      tenantId,
+      version: Number(version),
+      state: {
+        // Offered is not final: only the ledger's word makes it so.
+        status: status === "offered" ? "running" : (status as JobStatus),
+        epoch: { dispatch: Number(dispatch), attempt: Number(attempt) },
+        ...(startedAt === "" ? {} : { started_at: new Date(Number(startedAt)).toISOString() }),
+        ...(status === "queued" ? { queue_position: position } : {}),
+        ...(progress === "" ? {} : { progress: Number(progress) }),
+      },
     };
   }
 
-  async function reapOne(fields: string[]): Promise<ReapedRun | undefined> {
-    const [jobId, dispatch, attempt, json, startedAt, at] = fields as [
-      string,
-      string,
-      string,
-      string,
-      string,
-      string,
-    ];
-    const spec = json === "" ? undefined : (JSON.parse(json) as JobSpec);
-    const epoch = { dispatch: Number(dispatch), attempt: Number(attempt) };
-    const failure = spec
-      ? exhausted({
-          spec,
-          epoch,
-          region,
-          startedAtMs: Number(startedAt),
-          finishedAtMs: Number(at),
-          reason: "the worker stopped answering",
-        })
-      : {};
-    const keys = spec
-      ? returned(spec)
-      : [queueKeys.job(jobId), lines[0]!, queueKeys.leases, queueKeys.offers];
-    const outcome = (await script("reap", keys, [
-      now(),
-      jobId,
-      dispatch,
-      attempt,
-      maxAttempts,
-      JSON.stringify(failure),
-    ])) as any;
-    return outcome === "kept" ? undefined : { jobId, epoch, outcome };
+  function taken(spec: JobSpec, outcome: string, position: number): SubmitOutcome {
+    if (outcome === "stale") throw new StaleDispatchError(spec.id, spec.dispatch);
+    return { duplicate: outcome === "duplicate", queue_position: position };
   }
 
-  // On its way to the whole port.
   return {
-    async submit(spec: JobSpec) {
-      const line = 3 + priorities.indexOf(spec.priority);
-      const [outcome, position] = (await script("submit", whole(spec.id), [
+    async submit(spec, { estimateS = DEFAULT_ESTIMATE_S } = {}) {
+      const [outcome, position] = await submitAll({ spec, estimateS });
+      return taken(spec, outcome, position);
+    },
+
+    async submitFinished(spec, complete) {
+      const epoch = { dispatch: spec.dispatch, attempt: 1 };
+      const startedAtMs = options.now?.() ?? Date.now();
+      const outcome = await script("submit-finished", [
         spec.id,
         spec.dispatch,
         JSON.stringify(spec),
-        line,
-      ])) as ["queued" | "duplicate" | "stale", number];
-      if (outcome === "stale") throw new StaleDispatchError(spec.id, spec.dispatch);
-      return { duplicate: outcome === "duplicate", queue_position: position };
+        spec.tenant_id,
+        laneOf(spec),
+        JSON.stringify(complete({ spec, epoch, startedAtMs })),
+      ]);
+      return taken(spec, outcome as string, 0);
     },
 
-    async claim({ workerId, signal }) {
-      const aborted = Promise.withResolvers<void>();
-      const abort = () => aborted.resolve();
-      signal.addEventListener("abort", abort, { once: true });
-      try {
-        while (!signal.aborted) {
-          const run = await tryClaim(workerId);
-          if (run) return run;
-          // The read goes on without us after an abort; it takes nothing, so that does no harm.
-          await Promise.race([somethingWaits(), aborted.promise]);
-        }
-        return undefined;
-      } finally {
-        signal.removeEventListener("abort", abort);
-      }
+    claimMany,
+    async claim(terms) {
+      return (await claimMany({ ...terms, max: 1 }))[0];
     },
 
-    async renew(run) {
-      const expires = (await script("renew", held(run), [...named(run), leaseMs])) as number;
-      return expires === 0 ? undefined : { leaseExpiresAtMs: expires, cancelRequested: false };
+    async renew(run): Promise<Renewal | undefined> {
+      const [leaseExpiresAtMs, cancelAsked] = await renewAll(run);
+      if (leaseExpiresAtMs === 0) return undefined;
+      return { leaseExpiresAtMs, cancelRequested: cancelAsked === 1 };
     },
 
     async progress(run, fraction) {
-      return (await script("progress", held(run), [...named(run), fraction])) === 1;
+      return (await script("progress", [...named(run), fraction])) === 1;
     },
 
-    async finish(run, completion) {
-      return (await script(
-        "finish",
-        [...held(run), queueKeys.offers],
-        [...named(run), JSON.stringify(completion)],
-      )) as "offered" | "fenced";
+    finish: (run, completion) => finishAll({ run, payload: JSON.stringify(completion) }),
+
+    async release(run, how) {
+      if (how.because === "drain") {
+        const outcome = await script("release", [...named(run), "drain"]);
+        return outcome === "canceling" ? endCanceled(run) : (outcome as ReleaseOutcome);
+      }
+      const { code, retryable, reason } = how;
+      const ending = { ...run, region, finishedAtMs: Date.now() };
+      return giveUp(run, {
+        pauseMs: retryPauseMs(code, run.triedBefore, retry),
+        attempts: retryable ? maxAttempts : 0,
+        reason,
+        end: retryable
+          ? exhausted({ ...ending, reason })
+          : failed({ ...ending, code, detail: reason }),
+      });
     },
 
-    async release(run, options) {
-      const countAttempt = options.because === "error";
-      const reason = options.because === "error" ? options.reason : "the worker stopped";
-      const failure = exhausted({ ...run, region, finishedAtMs: Date.now(), reason });
-      return (await script("release", returned(run.spec), [
-        ...named(run),
-        countAttempt ? "1" : "0",
-        maxAttempts,
-        JSON.stringify(failure),
-      ])) as ReleaseOutcome;
+    async cancel(jobId) {
+      for (;;) {
+        const reply = (await script("cancel", [jobId])) as string[];
+        const [found, dispatch, attempt, text, at] = reply as [string, ...string[]];
+        if (found !== "waiting") return found as CancelOutcome;
+        const { spec } = readSpec(text!, { id: jobId, tenantId: "", dispatch: Number(dispatch) });
+        const epoch = { dispatch: Number(dispatch), attempt: Number(attempt) + 1 };
+        const times = { startedAtMs: Number(at), finishedAtMs: Number(at) };
+        const end = JSON.stringify(canceled({ spec, epoch, region, ...times }));
+        // Else it was claimed in between.
+        if ((await script("end-waiting", [jobId, dispatch!, attempt!, end])) === 1) {
+          return "canceled";
+        }
+      }
     },
+    onCancel: (jobId, listener) => events.onCancel(jobId, listener),
 
-    async reap() {
-      const expired = (await script(
-        "expired",
-        [queueKeys.leases],
-        [now(), REAP_BATCH, queueKeys.jobPrefix],
-      )) as string[][];
-      const reaped = await Promise.all(expired.map(reapOne));
-      return reaped.filter((run) => run !== undefined);
-    },
+    reap,
 
-    async state(jobId) {
-      const reply = (await script("state", whole(jobId), [])) as
-        | []
-        | [string, string, string, string, string, string, number];
-      if (reply.length === 0) return undefined;
-      const [json, dispatch, attempt, status, startedAt, progress, position] = reply;
-      const spec = JSON.parse(json) as JobSpec;
+    state: (jobId) => look(jobId, false),
+    watch: (jobId, { afterVersion, signal }) =>
+      watchJob({
+        look: () => look(jobId, true),
+        listen: (listener) => events.onChange(jobId, listener),
+        ...(afterVersion === undefined ? {} : { afterVersion }),
+        signal: AbortSignal.any([signal, closed.signal]),
+      }),
+
+    async load() {
+      const [running, delayed, dead, ...rest] = (await script("load", [])) as number[];
+      const classes = Object.fromEntries(
+        priorities.map((priority) => [priority, { jobs: 0, computeS: 0, oldestWaitMs: 0 }]),
+      ) as Record<Priority, ClassLoad>;
+      for (let lane = 1; lane <= lanes.length; lane++) {
+        const [jobs, cost, oldest] = rest.slice(3 * (lane - 1)) as [number, number, number];
+        const load = classes[classOf(lane)];
+        load.jobs += jobs;
+        load.computeS += cost / 1000;
+        load.oldestWaitMs = Math.max(load.oldestWaitMs, oldest);
+      }
+      const all = Object.values(classes);
       return {
-        tenantId: spec.tenant_id,
-        state: {
-          // Offered is not final: only the ledger's word makes it so.
-          status: status === "offered" ? "running" : (status as JobStatus),
-          epoch: { dispatch: Number(dispatch), attempt: Number(attempt) },
-          ...(startedAt === "" ? {} : { started_at: new Date(Number(startedAt)).toISOString() }),
-          ...(status === "queued" ? { queue_position: position } : {}),
-          ...(progress === "" ? {} : { progress: Number(progress) }),
-        },
+        waiting: all.reduce((sum, { jobs }) => sum + jobs, 0),
+        computeS: all.reduce((sum, { computeS }) => sum + computeS, 0),
+        running: running!,
+        delayed: delayed!,
+        dead: dead!,
+        classes,
       };
     },
 
-    async load() {
-      const [running, ...waitingJobs] = await Promise.all([
-        redis.zcard(queueKeys.leases),
-        ...lines.map((line) => redis.xlen(line)),
-      ]);
-      return { running: running!, waiting: waitingJobs.reduce((sum, jobs) => sum + jobs, 0) };
+    async reportLoad(report) {
+      await script("report-load", [report.worker_id, report.ttl_ms, JSON.stringify(report)]);
+    },
+    async workers() {
+      const [nowMs, ...rows] = (await script("workers", [])) as [number, ...string[]];
+      const workers = rows.flatMap((row) => {
+        const bar = row.indexOf("|");
+        const report = WorkerLoad.safeParse({
+          ...(JSON.parse(row.slice(bar + 1)) as object),
+          reported_at_ms: Number(row.slice(0, bar)),
+        });
+        // One of another version says nothing that we understand.
+        return report.success ? [report.data] : [];
+      });
+      return {
+        nowMs,
+        workers: workers.toSorted((a, b) => (a.worker_id < b.worker_id ? -1 : 1)),
+      };
     },
 
+    deadLetters: createRedisDeadLetters(redis, script),
+
     async ping() {
+      await safe;
       await redis.ping();
     },
 
     async close() {
+      closed.abort();
       redis.disconnect();
-      waiter.disconnect();
-      await waiting?.catch(() => undefined);
+      events.close();
     },
-  } as Partial<Queue> as Queue;
+  };
+}
+
+interface Taken {
+  runs: Run[];
+  /** Until asking again can bring something, though nobody says so. */
+  waitMs: number;
+  /** Whether asking again at once can bring something. */
+  again: boolean;
+  metOverdue: boolean;
+}
+type ClaimRow = [string, number, number, number, number, number, string, string, string];
+type StateRow = [string, string, string, string, string, string, string, number];
+type DueRow = ["stalled" | "overdue", string, string, string, string, string, string, string];
+
+const named = ({ spec, epoch }: Run) => [spec.id, epoch.dispatch, epoch.attempt];
+
+function pairs<A, B>(reply: unknown): [A, B][] {
+  const list = reply as (A | B)[];
+  return Array.from({ length: list.length / 2 }, (_, n) => [
+    list[2 * n] as A,
+    list[2 * n + 1] as B,
+  ]);
+}
+
+function recordOf(
+  run: Pick<Run, "epoch" | "startedAtMs" | "workerId">,
+  how: AttemptRecord["how"],
+  reason: string,
+  endedAtMs: number,
+): AttemptRecord {
+  const time = (ms: number) => new Date(ms).toISOString();
+  return {
+    attempt: run.epoch.attempt,
+    worker_id: run.workerId,
+    started_at: time(run.startedAtMs),
+    ended_at: time(Math.max(run.startedAtMs, endedAtMs)),
+    how,
+    reason,
+  };
 }

@@ -1,16 +1,31 @@
--- Hands a run back before it ended. It goes to the end of its line: a stream has no way to the front.
--- KEYS: job, ready line of the job, leases, offers
--- ARGV: now or "", job id, dispatch, attempt, "1" if the attempt counts, attempts allowed, {offer, envelope} (JSON) of
---       the failure, should this have been the last attempt
--- Result: "requeued" | "exhausted" | "fenced"
-local job, ready, leases, offers = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
-local id, dispatch = ARGV[2], ARGV[3]
-if not holds(job, leases, id, dispatch, ARGV[4], now_ms(ARGV[1])) then
+-- Hands a run back before it ended.
+-- ARGV: now, job id, dispatch, attempt, "drain" | "error", and for an error: pause in ms, attempts allowed, record of the attempt
+--       (JSON), {offer, envelope} (JSON) of the failure should this have been the last attempt, its code, its reason
+-- Result: "requeued" | "failed" | "canceling" (nothing was done: the run is to end as canceled) | "fenced"
+open_book()
+local id, attempt = ARGV[2], ARGV[4]
+local found = call('HMGET', JOB .. id, 'dispatch', 'attempt', 'status', 'cancel', 'tried')
+if not holds(found, ARGV[3], attempt, call('ZSCORE', LEASES, id)) then
   return 'fenced'
 end
-if ARGV[5] == '1' then
-  return end_attempt(job, ready, leases, offers, id, dispatch, tonumber(ARGV[6]), ARGV[7])
+if found[4] then
+  return 'canceling'
 end
-redis.call('ZREM', leases, id)
-enqueue(job, ready, id, dispatch)
-return 'requeued'
+local job = call('HMGET', JOB .. id, 'lane', 'tenant', 'seq', 'cost', 'deadline', 'watched', 'ver')
+local outcome = 'requeued'
+if ARGV[5] == 'drain' then
+  again(id, job, 0, {})
+else
+  local tried, history = (found[5] or 0) + 1, history_with(id, ARGV[8])
+  if tried < tonumber(ARGV[7]) then
+    -- An error is an answer: the worker lived, so what the job had lost by silence it gets back.
+    again(id, job, tonumber(ARGV[6]), { 'tried', tried, 'stalls', 0, 'history', history })
+  else
+    end_run(id, job[2])
+    offer(id, ARGV[9], job[6], job[7], 'history', history)
+    bury(id, attempt, ARGV[10], ARGV[11])
+    outcome = 'failed'
+  end
+end
+close_book()
+return outcome

@@ -1,10 +1,22 @@
 -- What is known of a job.
--- KEYS: as submit.lua has them
--- Result: { spec, dispatch, attempt, status, started at, progress, jobs ahead }, or {} for an unknown job
-local job = KEYS[1]
-local state = redis.call('HMGET', job, 'spec', 'dispatch', 'attempt', 'status', 'started_at', 'progress', 'line')
-if not state[1] then
+-- ARGV: now, job id, "1" to have every change of it told
+-- Result: { tenant, dispatch, attempt, status, started at, progress, version, jobs ahead }, or {} for an unknown job
+local id = ARGV[2]
+local job = call('HMGET', JOB .. id, 'tenant', 'dispatch', 'attempt', 'status', 'started_at', 'progress', 'ver', 'watched', 'lane')
+if not job[1] then
   return {}
 end
-local jobs = ahead(job, 3, tonumber(state[7]))
-return { state[1], state[2], state[3], state[4], state[5] or '', state[6] or '', jobs }
+if ARGV[3] == '1' and not job[8] then
+  call('HSET', JOB .. id, 'watched', 1)
+end
+local ahead = 0
+if job[4] == 'queued' then
+  local lane = tonumber(job[9])
+  local key = wait_key(lane, job[1])
+  local rank = call('ZRANK', key, id)
+  if rank then
+    open_book()
+    ahead = place(lane, rank, call('ZCARD', key))
+  end
+end
+return { job[1], job[2], job[3], job[4], job[5] or '', job[6] or '', job[7] or '1', ahead }

@@ -1,13 +1,16 @@
 -- Removes what a run left that the ledger did not accept. The job's state goes only while it is still that run's: a
 -- newer run of the same job may have taken it over.
 -- KEYS: job, offers
--- ARGV: offer's entry id, consumer group, dispatch, attempt
+-- ARGV: offer's entry id, consumer group, dispatch, attempt, channel of the queue's events (in the same slot)
 -- Result: 1 when the job's state went too, else 0
 local job, offers = KEYS[1], KEYS[2]
 redis.call('XACK', offers, ARGV[2], ARGV[1])
 redis.call('XDEL', offers, ARGV[1])
-local state = redis.call('HMGET', job, 'dispatch', 'attempt')
+local state = redis.call('HMGET', job, 'dispatch', 'attempt', 'watched')
 if state[1] == ARGV[3] and state[2] == ARGV[4] then
+  if state[3] then
+    redis.call('SPUBLISH', ARGV[5], 's' .. string.match(job, '[^:]+$'))
+  end
   return redis.call('DEL', job)
 end
 return 0

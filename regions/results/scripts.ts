@@ -39,12 +39,14 @@ export function createScripts(redis: Redis): Scripts {
         status,
         String(KEEP_FINAL_S),
         JSON.stringify(envelope),
+        resultKeys.events,
       ];
       return (await settle(...keys, ...args)) as "settled" | "gone";
     },
     async discard(entryId, { job_id, epoch }) {
       const run = [String(epoch.dispatch), String(epoch.attempt)];
-      await discard(resultKeys.job(job_id), offers, entryId, groups.offers, ...run);
+      const keys = [resultKeys.job(job_id), offers];
+      await discard(...keys, entryId, groups.offers, ...run, resultKeys.events);
     },
     async buryOffer(entryId, reason) {
       await bury(offers, deadOffers, entryId, groups.offers, reason);

@@ -1,7 +1,7 @@
 import { createInMemoryQueue } from "../../regions/queue/in-memory-queue.ts";
 import { LEASE_MS, queueConformance, REGION } from "./queue-conformance.ts";
 
-queueConformance("in-memory", async (now) => {
-  const queue = createInMemoryQueue({ region: REGION, leaseMs: LEASE_MS, now });
+queueConformance("in-memory", async (now, retry) => {
+  const queue = createInMemoryQueue({ region: REGION, leaseMs: LEASE_MS, now, retry });
   return { queue, offers: async () => queue.offers, close: () => queue.close() };
 });

@@ -18,9 +18,9 @@ afterAll(async () => {
   await redis.close();
 });
 
-queueConformance("Redis", async (now) => {
+queueConformance("Redis", async (now, retry) => {
   await client.flushall();
-  const queue = createRedisQueue({ url: redis.url, region: REGION, leaseMs: LEASE_MS, now });
+  const queue = createRedisQueue({ url: redis.url, region: REGION, leaseMs: LEASE_MS, now, retry });
   await untilReachable(queue);
   return {
     queue,
