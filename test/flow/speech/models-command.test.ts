@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { createDownloadProgress } from "../../../scripts/models/create-download-progress.ts";
 import { makeFolder } from "./fixtures.ts";
-import { modelOf, noise, sha256, startHub } from "./models-hub.ts";
+import { modelOf, noise, REVISION, sha256, startHub, unpinned } from "./models-hub.ts";
 import type { Hub } from "./models-hub.ts";
 
 const main = fileURLToPath(new URL("../../../scripts/models/main.ts", import.meta.url));
@@ -241,6 +241,49 @@ describe("npm run models", () => {
     expect(err).toContain(reason);
     expect(out + err).not.toContain("secret");
     expect(hub.requests).toEqual([]);
+  });
+});
+
+describe("npm run models, where hashes are left to the first pull", () => {
+  test("list says so, pull pins, list and verify hold to it", async () => {
+    const open = unpinned(modelOf(files, "open"));
+    const own = await scratch.write("open.json", JSON.stringify({ models: [open] }));
+    const environment = { ANTIPHON_MODELS_MANIFEST: own };
+    const row = async () =>
+      (await run(["list"], environment)).out.split("\n")[1]!.split(/ {2,}/).slice(5);
+    expect(await row()).toEqual(["?", "1.0 MB", "nothing yet", "not installed"]);
+    const { code, out } = await run(["pull", "open"], environment);
+    expect(code).toBe(0);
+    expect(out).toContain(`From now on open is held to the commit ${REVISION}.`);
+    expect(await row()).toEqual(["300 kB", "1.0 MB", "first pull", "ready"]);
+    await writeFile(join(models, "open@1.0", "config.json"), "[]");
+    expect(await run(["verify", "open"], environment)).toMatchObject({
+      code: 1,
+      out: expect.stringContaining("config.json has the SHA-256") as string,
+    });
+    await writeFile(join(models, ".pins/open@1.0.json"), "{");
+    for (const command of ["pull", "verify"]) {
+      const refused = await run([command, "open"], environment);
+      expect(refused.code).toBe(1);
+      expect(refused.out + refused.err).toContain("holds no pins any more");
+    }
+  });
+
+  test("add writes a model into one's own manifest, which says how to install it", async () => {
+    const own = scratch.path("added.json");
+    const environment = { ANTIPHON_MODELS_MANIFEST: own };
+    const args = ["add", "someone/tiny@main", "--task", "emotion", "--name", "mine"];
+    const { code, out } = await run(
+      [...args, "--file", "onnx/model.onnx", "config.json"],
+      environment,
+    );
+    expect(code).toBe(0);
+    expect(out).toContain("Apache-2.0, commercial use: yes.");
+    expect(out).toContain("To install it: npm run models -- pull mine");
+    expect(await run(["pull", "mine"], environment)).toMatchObject({ code: 0 });
+    expect(await run([...args, "--file", "config.json"], environment)).toMatchObject({ code: 1 });
+    const wrong = await run(["add", "someone/tiny", ...args.slice(2), "--file", "x"], environment);
+    expect(wrong).toMatchObject({ code: 2, err: "someone/tiny is not OWNER/NAME@REVISION.\n" });
   });
 });
 

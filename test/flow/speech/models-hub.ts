@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { createServer } from "node:http";
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import type { PinnedModel } from "../../../regions/speech/models/model-entry.ts";
+import type { ModelEntry, PinnedModel } from "../../../regions/speech/models/model-entry.ts";
 
 export const sha256 = (content: Buffer | string) =>
   createHash("sha256").update(content).digest("hex");
@@ -39,7 +39,32 @@ export function modelOf(files: Record<string, Buffer>, name = "tiny"): PinnedMod
   };
 }
 
+/** Git's name of a content. */
+const gitOid = (content: Buffer) =>
+  createHash("sha1").update(`blob ${content.length}\0`).update(content).digest("hex");
+
+/** The same model as its manifest has it when hashes are left to the first pull. */
+export function unpinned(model: PinnedModel, revision = "main"): ModelEntry {
+  return {
+    ...model,
+    source: { type: "huggingface", repo: "someone/tiny", revision },
+    files: model.files.map(({ path }) => ({ path })),
+  };
+}
+
 export type Answer = (response: ServerResponse, request: IncomingMessage) => void | Promise<void>;
+
+/** What the hub says of a revision. */
+export interface HubListing {
+  sha: string;
+  siblings: {
+    rfilename: string;
+    size: number;
+    blobId: string;
+    lfs?: { sha256: string; size: number; pointerSize: number };
+  }[];
+  cardData: { license: string };
+}
 
 /** A server on this machine that keeps files as the hub does, with strong tags and ranges, and can be made to misbehave. */
 export async function startHub(files: Record<string, Buffer> = {}) {
@@ -47,12 +72,31 @@ export async function startHub(files: Record<string, Buffer> = {}) {
   const requests: { path: string; headers: IncomingHttpHeaders }[] = [];
   const misbehaviours: Answer[] = [];
   let sent = 0;
+  let commit = REVISION;
+  let tell: (listing: HubListing) => unknown = (listing) => listing;
   let always: Answer | undefined;
+
+  /** As the hub does: what is large has a hash of its content, what is small one of git's. */
+  const listing = (): HubListing => ({
+    sha: commit,
+    siblings: [...contents].map(([rfilename, content]) => ({
+      rfilename,
+      size: content.length,
+      blobId: gitOid(content),
+      ...(content.length < 1000
+        ? {}
+        : { lfs: { sha256: sha256(content), size: content.length, pointerSize: 130 } }),
+    })),
+    cardData: { license: "apache-2.0" },
+  });
 
   /** As a good server would. */
   const serve: Answer = (response, request) => {
-    const prefix = `/someone/tiny/resolve/${REVISION}/`;
+    const prefix = `/someone/tiny/resolve/${commit}/`;
     const path = decodeURIComponent(request.url ?? "");
+    if (/^\/api\/models\/someone\/tiny\/revision\/[^/?]+\?blobs=true$/.test(path)) {
+      return void response.writeHead(200).end(JSON.stringify(tell(listing())));
+    }
     const content = path.startsWith(prefix) ? contents.get(path.slice(prefix.length)) : undefined;
     if (content === undefined) return void response.writeHead(404).end("Entry not found");
     const etag = `"${sha256(content)}"`;
@@ -91,6 +135,10 @@ export async function startHub(files: Record<string, Buffer> = {}) {
     serve,
     /** Puts or replaces a file. */
     put: (path: string, content: Buffer) => void contents.set(path, content),
+    /** The branch is at another commit from now on. */
+    move: (to: string) => void (commit = to),
+    /** Changes what the hub says of its files. */
+    tell: (change: (listing: HubListing) => unknown) => void (tell = change),
     /** The next requests get these answers, one each. */
     next: (...answers: Answer[]) => void misbehaviours.push(...answers),
     /** Every request that nothing else was said for gets this answer. */
