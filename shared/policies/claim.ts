@@ -42,7 +42,7 @@ export type ClaimChoice =
 export const DEFAULT_PATIENCE = 10;
 const DEFAULT_WAIT_COST = 6;
 const DEFAULT_LEAVE_FOR_MS = 30_000;
-/** Whoever left a job to an idle worker looks again so soon. */
+/** Whoever left a job to an idle worker looks again after so long. */
 const LOOK_AGAIN_MS = 50;
 
 /** When a job should be begun at the latest, as far as order goes. It never changes while the job waits, so a queue may sort by it. */
@@ -58,47 +58,99 @@ export function compareDue(patience: number): (a: WaitingJob, b: WaitingJob) => 
     (a.id < b.id ? -1 : Number(a.id > b.id));
 }
 
+/** What a worker may claim from a queue that keeps its own order and is asked for the first job up to a size. */
+export interface ClaimLimit {
+  /** Jobs of more compute-seconds are better left to a faster worker; Infinity: it may take any. */
+  maxComputeSeconds: number;
+  /** When to ask again if nothing was small enough; null: when something comes or ends. */
+  askAgainInMs: number | null;
+}
+
 /**
- * Which of the waiting jobs a worker with room should take, if any.
+ * Up to which size a worker should take jobs.
  *
- * Order: by time due, `queued + patience x estimate / weight`. It is shortest job first with an age that bounds it: a job is
- * overtaken only by those that come within `patience` times its own length.
+ * A slow worker should leave a job that a faster one would end sooner, but not as soon as that is so: on a busy pool, whoever waits
+ * for a fast worker also makes all wait that come after (what is best for each job overloads the fast workers, as with selfish
+ * routing). So a second of waiting counts as `waitCost` seconds of running. For each faster slot there is then a size from which
+ * waiting for it pays, `waitCost x wait / (1/speed here - 1/speed there)`, and the least of these is the limit; it is 0 while a
+ * faster slot is idle. What waits already is first dealt out to the faster slots that pay, as jobs of mean size: without that, all
+ * slow workers would wait for the same fast one, and for long when reports are old. The value 6 is flat: from 4 to 16 the mean hardly
+ * changes, at loads of 0.5 to 0.95 (`npm run bench -- routing`).
  *
- * Place: a slow worker should leave a job that a faster one would end sooner, but not as soon as that is so: on a busy pool whoever
- * waits for a fast worker also makes all wait that come after (what is best for one job overloads the fast workers, as with
- * selfish routing). So a second of waiting counts as `waitCost` seconds of running. Jobs are dealt out in order, each to the faster
- * slot that pays, whose next one then waits for it too; the asker takes the first for which none pays. The value 6 is flat: from 4
- * to 16 the mean hardly changes, at loads of 0.5 to 0.95 (`npm run bench -- routing`).
- *
- * With its state of knowledge given (reports, estimates) the choice is a pure function: equal inputs, equal choices.
+ * The queue must see to it that no job is passed over for ever.
+ * @param input.waiting how many jobs wait, and their compute-seconds
+ */
+export function claimLimit(
+  input: Omit<ClaimInput, "waiting"> & { waiting: { jobs: number; computeSeconds: number } },
+  options: Pick<ClaimOptions, "waitCost"> = {},
+): ClaimLimit {
+  const { nowMs, worker, others, waiting } = input;
+  const { waitCost = DEFAULT_WAIT_COST } = options;
+  if (!hasRoom(worker)) return { maxComputeSeconds: 0, askAgainInMs: null };
+  const faster = fasterSlots(worker, others, nowMs);
+  if (faster.length === 0) return { maxComputeSeconds: Infinity, askAgainInMs: null };
+  const firstFreeMs = Math.min(...faster.map(({ freeInS }) => freeInS)) * 1000;
+  const meanSize = waiting.computeSeconds / Math.max(1, waiting.jobs);
+  // One of them is the job that is asked for.
+  for (let dealt = 1; dealt < Math.min(MOST_DEALT, waiting.jobs); dealt += 1) {
+    const best = bestSlot(faster, worker.speed, meanSize, waitCost);
+    if (!best) break;
+    best.freeInS += meanSize / best.speed;
+  }
+  const limits = faster.map(
+    ({ speed, freeInS }) => (waitCost * freeInS) / (1 / worker.speed - 1 / speed),
+  );
+  return {
+    maxComputeSeconds: Math.min(...limits),
+    askAgainInMs: Math.max(LOOK_AGAIN_MS, firstFreeMs),
+  };
+}
+
+/**
+ * Which of the waiting jobs a worker with room should take, if any: the first by time due (`queued + patience x estimate / weight`)
+ * that is within its limit. That is shortest job first, with an age that bounds it: a job is overtaken only by those that come
+ * within `patience` times its own length, or within `leaveForMs`. With what is known given, a pure function: equal inputs, equal
+ * choices.
  */
 export function chooseJob(input: ClaimInput, options: ClaimOptions = {}): ClaimChoice {
-  const { nowMs, worker, others, waiting } = input;
+  const { nowMs, worker } = input;
   const { patience = DEFAULT_PATIENCE, leaveForMs = DEFAULT_LEAVE_FOR_MS } = options;
-  const { waitCost = DEFAULT_WAIT_COST } = options;
   if (!hasRoom(worker)) return { take: null, why: "no_room", askAgainInMs: null };
-  if (waiting.length === 0) return { take: null, why: "nothing_waits", askAgainInMs: null };
-  const faster = fasterSlots(worker, others, nowMs);
-  let askAgainInMs = Infinity;
-  for (const job of waiting.toSorted(compareDue(patience))) {
-    const leaveUntilMs = job.queuedAtMs + leaveForMs;
-    if (nowMs >= leaveUntilMs) return { take: job };
-    let cost = job.computeSeconds / worker.speed;
-    let best: Slot | undefined;
-    for (const slot of faster) {
-      const waits = slot.freeInS > 0 ? waitCost * slot.freeInS : 0;
-      const there = waits + job.computeSeconds / slot.speed;
-      if (there < cost) {
-        cost = there;
-        best = slot;
-      }
-    }
-    if (!best) return { take: job };
-    const free = Math.max(LOOK_AGAIN_MS, best.freeInS * 1000);
-    askAgainInMs = Math.min(askAgainInMs, free, leaveUntilMs - nowMs);
-    best.freeInS += job.computeSeconds / best.speed;
+  const inOrder = input.waiting.toSorted(compareDue(patience));
+  if (inOrder.length === 0) return { take: null, why: "nothing_waits", askAgainInMs: null };
+  const computeSeconds = inOrder.reduce((sum, job) => sum + job.computeSeconds, 0);
+  const waiting = { jobs: inOrder.length, computeSeconds };
+  const limit = claimLimit({ ...input, waiting }, options);
+  let askAgainInMs = limit.askAgainInMs ?? Infinity;
+  for (const job of inOrder) {
+    const leaveInMs = job.queuedAtMs + leaveForMs - nowMs;
+    if (job.computeSeconds <= limit.maxComputeSeconds || leaveInMs <= 0) return { take: job };
+    askAgainInMs = Math.min(askAgainInMs, leaveInMs);
   }
   return { take: null, why: "faster_soon", askAgainInMs };
+}
+
+/** So many jobs that wait tell all; more would only cost time. */
+const MOST_DEALT = 64;
+
+/** Where a job would cost less than here, with waiting priced; undefined when it is best begun here, now. */
+function bestSlot(
+  faster: readonly Slot[],
+  speedHere: number,
+  computeSeconds: number,
+  waitCost: number,
+): Slot | undefined {
+  let cost = computeSeconds / speedHere;
+  let best: Slot | undefined;
+  for (const slot of faster) {
+    const waits = slot.freeInS > 0 ? waitCost * slot.freeInS : 0;
+    const there = waits + computeSeconds / slot.speed;
+    if (there < cost) {
+      cost = there;
+      best = slot;
+    }
+  }
+  return best;
 }
 
 interface Slot {
@@ -117,5 +169,6 @@ function fasterSlots(worker: WorkerLoad, others: readonly WorkerLoad[], nowMs: n
     )
     .flatMap((other) =>
       slotsFreeInS(other, nowMs).map((freeInS) => ({ speed: other.speed, freeInS })),
-    );
+    )
+    .sort((a, b) => b.speed - a.speed || a.freeInS - b.freeInS);
 }

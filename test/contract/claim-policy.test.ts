@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { WorkerLoad } from "../../shared/contracts/load-report.ts";
 import type { ClaimInput, WaitingJob } from "../../shared/policies/claim.ts";
-import { chooseJob, DEFAULT_PATIENCE, dueAtMs } from "../../shared/policies/claim.ts";
+import { chooseJob, claimLimit, DEFAULT_PATIENCE, dueAtMs } from "../../shared/policies/claim.ts";
 
 const NOW = 1_000_000;
 
@@ -139,10 +139,43 @@ test("a job of more weight goes before an equal one, and before one that is not 
   expect(taken({ waiting: [job("plain", 1), job("weighty", 8, 0, 4)] })).toBe("plain");
 });
 
-test("a slow worker leaves a job to a faster one that is idle, and takes the next", () => {
+test("a slow worker leaves a job to a faster one that is idle, and helps when there are more", () => {
   const others = [fast()];
-  expect(choose({ others, waiting: [job("one", 10)] })).toMatchObject({ why: "faster_soon" });
-  expect(taken({ others, waiting: [job("one", 10), job("two", 11)] })).toBe("two");
+  const [one, two, three] = [job("one", 10), job("two", 11), job("three", 12)];
+  expect(choose({ others, waiting: [one] })).toMatchObject({ why: "faster_soon" });
+  expect(taken({ others, waiting: [one, two] })).toBe("one");
+  const both = [fast(), fast({ worker_id: "fast-2" })];
+  expect(taken({ others: both, waiting: [one, two] })).toBeUndefined();
+  expect(taken({ others: both, waiting: [one, two, three] })).toBe("one");
+});
+
+test("the limit is the size from which waiting for a faster worker pays", () => {
+  const others = [fast({ active_jobs: 1, queued_compute_seconds: 2.5 })];
+  const waiting = { jobs: 1, computeSeconds: 10 };
+  const limit = claimLimit({ nowMs: NOW, worker: worker(), others, waiting }, { waitCost: 3 });
+  // Five take 5 s here; there a second of waiting, which counts three, and two of running.
+  expect(limit.maxComputeSeconds).toBeCloseTo(5);
+  expect(limit.askAgainInMs).toBe(1000);
+  const alone = claimLimit({ nowMs: NOW, worker: worker(), others: [], waiting });
+  expect(alone).toEqual({ maxComputeSeconds: Infinity, askAgainInMs: null });
+  const full = claimLimit({ nowMs: NOW, worker: worker({ active_jobs: 1 }), others, waiting });
+  expect(full.maxComputeSeconds).toBe(0);
+});
+
+test("more that waits never lowers the limit for jobs of the same size", () => {
+  fc.assert(
+    fc.property(
+      anything,
+      fc.integer({ min: 1, max: 80 }),
+      fc.double({ min: 0.1, max: 100, noNaN: true }),
+      (input, jobs, size) => {
+        const limit = (count: number) =>
+          claimLimit({ ...input, waiting: { jobs: count, computeSeconds: count * size } });
+        const more = limit(jobs + 1).maxComputeSeconds;
+        expect(more).toBeGreaterThanOrEqual(limit(jobs).maxComputeSeconds * (1 - 1e-9));
+      },
+    ),
+  );
 });
 
 test("a slow worker leaves a long job to a faster one that is free in a moment, and takes a short one", () => {
