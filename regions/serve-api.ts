@@ -4,6 +4,7 @@ import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { findRegion } from "../shared/contracts/regions.ts";
 import { createApi } from "./api/create-api.ts";
+import { createFinishAtAccept } from "./api/finish-at-accept.ts";
 import { ApiConfig, readConfig } from "./config.ts";
 import { createLogger } from "./ops/logger.ts";
 import { createMetrics } from "./ops/metrics.ts";
@@ -12,6 +13,9 @@ import { onShutdown } from "./ops/shutdown.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
 import { createRedis } from "./results/redis.ts";
 import { createResultCache } from "./results/result-cache.ts";
+import { createStageCache } from "./results/stage-cache.ts";
+import { createStagePlans } from "./results/stage-plans.ts";
+import { isDeclaredType } from "./speech/decode/check-declared-type.ts";
 import { createInference } from "./speech/inference/create-inference.ts";
 import { loadManifest } from "./speech/models/load-manifest.ts";
 import { createSynthesizer } from "./speech/synthesis/create-synthesizer.ts";
@@ -66,6 +70,26 @@ const synthesizer = createSynthesizer({
   }),
 });
 
+const finishAtAccept = createFinishAtAccept({
+  region,
+  objects,
+  cache: {
+    stages: createStageCache({
+      redis,
+      readObject: (key, maxBytes, signal) =>
+        objects.getText(key, maxBytes, signal ? { signal } : {}),
+      writeObject: (key, text, signal) =>
+        objects.put(key, text, { contentType: "application/json", ...(signal ? { signal } : {}) }),
+      logger,
+      metrics,
+    }),
+    plans: createStagePlans({ redis }),
+  },
+  typeFits: isDeclaredType,
+  logger,
+  metrics,
+});
+
 const jobsWaiting = metrics.gauge("antiphon_jobs_waiting", "Jobs that wait in this region.");
 const jobsRunning = metrics.gauge("antiphon_jobs_running", "Jobs that run in this region.");
 metrics.onScrape(async () => {
@@ -79,6 +103,7 @@ const app = createApi({
   linkSecrets: config.LINK_SECRETS,
   queue,
   objects,
+  finishAtAccept,
   speech: synthesizer,
   jobs: createJobsRead(database),
   apiKeys: createApiKeys(database),

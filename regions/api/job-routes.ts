@@ -18,7 +18,7 @@ import { parseBody } from "./parse-body.ts";
 import { createSubmitJob, type SubmitJobParts } from "./submit-job.ts";
 
 export interface JobRoutesParts extends SubmitJobParts {
-  queue: Pick<Queue, "submit" | "state">;
+  queue: Pick<Queue, "submit" | "submitFinished" | "state">;
   jobs: JobsRead;
   results: Pick<ResultCache, "read">;
 }
@@ -39,7 +39,8 @@ export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
   return new Hono<ApiEnv>()
     .post("/internal/jobs", async (c) => {
       const answer = await submitJob(parseBody(c, JobSpec), c.req.raw.signal);
-      c.var.logger.info({ ...answer }, "took a job");
+      const { completion, ...taken } = answer;
+      c.var.logger.info({ ...taken, finished: completion !== undefined }, "took a job");
       return c.json(SubmitAnswer.parse(answer), 202);
     })
     .get("/internal/jobs", async (c) => {

@@ -6,6 +6,8 @@ export interface ObjectHead {
   /** As the store gives it, quotes and all. */
   etag: string | undefined;
   lastModified: Date | undefined;
+  /** Of the whole content, hex, where it was given with the upload: the store has checked it. Told by `head` alone. */
+  sha256?: string | undefined;
 }
 
 export interface StoredObject extends ObjectHead {
@@ -37,6 +39,8 @@ export interface ObjectStore {
   /** The whole object as text; throws RangeError when it is larger than `maxBytes`. */
   getText(key: string, maxBytes: number, call?: ObjectCall): Promise<string | undefined>;
   put(key: string, body: Uint8Array | string | Readable, options: PutObject): Promise<void>;
+  /** Writes an object that is not there yet; false, without effect, when one is. */
+  putNew(key: string, body: Uint8Array | string, options: PutObject): Promise<boolean>;
   /**
    * Copies within the bucket, on the server, with its content type; false when `from` is not there.
    * Throws when `from` is no longer the one with the etag `ifMatch`.

@@ -12,7 +12,9 @@ import {
 } from "@aws-sdk/client-s3";
 import { findRegion } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
+import { createHeadObject } from "./head-object.ts";
 import type { ObjectCall, ObjectHead, ObjectStore } from "./object-store-port.ts";
+import { sha256Of } from "./sha256-of.ts";
 
 export interface ObjectStoreOptions {
   /** Region id of ours; names the AWS region. */
@@ -35,6 +37,7 @@ interface Facts {
   ContentType?: string | undefined;
   ETag?: string | undefined;
   LastModified?: Date | undefined;
+  ChecksumSHA256?: string | undefined;
 }
 
 /** The S3 adapter; the only module that knows the SDK. */
@@ -57,14 +60,29 @@ export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
     ...(endpoint ? { endpoint, forcePathStyle: true } : {}),
     ...(accessKeyId && secretAccessKey ? { credentials: { accessKeyId, secretAccessKey } } : {}),
   });
+  const quick = createHeadObject({
+    awsRegion: aws,
+    bucket,
+    endpoint,
+    credentials: async () => client.config.credentials(),
+    timeoutMs: requestTimeoutMs,
+  });
   const at = (key: string) => ({ Bucket: bucket, Key: key });
   const abort = ({ signal }: ObjectCall = {}) => (signal ? { abortSignal: signal } : {});
 
   return {
     async head(key, call) {
-      return orUndefined(call, async () =>
-        toHead(await client.send(new HeadObjectCommand(at(key)), abort(call))),
-      );
+      return orUndefined(call, async () => {
+        const found = await quick.head(key, call?.signal).catch(() => "unclear" as const);
+        if (found !== "unclear") return found;
+        call?.signal?.throwIfAborted();
+        return toHead(
+          await client.send(
+            new HeadObjectCommand({ ...at(key), ChecksumMode: "ENABLED" }),
+            abort(call),
+          ),
+        );
+      });
     },
     async get(key, call) {
       return orUndefined(call, async () => {
@@ -96,6 +114,24 @@ export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
         ...length,
       });
       await orAway(call, () => client.send(command, abort(call)));
+    },
+    async putNew(key, body, { contentType, ...call }) {
+      const command = new PutObjectCommand({
+        ...at(key),
+        Body: body,
+        ContentType: contentType,
+        IfNoneMatch: "*",
+      });
+      return orAway(call, async () => {
+        try {
+          await client.send(command, abort(call));
+          return true;
+        } catch (error) {
+          const there = error instanceof S3ServiceException && error.name === "PreconditionFailed";
+          if (there) return false;
+          throw error;
+        }
+      });
     },
     async copy(from, to, call) {
       const source = [bucket, ...from.split("/")].map(encodeURIComponent).join("/");
@@ -135,7 +171,10 @@ export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
       await client.send(new HeadBucketCommand({ Bucket: bucket }), abort(call));
       return true;
     },
-    close: () => client.destroy(),
+    close() {
+      quick.close();
+      client.destroy();
+    },
   };
 }
 
@@ -145,6 +184,7 @@ function toHead(facts: Facts): ObjectHead {
     contentType: facts.ContentType,
     etag: facts.ETag,
     lastModified: facts.LastModified,
+    sha256: sha256Of(facts.ChecksumSHA256),
   };
 }
 

@@ -88,6 +88,7 @@ export function createRunJob(parts: RunJobParts): RunJob {
     clock();
 
     const { timings_ms, made, ...composed } = analysis;
+    const wanted = new Set<StageName>(["decode", ...spec.parts]);
     const extension = audioExtension(composed.audio.container);
     const target = audioKey(owner, upload.sha256, extension);
     await Promise.all([
@@ -103,10 +104,8 @@ export function createRunJob(parts: RunJobParts): RunJob {
     const result = buildResult({
       analysis: composed,
       // A stage that nobody asked for and that did not run stood behind others that were known.
-      known: StageName.options.filter((stage) =>
-        known[stage]
-          ? !made[stage]
-          : !made[stage] && stage !== "decode" && !spec.parts.includes(stage),
+      known: StageName.options.filter(
+        (stage) => !made[stage] && (known[stage] || !wanted.has(stage)),
       ),
       upload,
       timings_ms: {

@@ -71,13 +71,24 @@ export function checkDeclaredType(
   declared: string | undefined,
   header: { container: string; codec: string },
 ): void {
-  const type = (declared ?? "").split(";", 1)[0]?.trim().toLowerCase() ?? "";
-  if (genericTypes.has(type)) return;
-  const codec = codecOf[type];
-  const types: readonly string[] = typesOf[header.container as Container] ?? [];
-  if (types.includes(type) && (codec === undefined || codec.test(header.codec))) return;
+  if (isDeclaredType(declared, header)) return;
   throw new AudioError(
     "audio_mislabelled",
-    `The content type says ${type.slice(0, 80)}, but the file is ${header.container} with ${header.codec}.`,
+    `The content type says ${typeOf(declared).slice(0, 80)}, but the file is ${header.container} with ${header.codec}.`,
   );
 }
+
+/** Whether what the bytes are keeps what the declared content type promises; see {@link checkDeclaredType}. */
+export function isDeclaredType(
+  declared: string | undefined,
+  header: { container: string; codec: string },
+): boolean {
+  const type = typeOf(declared);
+  if (genericTypes.has(type)) return true;
+  const codec = codecOf[type];
+  const types: readonly string[] = typesOf[header.container as Container] ?? [];
+  return types.includes(type) && (codec === undefined || codec.test(header.codec));
+}
+
+const typeOf = (declared: string | undefined): string =>
+  declared?.split(";", 1)[0]?.trim().toLowerCase() ?? "";

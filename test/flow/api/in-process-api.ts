@@ -1,9 +1,12 @@
 import { createApi } from "../../../regions/api/create-api.ts";
+import { createFinishAtAccept } from "../../../regions/api/finish-at-accept.ts";
 import type { SpeechSource } from "../../../regions/api/speech-routes.ts";
 import { createMetrics } from "../../../regions/ops/metrics.ts";
 import { createReadiness } from "../../../regions/ops/readiness.ts";
 import { createRedis } from "../../../regions/results/redis.ts";
 import { createResultCache } from "../../../regions/results/result-cache.ts";
+import { createStagePlans } from "../../../regions/results/stage-plans.ts";
+import { isDeclaredType } from "../../../regions/speech/decode/check-declared-type.ts";
 import { createSynthesizer } from "../../../regions/speech/synthesis/create-synthesizer.ts";
 import { createApiKeys } from "../../../regions/store/api-keys.ts";
 import { createDatabase } from "../../../regions/store/database.ts";
@@ -26,18 +29,28 @@ export function inProcessApi(
   const redis = createRedis(bench.redis.url);
   const { queue } = bench;
   const synthesizer = createSynthesizer();
+  const metrics = createMetrics();
+  const finishAtAccept = createFinishAtAccept({
+    region: findRegion(region)!,
+    objects,
+    cache: { stages: bench.stages, plans: createStagePlans({ redis }) },
+    typeFits: isDeclaredType,
+    logger: silent,
+    metrics,
+  });
   const app = createApi({
     region: findRegion(region)!,
     linkSecrets: [LINK_SECRET],
     queue,
     objects,
+    finishAtAccept,
     speech: speech ?? synthesizer,
     jobs: createJobsRead(database),
     apiKeys: createApiKeys(database),
     tenants: createTenants(database),
     results: createResultCache({ redis, readObject: (key, max) => objects.getText(key, max) }),
     logger: silent,
-    metrics: createMetrics(),
+    metrics,
     readiness: createReadiness({ region, checks: { redis: () => queue.ping() } }),
   });
   return {
