@@ -1,5 +1,6 @@
 import { mkdir, rm, truncate } from "node:fs/promises";
 import { join } from "node:path";
+import { Worker } from "node:worker_threads";
 import fc from "fast-check";
 import { afterAll, afterEach, beforeAll, describe, expect, test } from "vitest";
 import type { SpeechSegment } from "../../../shared/contracts/analysis-result.ts";
@@ -14,13 +15,18 @@ import type {
 import { createTranscriber } from "../../../regions/speech/transcription/create-transcriber.ts";
 import { planUtterances } from "../../../regions/speech/transcription/plan-utterances.ts";
 import { findPocketsphinx } from "../../../regions/speech/transcription/pocketsphinx/find-pocketsphinx.ts";
+import type { TranscriptionEngine } from "../../../regions/speech/transcription/transcription-engine.ts";
 import { createWhisper } from "../../../regions/speech/transcription/whisper/create-whisper.ts";
 import { blocksOf, makeFolder } from "./fixtures.ts";
-import { openRecording } from "./transcribers.ts";
+import { only, openRecording } from "./transcribers.ts";
 import { installTinyWhisper, readPrompt, readReference, toFloat } from "./whisper-fixture.ts";
 
 const RATE = 16_000;
 const names = Object.keys((await readReference()).recordings);
+const threadEntry = new URL(
+  "../../../regions/speech/transcription/whisper/whisper-thread.ts",
+  import.meta.url,
+);
 const quick = { temperatures: [0], maxTokens: 12 };
 
 let folder: Awaited<ReturnType<typeof makeFolder>>;
@@ -200,22 +206,85 @@ async function transcribe(recordings: Spoken[], request: TranscriptRequest = { l
   }
 }
 
+/** Recordings that come while the model is at another: the thread begins when all of them have been asked for. */
+async function transcribeBehind(first: Spoken, recordings: Spoken[]) {
+  const gate = new SharedArrayBuffer(4);
+  const wait = `
+    const { workerData } = require("node:worker_threads");
+    Atomics.wait(new Int32Array(workerData.gate), 0, 0);
+    import(workerData.entry);
+  `;
+  const begun = Promise.withResolvers<void>();
+  const batches: number[] = [];
+  const own = engines({
+    whisper: {
+      ...quick,
+      onBatch: (size) => {
+        batches.push(size);
+        begun.resolve();
+      },
+      startThread: (data) =>
+        new Worker(wait, { eval: true, workerData: { ...data, gate, entry: threadEntry.href } }),
+    },
+  });
+  const engine = await own.choose({});
+  if ("status" in engine) throw new Error(engine.reason);
+  const asked = Promise.withResolvers<void>();
+  let calls = 0;
+  const counted: TranscriptionEngine = {
+    ...engine,
+    transcribe(...args) {
+      calls += 1;
+      if (calls === 1 + recordings.length) asked.resolve();
+      return engine.transcribe(...args);
+    },
+  };
+  const transcriber = createTranscriber({
+    engines: only(counted),
+    maxAtOnce: 4,
+    folder: folder.path(""),
+  });
+  const hear = async ({ samples, speech }: Spoken) => {
+    const signal = new AbortController().signal;
+    const recording = await openRecording(transcriber, { language: "en", signal });
+    for (const block of blocksOf(samples)) await recording.push(block);
+    return (await recording.finish(speech)).transcript;
+  };
+  try {
+    const before = hear(first);
+    await begun.promise;
+    const behind = Promise.all(recordings.map(hear));
+    await asked.promise;
+    // What was asked for is in the queue by now.
+    await new Promise(setImmediate);
+    Atomics.store(new Int32Array(gate), 0, 1);
+    Atomics.notify(new Int32Array(gate), 0);
+    await before;
+    return { transcripts: await behind, batches };
+  } finally {
+    await transcriber.close();
+  }
+}
+
 const said = ({ segments }: { segments: { text: string }[] }) => segments.map(({ text }) => text);
 
 describe("recordings that a worker transcribes with Whisper", () => {
   test("share a batch, and each says what it says alone", async () => {
-    const one = await promptsAt([names[0]!, 1]);
-    const other = await promptsAt([names[1]!, 2]);
-    const together = await transcribe([one, other]);
-    expect(together.batches).toEqual([2]);
-    for (const [i, recording] of [one, other].entries()) {
+    const recordings = [await promptsAt([names[0]!, 1]), await promptsAt([names[1]!, 2])];
+    const { transcripts, batches } = await transcribeBehind(
+      await promptsAt([names[2]!, 1]),
+      recordings,
+    );
+    expect(batches).toEqual([1, 2]);
+    for (const [i, recording] of recordings.entries()) {
       const alone = await transcribe([recording]);
       expect(alone.batches).toEqual([1]);
-      expect(said(together.transcripts[i]!)).toEqual(said(alone.transcripts[0]!));
-      expect(together.transcripts[i]!.words).toEqual(alone.transcripts[0]!.words);
-      expect(together.transcripts[i]!.text).not.toBe("");
+      expect(said(transcripts[i]!)).toEqual(said(alone.transcripts[0]!));
+      expect(transcripts[i]!.words).toEqual(alone.transcripts[0]!.words);
+      expect(transcripts[i]!.segments[0]!.average_logprob).toBeLessThan(0);
+      expect(transcripts[i]!.text).not.toBe("");
     }
-    expect(said(together.transcripts[0]!)).not.toEqual(said(together.transcripts[1]!));
+    expect(said(transcripts[0]!)).not.toEqual(said(transcripts[1]!));
   });
 
   test("have true times to the end, minutes after the beginning", async () => {
