@@ -2,12 +2,7 @@ import type { WorkerLoad } from "../../shared/contracts/load-report.ts";
 import type { Assignable } from "../../shared/policies/assign.ts";
 import { leastConnections, roundRobin, weightedRoundRobin } from "../../shared/policies/assign.ts";
 import type { ClaimOptions, WaitingJob } from "../../shared/policies/claim.ts";
-import {
-  chooseJob,
-  claimLimit,
-  compareDue,
-  DEFAULT_PATIENCE,
-} from "../../shared/policies/claim.ts";
+import { chooseJob, compareDue, DEFAULT_PATIENCE } from "../../shared/policies/claim.ts";
 import type { ComputeHistory } from "../../shared/policies/compute-estimate.ts";
 import {
   emptyHistory,
