@@ -10,6 +10,7 @@ import { adminCalls } from "./calls/admin.ts";
 import { createAnalysis } from "./calls/analyses.ts";
 import { receiveCompletions } from "./calls/completions.ts";
 import { getJob, listJobs } from "./calls/jobs.ts";
+import { listModels } from "./calls/models.ts";
 import { opsCalls } from "./calls/ops.ts";
 import { referenceCalls } from "./calls/reference.ts";
 import { createSpeech, listVoices } from "./calls/speech.ts";
@@ -78,6 +79,7 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
 
   const ops = opsCalls(services);
   app.get("/v1/regions", client, ops.regions);
+  app.get("/v1/models", client, listModels(services));
 
   const admin = adminCalls(services);
   app.post("/v1/admin/tenants", operator, admin.createTenant);

@@ -48,6 +48,8 @@ const link = z.object({
 });
 
 const models = z.object({
+  /** Where programs are, such as the engine for transcripts. */
+  PATH: z.string().default("/usr/local/bin:/usr/bin:/bin"),
   /** Memory that models which are loaded may take together; the least recently used make room for others. */
   MODEL_MEMORY_MB: z.coerce.number().positive().default(4096),
   /** Threads that one call of a model may use on the CPU. */
@@ -75,8 +77,6 @@ export const WorkerConfig = common.extend(models.shape).extend({
   /** Memory of Redis that cached outcomes of stages may take, all workers of the region together. */
   STAGE_CACHE_MB: z.coerce.number().positive().default(256),
   SCRATCH_DIR: z.string().default("/tmp"),
-  /** Where programs are, such as the engine for transcripts. */
-  PATH: z.string().default("/usr/local/bin:/usr/bin:/bin"),
 });
 export type WorkerConfig = z.infer<typeof WorkerConfig>;
 

@@ -17,6 +17,7 @@ import { createStageCache } from "./results/stage-cache.ts";
 import { createStagePlans } from "./results/stage-plans.ts";
 import { isDeclaredType } from "./speech/decode/check-declared-type.ts";
 import { createInference } from "./speech/inference/create-inference.ts";
+import { listEngines } from "./speech/list-engines.ts";
 import { loadManifest } from "./speech/models/load-manifest.ts";
 import { createSynthesizer } from "./speech/synthesis/create-synthesizer.ts";
 import { createVoices } from "./speech/synthesis/create-voices.ts";
@@ -58,9 +59,10 @@ const symbolsDropped = metrics.counter(
   "antiphon_speech_symbols_dropped_total",
   "Sounds that a voice's model has no symbol for, and that were left out.",
 );
+const manifest = () => loadManifest(config.ANTIPHON_MODELS_MANIFEST, config.ANTIPHON_MODELS_DIR);
 const synthesizer = createSynthesizer({
   voices: createVoices({
-    manifest: () => loadManifest(config.ANTIPHON_MODELS_MANIFEST, config.ANTIPHON_MODELS_DIR),
+    manifest,
     inference: createInference({
       budgetMb: config.MODEL_MEMORY_MB,
       threads: config.MODEL_THREADS,
@@ -105,6 +107,7 @@ const app = createApi({
   objects,
   finishAtAccept,
   speech: synthesizer,
+  models: () => listEngines(manifest(), config.PATH),
   jobs: createJobsRead(database),
   apiKeys: createApiKeys(database),
   tenants: createTenants(database),

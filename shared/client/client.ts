@@ -12,6 +12,7 @@ import {
 import type { CreateTenant } from "../contracts/internal-api.ts";
 import { Tenant } from "../contracts/internal-api.ts";
 import type { CreateAnalysis } from "../contracts/job.ts";
+import { ModelList } from "../contracts/models.ts";
 import { type CreateSpeech, VoiceList } from "../contracts/speech.ts";
 import { ConnectionError } from "./errors.ts";
 import { createHttp, type HttpOptions } from "./http.ts";
@@ -116,6 +117,11 @@ export function createClient(options: ClientOptions) {
     return http.call("/v1/voices", VoiceList);
   }
 
+  /** The models and engines of the nearest region, and which are installed. */
+  function listModels(): Promise<ModelList> {
+    return http.call("/v1/models", ModelList);
+  }
+
   /** What each region is doing. */
   function listRegions(): Promise<z.infer<typeof RegionList>> {
     return http.call("/v1/regions", RegionList);
@@ -139,6 +145,7 @@ export function createClient(options: ClientOptions) {
     waitForJob,
     createSpeech,
     listVoices,
+    listModels,
     listRegions,
     admin,
   };

@@ -13,6 +13,7 @@ import {
 import { JobId, KeyId } from "./ids.ts";
 import { CreateTenant, Tenant } from "./internal-api.ts";
 import { CreateAnalysis, Priority, UserId } from "./job.ts";
+import { modelPaths } from "./openapi-models.ts";
 import { speechPaths } from "./openapi-speech.ts";
 import { transcriptionPaths } from "./openapi-transcription.ts";
 import {
@@ -171,6 +172,7 @@ export function describeApi(): oas31.OpenAPIObject {
       },
       ...speechPaths,
       ...transcriptionPaths,
+      ...modelPaths,
       "/v1/audio/{region}/{file}": {
         get: audioCall("getAudio", "Get a recording"),
         head: audioCall("headAudio", "Get a recording's length and type"),

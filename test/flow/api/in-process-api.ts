@@ -45,6 +45,7 @@ export function inProcessApi(
     objects,
     finishAtAccept,
     speech: speech ?? synthesizer,
+    models: () => ({ object: "list", data: [] }),
     jobs: createJobsRead(database),
     apiKeys: createApiKeys(database),
     tenants: createTenants(database),
