@@ -240,11 +240,11 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
     bury(entry, completion, reason);
     return "failed";
   }
-  function cancelRun(entry: Entry): void {
+  function finishRun(entry: Entry, completion: Completion): void {
     endRun(entry);
     entry.progress = 1;
     entry.finishedAttempt = entry.attempt;
-    offer(entry, canceled(endingOf(entry)));
+    offer(entry, completion);
   }
 
   /** The runs taken; undefined when asking again at once can bring more. */
@@ -385,18 +385,19 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
     async finish(run, completion) {
       const entry = holder(run);
       if (!entry) return newest(run)?.finishedAttempt === run.epoch.attempt ? "offered" : "fenced";
-      endRun(entry);
-      entry.progress = 1;
-      entry.finishedAttempt = run.epoch.attempt;
-      offer(entry, completion);
+      finishRun(entry, completion);
       return "offered";
     },
 
     async release(run, how) {
       const entry = holder(run);
       if (!entry) return "fenced";
-      if (entry.cancelRequested) {
-        cancelRun(entry);
+      if (how.because === "deadline") {
+        finishRun(entry, overdue(endingOf(entry)));
+        return "deadline_exceeded";
+      }
+      if (how.because === "cancel" || entry.cancelRequested) {
+        finishRun(entry, canceled(endingOf(entry)));
         return "canceled";
       }
       if (how.because === "drain") {

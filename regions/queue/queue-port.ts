@@ -74,6 +74,10 @@ export interface Renewal {
 export type ReleaseOptions =
   /** The worker leaves; the job is to blame for nothing: it waits again at once, in its old place. */
   | { because: "drain" }
+  /** A cancel was asked for: the job ends as canceled. */
+  | { because: "cancel" }
+  /** Its deadline has passed: the job ends as failed. */
+  | { because: "deadline" }
   /** The attempt failed: the job is tried again after a pause while attempts are left, or ends at once if it cannot help. */
   | {
       because: "error";
@@ -85,9 +89,10 @@ export type ReleaseOptions =
 
 /**
  * `requeued`: waits again, perhaps after a pause. `failed`: its failure has been offered, and a dead letter tells of it.
- * `canceled`: a cancel was asked for meanwhile, and has been offered. `fenced`: the run had lost its lease.
+ * `canceled`: a cancel was asked for, perhaps meanwhile, and has been offered. `deadline_exceeded`: that was offered. `fenced`: the
+ * run had lost its lease.
  */
-export type ReleaseOutcome = "requeued" | "failed" | "canceled" | "fenced";
+export type ReleaseOutcome = "requeued" | "failed" | "canceled" | "deadline_exceeded" | "fenced";
 
 /** A job whose worker fell silent, or whose deadline passed while it waited. */
 export interface ReapedRun {

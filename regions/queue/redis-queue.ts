@@ -197,13 +197,13 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
       code,
       reason,
     ])) as "requeued" | "failed" | "fenced" | "canceling";
-    return outcome === "canceling" ? endCanceled(run) : outcome;
+    return outcome === "canceling" ? endAs(run, "canceled") : outcome;
   }
 
-  async function endCanceled(run: Run): Promise<ReleaseOutcome> {
-    const end = canceled({ ...run, region, finishedAtMs: Date.now() });
-    const outcome = await finishAll({ run, payload: JSON.stringify(end) });
-    return outcome === "offered" ? "canceled" : "fenced";
+  async function endAs(run: Run, as: "canceled" | "deadline_exceeded"): Promise<ReleaseOutcome> {
+    const end = as === "canceled" ? canceled : overdue;
+    const payload = JSON.stringify(end({ ...run, region, finishedAtMs: Date.now() }));
+    return (await finishAll({ run, payload })) === "offered" ? as : "fenced";
   }
 
   async function reapOne(row: string[]): Promise<ReapedRun | undefined> {
@@ -300,9 +300,11 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     finish: (run, completion) => finishAll({ run, payload: JSON.stringify(completion) }),
 
     async release(run, how) {
+      if (how.because === "cancel") return endAs(run, "canceled");
+      if (how.because === "deadline") return endAs(run, "deadline_exceeded");
       if (how.because === "drain") {
         const outcome = await script("release", [...named(run), "drain"]);
-        return outcome === "canceling" ? endCanceled(run) : (outcome as ReleaseOutcome);
+        return outcome === "canceling" ? endAs(run, "canceled") : (outcome as ReleaseOutcome);
       }
       const { code, retryable, reason } = how;
       const ending = { ...run, region, finishedAtMs: Date.now() };

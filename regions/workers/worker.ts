@@ -1,10 +1,13 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { LOAD_REPORT_TTL_MS } from "../../shared/contracts/load-report.ts";
+import { ApiError } from "../../shared/errors/problem.ts";
+import { remainingCompute } from "../../shared/policies/compute-estimate.ts";
 import type { Logger } from "../ops/logger.ts";
 import { createBackoff } from "../ops/backoff.ts";
 import type { Metrics } from "../ops/metrics.ts";
-import type { Completion, Queue, Run } from "../queue/queue-port.ts";
+import { repeat } from "../ops/repeat.ts";
+import type { Completion, Queue, ReleaseOptions, Run } from "../queue/queue-port.ts";
 import type { ObjectStore } from "../store/object-store-port.ts";
-import { keepLease, LeaseLostError } from "./lease-keeper.ts";
+import { CancelRequestedError, DeadlineError, keepLease } from "./lease-keeper.ts";
 import type { RunJob } from "./run-job.ts";
 
 export interface WorkerOptions {
@@ -21,8 +24,8 @@ export interface WorkerOptions {
   leaseMs?: number;
   /** How long runs may go on once the worker is to stop. */
   graceMs?: number;
-  /** Pause before a failed attempt is given back, doubled with each further one. */
-  retryPauseMs?: number;
+  /** Compute-seconds that one of its runs does in a second. */
+  speed?: number;
 }
 
 export interface Worker {
@@ -38,10 +41,10 @@ const PROGRESS_EVERY_MS = 1000;
 /** Takes jobs from the queue and runs them, several at once. Its own thread does I/O alone, so leases never wait for computing. */
 export function createWorker(options: WorkerOptions): Worker {
   const { workerId, queue, runJob, objects, logger, metrics } = options;
-  const { concurrency = 2, leaseMs = 10_000, graceMs = 3000, retryPauseMs = 2000 } = options;
+  const { concurrency = 2, leaseMs = 10_000, graceMs = 3000, speed = 1 } = options;
   const stopping = new AbortController();
   const draining = new AbortController();
-  const active = new Set<Promise<void>>();
+  const active = new Map<Promise<void>, { run: Run; since: number }>();
   const ended = metrics.counter("antiphon_runs_total", "Runs that ended, by how.");
   const seconds = metrics.histogram("antiphon_run_seconds", "Length of runs, by how they ended.");
   const running = metrics.gauge("antiphon_runs_active", "Runs going on in this worker.");
@@ -75,21 +78,13 @@ export function createWorker(options: WorkerOptions): Worker {
     }
   }
 
-  async function handBack(run: Run, error: unknown, countAttempt: boolean, log: Logger) {
+  async function handBack(run: Run, options: ReleaseOptions, error: unknown, log: Logger) {
     try {
-      const outcome = await queue.release(
-        run,
-        countAttempt
-          ? {
-              because: "error",
-              code: "internal",
-              retryable: true,
-              reason: "a part of the system failed",
-            }
-          : { because: "drain" },
-      );
-      log[countAttempt ? "warn" : "info"]({ err: error, outcome }, "handed a run back");
-      return countAttempt ? "retried" : "handed_back";
+      const outcome = await queue.release(run, options);
+      const level = options.because === "error" ? "warn" : "info";
+      log[level]({ err: error, outcome }, "handed a run back");
+      if (outcome !== "requeued") return outcome;
+      return options.because === "error" ? "retried" : "handed_back";
     } catch (failure) {
       // The lease will run out, and the reaper do the same.
       log.warn({ err: failure }, "could not hand a run back");
@@ -110,20 +105,23 @@ export function createWorker(options: WorkerOptions): Worker {
       if (result_key) await objects.delete(result_key).catch(() => undefined);
       return "fenced";
     } catch (error) {
-      if (lease.signal.aborted) {
-        log.warn({ err: new LeaseLostError() }, "gave a run up");
+      if (lease.isLost()) {
+        log.warn({ err: lease.signal.reason as Error }, "gave a run up");
         return "lease_lost";
       }
-      if (draining.signal.aborted) return await handBack(run, undefined, false, log);
-      log.warn({ err: error }, "an attempt failed");
-      // Held meanwhile: an outage of seconds must not use up all attempts.
-      await sleep(retryPauseMs * 2 ** run.triedBefore, undefined, { signal }).catch(
-        () => undefined,
-      );
-      return await handBack(run, error, true, log);
+      return await handBack(run, becauseOf(error, lease.signal.reason), error, log);
     } finally {
       lease.stop();
     }
+  }
+
+  /** Why a run that threw is handed back: for what it was stopped, or for what it failed with. */
+  function becauseOf(error: unknown, stoppedFor: unknown): ReleaseOptions {
+    if (stoppedFor instanceof CancelRequestedError) return { because: "cancel" };
+    if (stoppedFor instanceof DeadlineError) return { because: "deadline" };
+    if (draining.signal.aborted) return { because: "drain" };
+    const { code, retryable } = error instanceof ApiError ? error : new ApiError("internal");
+    return { because: "error", code, retryable, reason: "a part of the system failed" };
   }
 
   async function work(run: Run): Promise<void> {
@@ -146,13 +144,14 @@ export function createWorker(options: WorkerOptions): Worker {
       signal.addEventListener("abort", () => resolve(), { once: true });
     });
     while (!signal.aborted) {
-      if (active.size >= concurrency) {
-        await Promise.race([...active, stopped]);
+      const max = concurrency - active.size;
+      if (max <= 0) {
+        await Promise.race([...active.keys(), stopped]);
         continue;
       }
-      let run: Run | undefined;
+      let runs: Run[];
       try {
-        run = await queue.claim({ workerId, signal });
+        runs = await queue.claimMany({ workerId, signal, max });
         backoff.reset();
       } catch (error) {
         if (signal.aborted) return;
@@ -160,21 +159,48 @@ export function createWorker(options: WorkerOptions): Worker {
         await backoff.wait(signal);
         continue;
       }
-      if (!run) continue;
-      const task = work(run).finally(() => active.delete(task));
-      active.add(task);
+      for (const run of runs) {
+        const task = work(run).finally(() => active.delete(task));
+        active.set(task, { run, since: performance.now() });
+      }
     }
+  }
+
+  /** Says what it has and can do, so that others can tell how long a job that comes now would wait. */
+  async function reportLoad(): Promise<void> {
+    let ahead = 0;
+    for (const { run, since } of active.values()) {
+      ahead += remainingCompute(run.estimateS, ((performance.now() - since) / 1000) * speed);
+    }
+    await queue.reportLoad({
+      v: 1,
+      worker_id: workerId,
+      capacity: concurrency,
+      active_jobs: active.size,
+      queued_compute_seconds: ahead,
+      speed,
+      draining: stopping.signal.aborted,
+      ttl_ms: LOAD_REPORT_TTL_MS,
+    });
   }
 
   return {
     async run() {
+      const reporting = new AbortController();
+      const reports = repeat(reportLoad, {
+        everyMs: LOAD_REPORT_TTL_MS / 3,
+        signal: reporting.signal,
+        onError: (error) => logger.debug({ err: error }, "could not report the load"),
+      });
       await claimAll(stopping.signal);
-      const all = Promise.all(active);
+      const all = Promise.all(active.keys());
       const grace = setTimeout(() => draining.abort(new Error("the worker stops")), graceMs);
       try {
         await all;
       } finally {
         clearTimeout(grace);
+        reporting.abort();
+        await reports;
       }
     },
     stop: () => stopping.abort(new Error("the worker stops")),

@@ -207,6 +207,26 @@ export function queueEndings(bench: () => QueueBench): void {
       expect(await queue.load()).toMatchObject({ ...empty, dead: 0 });
     });
 
+    it("a run that its worker stops for a cancel or a deadline ends so, if it still holds its lease", async () => {
+      const { queue, claim, wait } = bench();
+      for (const [because, how, code] of [
+        ["cancel", "canceled", undefined],
+        ["deadline", "deadline_exceeded", "deadline_exceeded"],
+      ] as const) {
+        await queue.submit(jobSpec({ deadline_at: after(10_000) }));
+        const run = await claim();
+        expect(await queue.release(run, { because })).toBe(how);
+        expect((await ends()).at(-1)?.error?.code).toBe(code);
+        await queue.submit(jobSpec());
+        const late = await claim();
+        wait(LEASE_MS);
+        expect(await queue.release(late, { because })).toBe("fenced");
+        await queue.reap();
+        await bench().finish(await claim());
+      }
+      expect(await queue.load()).toMatchObject({ ...empty, dead: 0 });
+    });
+
     it("a newer dispatch of a job that was to be canceled runs", async () => {
       const { queue, claim } = bench();
       const spec = jobSpec();

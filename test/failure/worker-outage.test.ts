@@ -15,7 +15,7 @@ import { samplePath } from "../flow/speech/fixtures.ts";
 let bench: RegionBench;
 const closers: (() => Promise<unknown>)[] = [];
 beforeEach(async () => {
-  bench = await startRegionBench({ leaseMs: 60_000 });
+  bench = await startRegionBench({ leaseMs: 60_000, retry: { baseMs: 20 } });
 }, 30_000);
 afterEach(async () => {
   for (const close of closers.splice(0).toReversed()) await close();
@@ -43,7 +43,6 @@ async function startWorker(
     logger: silent,
     metrics: createMetrics(),
     leaseMs,
-    retryPauseMs: 10,
   });
   const working = worker.run();
   const stop = async () => {

@@ -15,6 +15,7 @@ import { createMetrics } from "../../../regions/ops/metrics.ts";
 import { queueKeys } from "../../../regions/queue/queue-keys.ts";
 import type { Completion } from "../../../regions/queue/queue-port.ts";
 import { createRedisQueue } from "../../../regions/queue/redis-queue.ts";
+import type { RetryPauses } from "../../../regions/queue/retry-pause.ts";
 import { createStageCache, type StageCacheOptions } from "../../../regions/results/stage-cache.ts";
 import { createObjectStore } from "../../../regions/store/object-store.ts";
 import { createObjectStore as createStoreServer } from "../../../scripts/planet/object-store/create-object-store.ts";
@@ -29,7 +30,7 @@ const CREDENTIALS = { accessKeyId: "AKTEST", secretAccessKey: "a-secret-of-the-t
 export const silent = pino({ level: "silent" });
 
 /** A region's Redis and object store, real ones, and the means to look into them. */
-export async function startRegionBench({ leaseMs = 10_000 } = {}) {
+export async function startRegionBench({ leaseMs = 10_000, retry = {} as RetryPauses } = {}) {
   const folder = await mkdtemp(join(tmpdir(), "antiphon-region-"));
   const redis = await startRedis();
   const client = new Redis(redis.url, { retryStrategy: () => 20 });
@@ -49,7 +50,7 @@ export async function startRegionBench({ leaseMs = 10_000 } = {}) {
     maxAttempts: 1,
     ...CREDENTIALS,
   });
-  const queue = createRedisQueue({ url: redis.url, region: REGION, leaseMs });
+  const queue = createRedisQueue({ url: redis.url, region: REGION, leaseMs, retry });
   await untilReachable(queue);
   const openStages = (changes: Partial<StageCacheOptions> = {}) =>
     createStageCache({
