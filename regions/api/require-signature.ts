@@ -5,6 +5,7 @@ import {
   verifyLinkRequest,
   type NonceGuard,
 } from "../../shared/signing/link-signature.ts";
+import { createNodeHashing } from "../ops/node-hashing.ts";
 import type { ApiEnv } from "./api-context.ts";
 import { readBounded } from "./read-bounded.ts";
 
@@ -20,6 +21,7 @@ export interface RequireSignatureOptions {
 /** Lets only requests pass that the edge signed for this region; their body is then in `c.var.body`. */
 export function requireSignature(options: RequireSignatureOptions) {
   const { region, secrets, isFresh, maxBodyBytes = 2 ** 20, now = Date.now } = options;
+  const hashing = createNodeHashing();
 
   return createMiddleware<ApiEnv>(async (c, next) => {
     const header = c.req.header(SIGNATURE_HEADER);
@@ -28,7 +30,7 @@ export function requireSignature(options: RequireSignatureOptions) {
     const body = await readBounded(c.req.raw, maxBodyBytes);
     const { pathname, search } = new URL(c.req.url);
     const request = { method: c.req.method, target: pathname + search, body, audience: region };
-    await verifyLinkRequest(secrets, request, header, isFresh, now());
+    await verifyLinkRequest(secrets, request, header, isFresh, now(), hashing);
     c.set("body", body);
     await next();
   });

@@ -1,7 +1,6 @@
 import { createHmac, createSecretKey, hash, type KeyObject } from "node:crypto";
 import { Agent as HttpAgent, request as httpRequest, type RequestOptions } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
-import type { ObjectHead } from "./object-store-port.ts";
 import { sha256Of } from "./sha256-of.ts";
 
 export interface HeadObjectOptions {
@@ -20,9 +19,18 @@ interface Credentials {
   sessionToken?: string | undefined;
 }
 
+/** As the SDK names them. */
+export interface ObjectFacts {
+  ContentLength?: number | undefined;
+  ContentType?: string | undefined;
+  ETag?: string | undefined;
+  LastModified?: Date | undefined;
+  ChecksumSHA256?: string | undefined;
+}
+
 export interface HeadObject {
   /** `"unclear"`: the store said neither that it is there nor that it is not; nothing is known. Rejects when it cannot be reached. */
-  head(key: string, signal?: AbortSignal): Promise<ObjectHead | undefined | "unclear">;
+  head(key: string, signal?: AbortSignal): Promise<ObjectFacts | undefined | "unclear">;
   close(): void;
 }
 
@@ -64,7 +72,7 @@ export function createHeadObject(options: HeadObjectOptions): HeadObject {
           answer.once("end", () => {
             const { statusCode, headers: facts } = answer;
             if (statusCode === 404) return resolve(undefined);
-            resolve(statusCode === 200 ? toHead(facts) : "unclear");
+            resolve(statusCode === 200 ? factsOf(facts) : "unclear");
           });
         });
         sent.once("timeout", () => sent.destroy(new Error(`no answer within ${timeoutMs} ms`)));
@@ -124,17 +132,17 @@ function encode(text: string): string {
   );
 }
 
-function toHead(facts: NodeJS.Dict<string | string[]>): ObjectHead {
+function factsOf(headers: NodeJS.Dict<string | string[]>): ObjectFacts {
   const one = (name: string) => {
-    const value = facts[name];
+    const value = headers[name];
     return typeof value === "string" ? value : undefined;
   };
   const modified = one("last-modified");
   return {
-    bytes: Number(one("content-length") ?? 0),
-    contentType: one("content-type"),
-    etag: one("etag"),
-    lastModified: modified === undefined ? undefined : new Date(modified),
-    sha256: sha256Of(one("x-amz-checksum-sha256")),
+    ContentLength: Number(one("content-length") ?? 0),
+    ContentType: one("content-type"),
+    ETag: one("etag"),
+    LastModified: modified === undefined ? undefined : new Date(modified),
+    ChecksumSHA256: one("x-amz-checksum-sha256"),
   };
 }

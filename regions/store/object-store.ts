@@ -12,7 +12,7 @@ import {
 } from "@aws-sdk/client-s3";
 import { findRegion } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
-import { createHeadObject } from "./head-object.ts";
+import { createHeadObject, type ObjectFacts } from "./head-object.ts";
 import type { ObjectCall, ObjectHead, ObjectStore } from "./object-store-port.ts";
 import { sha256Of } from "./sha256-of.ts";
 
@@ -30,14 +30,6 @@ export interface ObjectStoreOptions {
   connectTimeoutMs?: number;
   /** Silence after which a call is given up. */
   requestTimeoutMs?: number;
-}
-
-interface Facts {
-  ContentLength?: number | undefined;
-  ContentType?: string | undefined;
-  ETag?: string | undefined;
-  LastModified?: Date | undefined;
-  ChecksumSHA256?: string | undefined;
 }
 
 /** The S3 adapter; the only module that knows the SDK. */
@@ -74,7 +66,7 @@ export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
     async head(key, call) {
       return orUndefined(call, async () => {
         const found = await quick.head(key, call?.signal).catch(() => "unclear" as const);
-        if (found !== "unclear") return found;
+        if (found !== "unclear") return found && toHead(found);
         call?.signal?.throwIfAborted();
         return toHead(
           await client.send(
@@ -178,7 +170,7 @@ export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
   };
 }
 
-function toHead(facts: Facts): ObjectHead {
+function toHead(facts: ObjectFacts): ObjectHead {
   return {
     bytes: facts.ContentLength ?? 0,
     contentType: facts.ContentType,

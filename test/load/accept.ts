@@ -1,20 +1,17 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
-import { uploadKey } from "../../shared/contracts/object-keys.ts";
 import type { JobSpec } from "../../shared/contracts/job.ts";
 import { SIGNATURE_HEADER, signLinkRequest } from "../../shared/signing/link-signature.ts";
-import { createObjectStore } from "../../regions/store/object-store.ts";
 import { freePort } from "../../scripts/planet/ports.ts";
 import { startRedis } from "../support/redis.ts";
 import { startMeasuredServer } from "./accept/measured-server.ts";
 import { postAll } from "./accept/post-all.ts";
 import { makeSpecs } from "./make-specs.ts";
 
-const JOBS = 4000;
-const ROUNDS = 7;
+const JOBS = 5000;
+const ROUNDS = 5;
 const CONNECTIONS = 50;
-const UPLOADS = 50;
 const REGION = "us-east";
 const SECRET = "a-secret-of-the-link-between-edge-and-region";
 const STORE = { accessKeyId: "AKBENCH", secretAccessKey: "a-secret-of-the-bench" };
@@ -31,37 +28,26 @@ const entry = (path: string) => new URL(path, import.meta.url);
 
 /**
  * Jobs that a region's API takes per second of CPU time, against a Hono route that does nothing but one durable XADD. The API is
- * `regions/serve-api.ts` as it runs in production: signature, validation, a HEAD of the upload at an object store (the planet's
- * own, which verifies S3 signatures, as a process of its own), the queue, and its log in a file. Each server has a process and a new
- * Redis; the requests come from this one, signed beforehand.
+ * `regions/serve-api.ts` as it runs in production: signature, validation, a signed HEAD of the upload at an object store (a stand-in for
+ * S3, in a process of its own), the queue, and its log in a file. Each server has a process and a new Redis; the requests come from
+ * this process, signed beforehand.
  */
 export async function benchAccept({ json }: { json: boolean }): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "antiphon-accept-"));
   const storePort = await freePort();
-  const store = await startMeasuredServer(
-    entry("../../scripts/planet/object-store/serve-object-store.ts"),
-    {
-      port: storePort,
-      logFile: join(folder, "store.log"),
-      env: {
-        DATA_DIR: join(folder, "objects"),
-        REGION: "us-east-1",
-        BUCKET,
-        ACCESS_KEY_ID: STORE.accessKeyId,
-        SECRET_ACCESS_KEY: STORE.secretAccessKey,
-        LOG_LEVEL: "warn",
-      },
-    },
-  );
+  const store = await startMeasuredServer(entry("./accept/serve-objects.ts"), {
+    port: storePort,
+    logFile: join(folder, "store.log"),
+    env: {},
+  });
   const endpoint = `http://127.0.0.1:${storePort}`;
   const turns = { ours: [] as Turn[], bare: [] as Turn[] };
   try {
-    const uploads = await putUploads(endpoint);
     // The first round is the compiler's.
     for (let round = 0; round <= ROUNDS; round += 1) {
       const order = round % 2 === 0 ? (["ours", "bare"] as const) : (["bare", "ours"] as const);
       for (const which of order) {
-        const turn = await runTurn(which, { folder, endpoint, uploads });
+        const turn = await runTurn(which, { folder, endpoint });
         if (round === 0) continue;
         turns[which].push(turn);
         if (!json) {
@@ -110,11 +96,10 @@ export async function benchAccept({ json }: { json: boolean }): Promise<void> {
 interface Surroundings {
   folder: string;
   endpoint: string;
-  uploads: readonly string[];
 }
 
 async function runTurn(which: "ours" | "bare", surroundings: Surroundings): Promise<Turn> {
-  const { folder, endpoint, uploads } = surroundings;
+  const { folder, endpoint } = surroundings;
   const redis = await startRedis();
   try {
     const ours = which === "ours";
@@ -128,12 +113,12 @@ async function runTurn(which: "ours" | "bare", surroundings: Surroundings): Prom
     );
     try {
       const post = async (count: number) => {
-        const specs = makeSpecs(count, uploads);
+        const specs = makeSpecs(count);
         const requests = await Promise.all(specs.map((spec) => toRequest(spec, server.port)));
         return postAll(server.port, requests, { connections: CONNECTIONS, status: 202 });
       };
       // Its functions are compiled and its connections open before it counts.
-      await post(JOBS / 2);
+      await post(JOBS);
       const before = await server.cpuMs();
       const ms = await post(JOBS);
       const used = (await server.cpuMs()) - before;
@@ -160,22 +145,6 @@ function environment(endpoint: string): Record<string, string> {
     EDGE_URL: "http://127.0.0.1:1",
     LINK_SECRETS: SECRET,
   };
-}
-
-/** The uploads that the jobs name. */
-async function putUploads(endpoint: string): Promise<string[]> {
-  const objects = createObjectStore({ region: REGION, bucket: BUCKET, endpoint, ...STORE });
-  try {
-    return await Promise.all(
-      makeSpecs(UPLOADS).map(async ({ upload_id }) => {
-        const key = uploadKey({ residency: "global", tenantId: "ten_bench" }, upload_id);
-        await objects.put(key, "RIFF", { contentType: "audio/wav" });
-        return upload_id;
-      }),
-    );
-  } finally {
-    objects.close();
-  }
 }
 
 /** The bytes of a request as the edge sends it. */

@@ -4,19 +4,19 @@ import { findRegion } from "../../shared/contracts/regions.ts";
 
 const TENANTS = 20;
 
-/** Jobs of tenants of very different sizes, and of every priority. Without `uploads`, each has an upload of its own. */
-export function makeSpecs(count: number, uploads?: readonly string[]): JobSpec[] {
+/** Jobs of tenants of very different sizes, and of every priority. */
+export function makeSpecs(count: number): JobSpec[] {
   const region = findRegion("us-east")!;
   return Array.from({ length: count }, (_, n) => ({
     v: 1,
     id: mintJobId(region),
     kind: "analysis",
-    tenant_id: uploads ? "ten_bench" : `ten_${Math.floor(TENANTS * ((n * 0.618) % 1) ** 2)}`,
+    tenant_id: `ten_${Math.floor(TENANTS * ((n * 0.618) % 1) ** 2)}`,
     residency: "global",
     dispatch: 1,
     priority: priorities[n % priorities.length]!,
     parts: ["features", "voice_activity"],
-    upload_id: uploads ? uploads[n % uploads.length]! : mintUploadId(region),
+    upload_id: mintUploadId(region),
     created_at: new Date().toISOString(),
     request_id: `req_${n}`,
   }));

@@ -1,3 +1,6 @@
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { Readable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -45,8 +48,9 @@ test("what is put can be looked at, read and listed, as text and as a stream", a
 });
 
 test("a copy keeps its content type, whatever the key looks like", async () => {
-  const from = "uploads/ü +&?#%/x";
+  const from = "uploads/ü +&?#%/x!'()*~";
   await objects.put(from, "abc", { contentType: "audio/ogg" });
+  expect(await objects.head(from)).toMatchObject({ bytes: 3, contentType: "audio/ogg" });
   expect(await objects.copy(from, "audio/c.ogg")).toBe(true);
   expect(await objects.head("audio/c.ogg")).toMatchObject({ bytes: 3, contentType: "audio/ogg" });
 });
@@ -69,6 +73,23 @@ test("a copy is not made of an object that was replaced since it was read", asyn
   expect(await objects.head("audio/d.wav")).toBeUndefined();
   const now = await objects.head("uploads/d");
   expect(await objects.copy("uploads/d", "audio/d.wav", { ifMatch: now!.etag! })).toBe(true);
+});
+
+test("a store that stumbles over one HEAD is asked again, and its second answer counts", async () => {
+  const answers = [503, 200];
+  const server = createServer((_, response) => {
+    response.writeHead(answers.shift() ?? 404, { "content-length": 7 }).end();
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const store = connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+  try {
+    expect(await store.head("a")).toMatchObject({ bytes: 7 });
+    expect(answers).toEqual([]);
+  } finally {
+    store.close();
+    server.close();
+  }
 });
 
 test("a store that is away, or refuses us, is unavailable; a caller's own abort is not", async () => {
