@@ -49,16 +49,19 @@ export async function dropPartitions(primary: Pool, month: Month): Promise<strin
     select child.relname as name
     from pg_inherits join pg_class child on child.oid = inhrelid join pg_class parent on parent.oid = inhparent
     where parent.relname in (select jsonb_array_elements_text(${tables}::text::jsonb))
-    order by right(child.relname, 7), 1`;
-  const old = partitions.filter(({ name }) => monthOfPartition(name) < month);
+    order by 1`;
+  const byMonth = Map.groupBy(partitions, ({ name }) => monthOfPartition(name));
   const dropped: string[] = [];
-  for (const { name } of old) {
+  for (const old of [...byMonth.keys()].filter((each) => each < month).sort()) {
     await primary.begin(async (sql) => {
       await sql`select pg_advisory_xact_lock(${advisoryLocks.partitions})`;
-      await sql.unsafe(`set local lock_timeout = ${DROP_LOCK_MS}`);
-      if ((await findMissing(sql, [{ name }])).length > 0) return;
-      await sql.unsafe(`drop table ${name}`);
-      dropped.push(name);
+      const missing = await findMissing(sql, byMonth.get(old)!);
+      const names = byMonth.get(old)!.flatMap((each) => (missing.includes(each) ? [] : each.name));
+      if (names.length === 0) return;
+      await sql
+        .unsafe(`set local lock_timeout = ${DROP_LOCK_MS}; drop table ${names.join()}`)
+        .simple();
+      dropped.push(...names);
     });
   }
   return dropped;
