@@ -1,4 +1,5 @@
 import { Command } from "commander";
+import { TranscriptionRefusal } from "../../regions/speech/transcription/transcription-refusal.ts";
 import { evaluateFeatures } from "./evaluate-features.ts";
 import { evaluateTranscription } from "./evaluate-transcription.ts";
 import { printFeatures } from "./print-features.ts";
@@ -49,6 +50,9 @@ program
       language,
       signal,
       ...(json ? {} : { onClip: printClip }),
+    }).catch((error: unknown) => {
+      if (error instanceof TranscriptionRefusal) program.error(error.message);
+      throw error;
     });
     printTranscription(evaluation, json);
   });

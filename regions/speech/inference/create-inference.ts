@@ -3,7 +3,6 @@ import type { Inference, InferenceThreadOptions } from "./create-inference-threa
 import { InferenceError } from "./inference-error.ts";
 import { planResidency } from "./plan-residency.ts";
 import { keyOf } from "./runtime-model.ts";
-import type { RuntimeModel } from "./runtime-model.ts";
 
 export interface InferenceOptions extends InferenceThreadOptions {
   /** Memory that loaded models may take together, MB. */
