@@ -6,6 +6,7 @@ import { afterAll, describe, expect, onTestFinished, test } from "vitest";
 import type { AudioInfo } from "../../../regions/speech/decode/audio-info.ts";
 import { createDecoder } from "../../../regions/speech/decode/decoder.ts";
 import { createInference } from "../../../regions/speech/inference/create-inference.ts";
+import type { Inference } from "../../../regions/speech/inference/create-inference-thread.ts";
 import { loadManifest } from "../../../regions/speech/models/load-manifest.ts";
 import { createSynthesizer } from "../../../regions/speech/synthesis/create-synthesizer.ts";
 import {
@@ -128,6 +129,24 @@ describe("pronunciation", () => {
     expect(words.every(({ phones }) => phones.length > 0)).toBe(true);
     expect(words.at(-1)!.phones.map(({ name }) => name)).toEqual(["w", "ah", "t"]);
   });
+});
+
+test("no call has more symbols than Kokoro takes: 510, and a pad at each end", async () => {
+  const inference = createInference();
+  const lengths: number[] = [];
+  const watched: Inference = {
+    run(task, model, input, options) {
+      if ("ids" in input) lengths.push(input.ids.length);
+      return inference.run(task, model, input, options);
+    },
+    close: () => inference.close(),
+  };
+  const made = voicesOf({ manifest: installed.manifest, inference: watched });
+  const letters = "w ".repeat(100).trim();
+  await made.find("af_heart").speak({ text: letters, voice: "af_heart", speed: 1 });
+  expect(lengths.length).toBe(2);
+  expect(Math.max(...lengths)).toBeGreaterThan(490);
+  expect(Math.max(...lengths)).toBeLessThanOrEqual(512);
 });
 
 describe("the voices there are", () => {

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import { alignWords } from "../../../regions/speech/synthesis/phonemes/align-words.ts";
+import { createPronouncer } from "../../../regions/speech/synthesis/phonemes/create-pronouncer.ts";
 import { encodeWords } from "../../../regions/speech/synthesis/phonemes/encode-words.ts";
 import {
   readPhones,
@@ -88,4 +89,22 @@ test.each([
     alone.map((phones) => readPhones(phones)[0]!),
   );
   expect(words.map((phones) => phones.map(({ name }) => name).join(" "))).toEqual(parted);
+});
+
+test("words that flite does not part are asked for one by one", async () => {
+  const printed: Record<string, string> = {
+    "a cat.": "pau ax0 k ae1 t pau",
+    "a, cat": "pau ey1 k ae1 t pau",
+    a: "pau ey1 pau",
+    cat: "pau k ae1 pau t pau",
+  };
+  const flite = {
+    run: ({ text }: { text: string }) => Promise.resolve(printed[text] as never),
+    close: () => Promise.resolve(),
+  };
+  const words = await createPronouncer(flite)("a cat.");
+  expect(words.map(({ text, phones, mark }) => [text, phones.length, mark])).toEqual([
+    ["a", 1, ""],
+    ["cat", 3, "."],
+  ]);
 });
