@@ -12,8 +12,8 @@ import { tryRegions } from "../forward/try-regions.ts";
 import type { EdgeServices } from "../services.ts";
 import { json } from "./answer.ts";
 
-/** To the first sound: one sentence, and those of others before it. */
-const FIRST_BYTE_TIMEOUT_MS = 15_000;
+/** To the first sound: a model that is loaded, one sentence, and those of others before it. */
+const FIRST_BYTE_TIMEOUT_MS = 30_000;
 const VOICES_TIMEOUT_MS = 5000;
 
 /**
