@@ -127,6 +127,12 @@ test("of jobs that came together the shortest goes first", () => {
   expect(taken({ waiting: [job("long", 60), job("short", 2), job("middle", 10)] })).toBe("short");
 });
 
+test("of equal jobs the one that came first goes first, and of those the one with the lesser id", () => {
+  expect(taken({ waiting: [job("a", 0, 1), job("b", 0, 2)] })).toBe("b");
+  expect(taken({ waiting: [job("b", 5), job("a", 5)] })).toBe("a");
+  expect(taken({ waiting: [job("a", 5), job("b", 5)] })).toBe("a");
+});
+
 test("a long job goes before a short one that came after it was due", () => {
   const waitedS = 6 * DEFAULT_PATIENCE;
   expect(taken({ waiting: [job("long", 6, waitedS - 5), job("short", 0.1)] })).toBe("short");

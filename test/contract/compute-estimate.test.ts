@@ -35,7 +35,7 @@ function taught(
 
 test("before anything ran, the prior decides: a fifth of the length of the audio, give or take", () => {
   const { seconds, weight } = estimateCompute(emptyHistory, shape());
-  expect(seconds).toBeGreaterThan(0.2 * 30);
+  expect(seconds).toBeGreaterThan(0.2 * 30 * 1.5);
   expect(seconds).toBeLessThan(0.2 * 30 * 2);
   expect(weight).toBe(0);
 });
@@ -133,12 +133,14 @@ test("whatever was learnt, an estimate is a positive number, and history survive
 test("rows are bounded, and what was seen most stays", () => {
   let history = taught(1, 20);
   for (let i = 0; i < 50; i += 1) {
-    history = learnCompute(history, shape({ model: `m${i}` }), 10, { mostKeys: 10 });
+    for (const seconds of [10, 12]) {
+      history = learnCompute(history, shape({ model: `m${i}` }), seconds, { mostKeys: 10 });
+    }
   }
   expect(Object.keys(history.rates)).toHaveLength(10);
   expect(Object.keys(history.lengths)).toHaveLength(10);
   expect(estimateCompute(history, shape()).weight).toBeGreaterThan(10);
-  expect(estimateCompute(history, shape({ model: "m49" })).weight).toBe(1);
+  expect(estimateCompute(history, shape({ model: "m49" })).weight).toBeGreaterThan(1);
 });
 
 test("a run that outlives its estimate is expected to go on, the longer the longer it has", () => {

@@ -63,7 +63,7 @@ test("target tracking brings use to 70 %, and leaves it be when it is near", () 
   expect(scale(jobPool, { workers: 10, utilization: 1 }).workers).toBe(15);
   expect(scale(jobPool, { workers: 14, utilization: 0.5 }).workers).toBe(10);
   for (const utilization of [0.64, 0.7]) {
-    expect(scale(jobPool, { workers: 10, utilization }).workers).toBe(10);
+    expect(scale(jobPool, { workers: 40, utilization }).workers).toBe(40);
   }
 });
 
@@ -110,7 +110,7 @@ test("a pool of streams goes by its sessions: room for them at 70 %", () => {
   expect(sessions(700)).toBe(10);
   expect(sessions(701)).toBe(11);
   expect(sessions(2000)).toBe(29);
-  expect(sessions(640)).toBe(10);
+  expect(sessions(1300, 20)).toBe(20);
   expect(sessions(300)).toBe(5);
   expect(sessions(0)).toBe(1);
   expect(sessions(690, 10, 20)).toBe(11);
