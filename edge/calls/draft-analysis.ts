@@ -1,5 +1,6 @@
 import { readId } from "../../shared/contracts/ids.ts";
 import { AnalysisPart, type CreateAnalysis } from "../../shared/contracts/job.ts";
+import { readSpokenLanguage } from "../../shared/contracts/spoken-language.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
 import type { JobDraft } from "../ledger/ledger-job.ts";
 
@@ -22,7 +23,8 @@ export function draftAnalysis(
     residency: key.residency,
     priority,
     parts: parts ?? AnalysisPart.options,
-    ...(language === undefined ? {} : { language }),
+    // By the code that engines know it by; what none may know, the region refuses.
+    ...(language === undefined ? {} : { language: readSpokenLanguage(language) ?? language }),
     ...(model === undefined ? {} : { model }),
     upload_id,
     ...(audioSha256 === undefined ? {} : { audio_sha256: audioSha256 }),

@@ -1,6 +1,11 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { Transcript } from "../../shared/contracts/analysis-result.ts";
+import {
+  nameOfLanguage,
+  readSpokenLanguage,
+  spokenLanguages,
+} from "../../shared/contracts/spoken-language.ts";
 import { VerboseTranscription } from "../../shared/contracts/transcription.ts";
 import { formatTranscript } from "../../shared/transcripts/format-transcript.ts";
 import { toCues } from "../../shared/transcripts/to-cues.ts";
@@ -125,6 +130,27 @@ describe("verbose_json", () => {
     expect(verbose.segments![0]!.avg_logprob).toBeCloseTo(Math.log(0.5));
   });
 
+  test("has what an engine thinks of its own segments, where it says so", () => {
+    const segment = {
+      ...transcript.segments[0]!,
+      average_logprob: -0.25,
+      no_speech_probability: 0.1,
+    };
+    const own: Transcript = { ...transcript, language: "de", segments: [segment] };
+    const verbose = VerboseTranscription.parse(JSON.parse(body(own, "verbose_json")));
+    expect(verbose.language).toBe("german");
+    expect(verbose.segments![0]).toMatchObject({ avg_logprob: -0.25, no_speech_prob: 0.1 });
+  });
+
+  test.each([
+    ["und", "unknown"],
+    ["jw", "javanese"],
+    ["yue", "cantonese"],
+  ])("names the language %s %s", (language, name) => {
+    const verbose = JSON.parse(body({ ...transcript, language }, "verbose_json")) as object;
+    expect(verbose).toMatchObject({ language: name });
+  });
+
   test("has words when they are asked for, and segments only then", () => {
     const verbose = VerboseTranscription.parse(
       JSON.parse(
@@ -136,5 +162,30 @@ describe("verbose_json", () => {
       { word: "hello", start: 0, end: 1 },
       { word: "you", start: 1, end: 2 },
     ]);
+  });
+});
+
+describe("a language that was asked for", () => {
+  test.each([
+    ["en", "en"],
+    ["EN-us", "en"],
+    ["pt_BR", "pt"],
+    ["German", "de"],
+    [" Norwegian ", "no"],
+    ["nb", "no"],
+    ["jv", "jw"],
+  ])("as %s is %s", (asked, code) => {
+    expect(readSpokenLanguage(asked)).toBe(code);
+  });
+
+  test.each(["tlh", "xx", "Klingon", "", "-"])("as %j is none that an engine knows", (asked) => {
+    expect(readSpokenLanguage(asked)).toBeUndefined();
+  });
+
+  test("has one name for each code, by which it is found again", () => {
+    expect(new Set(spokenLanguages).size).toBe(100);
+    for (const code of spokenLanguages) {
+      expect(readSpokenLanguage(nameOfLanguage(code))).toBe(code);
+    }
   });
 });

@@ -25,9 +25,9 @@ describe("an analysis", () => {
   test("is reserved, handed to the upload's region and accepted there", async () => {
     const { call, regions, key, tenant_id } = await ready();
     const upload = uploadIn("eu-west");
-    const wanted = { language: "de", model: "whisper-base", priority: "interactive" };
-    const body = { ...upload, ...wanted, user_id: "u-1", metadata: { a: "b" } };
-    const response = await call("/v1/analyses", { key, body });
+    const wanted = { model: "whisper-base", priority: "interactive", user_id: "u-1" };
+    const body = { ...upload, ...wanted, metadata: { a: "b" } };
+    const response = await call("/v1/analyses", { key, body: { ...body, language: "nb" } });
     expect(response.status).toBe(202);
     const job = Job.parse(await response.json());
     expect(job).toMatchObject({ status: "queued", region: "eu-west", dispatch: 1, attempt: 0 });
@@ -36,7 +36,15 @@ describe("an analysis", () => {
     const [request] = regions.asked("/internal/jobs");
     expect(request).toMatchObject({
       region: "eu-west",
-      body: { ...body, v: 1, id: job.id, tenant_id, residency: "global", dispatch: 1 },
+      body: {
+        ...body,
+        language: "no",
+        v: 1,
+        id: job.id,
+        tenant_id,
+        residency: "global",
+        dispatch: 1,
+      },
     });
     expect(request!.body["parts"]).toHaveLength(7);
     const row = await shardOf({ id: job.id, tenant_id }).status(job.id);

@@ -189,12 +189,20 @@ describe("a transcription is refused", () => {
     expect((await call(PATH, { key })).status).toBe(405);
   });
 
-  test("when the file is not audio, as the job says", async () => {
-    const error = { code: "audio_unsupported", detail: "It is text.", retryable: false } as const;
+  test.each([
+    ["the file is not audio", "audio_unsupported", 415, "It is text."],
+    ["its model is not installed", "model_unavailable", 422, "npm run models -- pull whisper-base"],
+    ["no engine here knows the language", "language_unsupported", 422, "It knows en."],
+    ["the model is damaged", "model_unusable", 500, "npm run models -- pull whisper-base"],
+  ] as const)("when %s, as the job says", async (_, code, status, detail) => {
+    const error = { code, detail, retryable: false };
     const { send } = await ready(transcript, { status: "failed", error, result_key: undefined });
     const answer = await send({});
-    expect(answer.status).toBe(415);
-    expect(await codeOf(answer)).toBe("audio_unsupported");
+    const problem: { error: object } = await answer.clone().json();
+    expect(problem.error).toMatchObject({ message: expect.stringContaining(detail), code });
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get("x-should-retry")).toBe("false");
+    expect(await codeOf(answer)).toBe(code);
   });
 
   test("when no engine is installed, with what would bring one", async () => {
