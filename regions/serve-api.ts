@@ -72,6 +72,10 @@ const synthesizer = createSynthesizer({
   }),
 });
 
+const results = createResultCache({
+  redis,
+  readObject: (key, maxBytes, signal) => objects.getText(key, maxBytes, signal ? { signal } : {}),
+});
 const finishAtAccept = createFinishAtAccept({
   region,
   objects,
@@ -87,6 +91,7 @@ const finishAtAccept = createFinishAtAccept({
     }),
     plans: createStagePlans({ redis }),
   },
+  results,
   typeFits: isDeclaredType,
   logger,
   metrics,
@@ -111,10 +116,7 @@ const app = createApi({
   jobs: createJobsRead(database),
   apiKeys: createApiKeys(database),
   tenants: createTenants(database),
-  results: createResultCache({
-    redis,
-    readObject: (key, maxBytes, signal) => objects.getText(key, maxBytes, signal ? { signal } : {}),
-  }),
+  results,
   logger,
   metrics,
   readiness: createReadiness({

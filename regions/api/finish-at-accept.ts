@@ -10,6 +10,7 @@ import { succeeded } from "../queue/completion.ts";
 import type { Complete } from "../queue/queue-port.ts";
 import { audioExtension } from "../results/audio-extension.ts";
 import { buildResult } from "../results/build-result.ts";
+import type { ResultCache } from "../results/result-cache.ts";
 import type { StageCache } from "../results/stage-cache.ts";
 import type { StagePlans } from "../results/stage-plans.ts";
 import { keepAudio } from "../store/keep-audio.ts";
@@ -20,6 +21,8 @@ export interface FinishAtAcceptParts {
   objects: Pick<ObjectStore, "head" | "copy" | "putNew" | "getText">;
   /** What workers have made before, and would make now. */
   cache: { stages: Pick<StageCache, "find">; plans: Pick<StagePlans, "read"> };
+  /** Where the result will be asked for at once. */
+  results: Pick<ResultCache, "write">;
   /** Whether a recording of this form may have been sent under a content type. */
   typeFits(declared: string | undefined, audio: { container: string; codec: string }): boolean;
   logger: Logger;
@@ -45,7 +48,7 @@ const MAX_STAGE_BYTES = 2 ** 20;
 const MAX_RESULT_BYTES = 16 * 2 ** 20;
 
 export function createFinishAtAccept(parts: FinishAtAcceptParts): FinishAtAccept {
-  const { region, objects, cache, typeFits, logger, metrics, now = Date.now } = parts;
+  const { region, objects, cache, results, typeFits, logger, metrics, now = Date.now } = parts;
   const answers = metrics.counter(
     "antiphon_accept_cache_total",
     "Jobs by whether their result was known when they were accepted.",
@@ -91,7 +94,7 @@ export function createFinishAtAccept(parts: FinishAtAcceptParts): FinishAtAccept
     const to = audioKey(owner, sha256, extension);
     const key = resultKey(owner, spec.id, epoch);
     const [result] = await Promise.all([
-      store(key, built, signal),
+      store(spec.id, key, built, signal),
       keepAudio(objects, { from, to, etag: upload.etag, signal }),
     ]);
     return (run) =>
@@ -111,12 +114,17 @@ export function createFinishAtAccept(parts: FinishAtAcceptParts): FinishAtAccept
    * theirs is the one that counts.
    */
   async function store(
+    jobId: string,
     key: string,
     result: AnalysisResult,
     signal: AbortSignal,
   ): Promise<AnalysisResult> {
     const text = JSON.stringify(result);
-    if (await objects.putNew(key, text, { contentType: "application/json", signal })) return result;
+    if (await objects.putNew(key, text, { contentType: "application/json", signal })) {
+      // Only saves a read of the object.
+      await results.write(jobId, text).catch(() => undefined);
+      return result;
+    }
     const there = await objects.getText(key, MAX_RESULT_BYTES, { signal });
     return AnalysisResult.parse(JSON.parse(there ?? "null"));
   }

@@ -1,9 +1,11 @@
 import { describe, expect, test } from "vitest";
+import { Job } from "../../shared/contracts/api.ts";
 import { findRegionByCode, regions } from "../../shared/contracts/regions.ts";
 import {
   analyzeBytes,
   clientOf,
   eventually,
+  newSample,
   planet,
   rows,
   sample,
@@ -12,7 +14,7 @@ import {
 
 describe.each(regions.map(({ id }) => id))("a recording analysed in %s", (region) => {
   test("gives duration, level, speech and a reason for every part that is not there", async () => {
-    const bytes = await sample();
+    const bytes = await newSample();
     const job = await analyzeBytes(clientOf({ region }), bytes);
     expect(job).toMatchObject({ status: "succeeded", region, dispatch: 1, attempt: 1 });
     expect(findRegionByCode(job.id.slice(4, 7))?.id).toBe(region);
@@ -159,6 +161,43 @@ test("a short recording in the body is analysed in one call", async () => {
     status: "succeeded",
     result: { audio: { sha256: sha256(bytes) } },
   });
+});
+
+test("a recording that was analysed before is answered at accept, and its job is one like any other", async () => {
+  const bytes = await newSample();
+  const send = async (headers: Record<string, string> = {}) => {
+    const response = await fetch(`${planet.edge}/v1/analyses?parts=features,voice_activity,age`, {
+      method: "POST",
+      headers: {
+        authorization: `Bearer ${planet.keys.demo}`,
+        "content-type": "audio/wav",
+        ...headers,
+      },
+      body: bytes,
+    });
+    return { status: response.status, job: Job.parse(await response.json()) };
+  };
+  const first = await clientOf().waitForJob((await send()).job.id);
+  expect(Object.values(first.result!.cache)).not.toContain("hit");
+
+  const accepted = await send();
+  expect(accepted.status).toBe(202);
+  expect(accepted.job).toMatchObject({ status: "succeeded", cost: { usd: 0 } });
+  const again = await send({ prefer: "wait=1" });
+  expect(again.status).toBe(200);
+  for (const { id } of [accepted.job, again.job]) {
+    const { result, audio_url } = await clientOf().getJob(id);
+    const { audio, features, voice_activity, age, engines } = first.result!;
+    expect(result).toMatchObject({ audio, features, voice_activity, age, engines });
+    expect(Object.values(result!.cache)).not.toContain("miss");
+    expect((await fetch(audio_url!)).status).toBe(200);
+    const row = await eventually(async () => {
+      const query = "select status, usd::float8 from jobs where id = $1";
+      const found = await rows<{ status: string; usd: number }>("us-east", query, [id]);
+      return found[0];
+    });
+    expect(row).toEqual({ status: "succeeded", usd: 0 });
+  }
 });
 
 test("the newest jobs are listed first, page by page", async () => {

@@ -1,4 +1,4 @@
-import { createHash } from "node:crypto";
+import { createHash, randomInt } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import postgres from "postgres";
@@ -14,6 +14,13 @@ export const fixture = (name: string): Promise<Buffer<ArrayBuffer>> =>
   readFile(join(ROOT, "test/fixtures/audio", name));
 export const sample = (): Promise<Buffer<ArrayBuffer>> =>
   readFile(join(ROOT, "samples/hello-antiphon.wav"));
+
+/** The sample, but for its last moment: nobody has sent just this before, so that nothing of it is cached. */
+export async function newSample(): Promise<Buffer<ArrayBuffer>> {
+  const bytes = await sample();
+  bytes.writeInt32LE(randomInt(2 ** 31), bytes.length - 4);
+  return bytes;
+}
 
 export const sha256 = (bytes: Uint8Array): string =>
   createHash("sha256").update(bytes).digest("hex");

@@ -30,10 +30,15 @@ export function inProcessApi(
   const { queue } = bench;
   const synthesizer = createSynthesizer();
   const metrics = createMetrics();
+  const results = createResultCache({
+    redis,
+    readObject: (key, max) => objects.getText(key, max),
+  });
   const finishAtAccept = createFinishAtAccept({
     region: findRegion(region)!,
     objects,
     cache: { stages: bench.stages, plans: createStagePlans({ redis }) },
+    results,
     typeFits: isDeclaredType,
     logger: silent,
     metrics,
@@ -49,7 +54,7 @@ export function inProcessApi(
     jobs: createJobsRead(database),
     apiKeys: createApiKeys(database),
     tenants: createTenants(database),
-    results: createResultCache({ redis, readObject: (key, max) => objects.getText(key, max) }),
+    results,
     logger: silent,
     metrics,
     readiness: createReadiness({ region, checks: { redis: () => queue.ping() } }),
