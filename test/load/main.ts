@@ -1,7 +1,9 @@
 import { Command } from "commander";
 import { benchAccept } from "./accept.ts";
 import { benchBatching } from "./batching.ts";
+import { benchCached } from "./cached.ts";
 import { benchFeatures } from "./features.ts";
+import { benchPartitions } from "./partitions.ts";
 import { benchRouting } from "./routing.ts";
 import { benchQueue } from "./queue.ts";
 import { benchWrites } from "./writes.ts";
@@ -43,5 +45,20 @@ program
   .description("Results per second from the outbox into Postgres, against single INSERTs and COPY.")
   .option("--json", "print only one JSON object", false)
   .action((options: { json: boolean }) => benchWrites(options));
+
+program
+  .command("partitions")
+  .description("Removing a month of two years by its partition, against DELETE from a flat table.")
+  .option("--json", "print only one JSON object", false)
+  .option("--rows <n>", "rows in all", Number, 5_000_000)
+  .action((options: { json: boolean; rows: number }) => benchPartitions(options));
+
+program
+  .command("cached")
+  .description(
+    "From request to result of a minute seen before, through the edge, against a new one.",
+  )
+  .option("--json", "print only one JSON object", false)
+  .action((options: { json: boolean }) => benchCached(options));
 
 await program.parseAsync();
