@@ -49,11 +49,26 @@ local function leave_it(t)
   end
 end
 
+-- What a tenant has waiting, read in pieces: most often few of many tenants are taken.
+local function id_at(t)
+  if not t.ids then
+    t.ids, t.piece = {}, 4
+  end
+  if t.at > #t.ids and not t.all then
+    local from = #t.ids
+    for i, id in ipairs(call('ZRANGE', wait_key(t.lane, t.tenant), from, from + t.piece - 1)) do
+      t.ids[from + i] = id
+    end
+    t.all = #t.ids < from + t.piece
+    t.piece = 2 * t.piece
+  end
+  return t.ids[t.at]
+end
+
 -- The next of a tenant's jobs that is for this worker. Without one the tenant is done, or the whole claim held back.
 local function take_from(t)
-  t.ids = t.ids or call('ZRANGE', wait_key(t.lane, t.tenant), 0, want + PER_TENANT - 1)
   while not t.done and not held_back and looks < IN_ALL do
-    local id = t.ids[t.at]
+    local id = id_at(t)
     if not id then
       t.done = true
       return
@@ -95,7 +110,9 @@ local function take_from(t)
       t.gone[#t.gone + 1] = id
       add('j' .. t.lane, -1)
       add('c' .. t.lane, -cost)
-      running_by[t.tenant] = (running_by[t.tenant] or 0) + 1
+      if job[9] then
+        running_by[t.tenant] = (running_by[t.tenant] or 0) + 1
+      end
       note('v' .. t.lane, math.max(book['v' .. t.lane], t.tag))
       t.tag = t.tag + cost
       return true
@@ -120,18 +137,24 @@ while #runs < want and take() do
 end
 
 for lane, list in pairs(opened) do
+  local tags = {}
   for _, t in ipairs(list) do
     if #t.gone > 0 then
       call('ZREM', wait_key(lane, t.tenant), unpack(t.gone))
     end
-    if t.ids and #t.gone == #t.ids and #t.ids < want + PER_TENANT then
+    -- Asked for only where all that was read has gone.
+    if t.ids and #t.gone == #t.ids and (t.all or call('EXISTS', wait_key(lane, t.tenant)) == 0) then
       leave(lane, t.tenant, t.tag)
     elseif t.parked then
       call('ZREM', lane_key(lane), t.tenant)
       call('HSET', PARKED, lane .. '|' .. t.tenant, t.tag)
     elseif #t.gone > 0 then
-      call('ZADD', lane_key(lane), t.tag, t.tenant)
+      tags[#tags + 1] = t.tag
+      tags[#tags + 1] = t.tenant
     end
+  end
+  if #tags > 0 then
+    call('ZADD', lane_key(lane), unpack(tags))
   end
   if #list > 0 and #runs > 0 then
     forget_idle(lane)

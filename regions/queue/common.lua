@@ -135,10 +135,12 @@ local function withdraw(id, lane, tenant, cost, deadline)
   end
 end
 
--- A run's lease goes, and with it its tenant's slot.
-local function end_run(id, tenant)
+-- A run's lease goes, and with it the slot of a tenant that has a limit.
+local function end_run(id, tenant, cap)
   ended[#ended + 1] = id
-  running_by[tenant] = (running_by[tenant] or 0) - 1
+  if cap then
+    running_by[tenant] = (running_by[tenant] or 0) - 1
+  end
 end
 
 -- A tenant below its limit takes part again in the lanes where it waited for that.
@@ -193,10 +195,12 @@ local function tell(id, watched)
   end
 end
 
+local tenants_in = {}
 -- About how many jobs go before one that has `rank` of its own tenant's before it: all of the lanes above, and of each other tenant
 -- in its lane as many as of its own.
 local function place(lane, rank, own)
-  local ahead = rank + math.min(book['j' .. lane] - own, (call('ZCARD', lane_key(lane)) - 1) * (rank + 1))
+  tenants_in[lane] = tenants_in[lane] or call('ZCARD', lane_key(lane))
+  local ahead = rank + math.min(book['j' .. lane] - own, (tenants_in[lane] - 1) * (rank + 1))
   for above = 1, lane - 1 do
     ahead = ahead + book['j' .. above]
   end
@@ -225,9 +229,12 @@ local function holds(found, dispatch, attempt, expires)
 end
 
 -- A run that has ended for now: its job waits again in its old place, at once or after `delay`.
--- job: { lane, tenant, seq, cost, deadline, watched, ver }; more: further fields to set
+-- job: as read_run has it; more: further fields to set
+local function read_run(id)
+  return call('HMGET', JOB .. id, 'lane', 'tenant', 'seq', 'cost', 'deadline', 'watched', 'ver', 'cap')
+end
 local function again(id, job, delay, more)
-  end_run(id, job[2])
+  end_run(id, job[2], job[8])
   local fields = { 'status', 'queued', 'at', NOW + delay, 'ver', (job[7] or 1) + 1 }
   for _, value in ipairs(more) do
     fields[#fields + 1] = value
@@ -268,7 +275,7 @@ end
 -- Makes way for a dispatch of a job that is new here.
 -- Result: "new" | "duplicate" | "stale", fields to carry over, what was found (for a duplicate)
 local function admit(id, dispatch)
-  local old = call('HMGET', JOB .. id, 'dispatch', 'status', 'lane', 'tenant', 'cost', 'deadline', 'watched', 'ver')
+  local old = call('HMGET', JOB .. id, 'dispatch', 'status', 'lane', 'tenant', 'cost', 'deadline', 'watched', 'ver', 'cap')
   if not old[1] then
     return 'new', {}
   end
@@ -281,7 +288,7 @@ local function admit(id, dispatch)
   if old[2] == 'queued' then
     withdraw(id, tonumber(old[3]), old[4], tonumber(old[5]), old[6])
   elseif old[2] == 'running' then
-    end_run(id, old[4])
+    end_run(id, old[4], old[9])
     -- Before this step looks at the lease again.
     call('ZREM', LEASES, id)
   end

@@ -9,9 +9,9 @@ end
 local expiries = call('ZMSCORE', LEASES, unpack(ids))
 for i = 1, n do
   local id, dispatch, attempt = ids[i], ARGV[4 * i], ARGV[4 * i + 1]
-  local job = call('HMGET', JOB .. id, 'dispatch', 'attempt', 'status', 'finished', 'tenant', 'watched', 'ver')
+  local job = call('HMGET', JOB .. id, 'dispatch', 'attempt', 'status', 'finished', 'tenant', 'watched', 'ver', 'cap')
   if holds(job, dispatch, attempt, expiries[i]) then
-    end_run(id, job[5])
+    end_run(id, job[5], job[8])
     offer(id, ARGV[4 * i + 2], job[6], job[7], 'progress', 1, 'finished', attempt)
     out[i] = 'offered'
   else

@@ -17,7 +17,7 @@ end
 if found[1] ~= ARGV[3] or found[2] ~= attempt then
   return 'kept'
 end
-local job = call('HMGET', JOB .. id, 'lane', 'tenant', 'seq', 'cost', 'deadline', 'watched', 'ver')
+local job = read_run(id)
 local outcome
 if ARGV[5] == 'requeue' then
   if found[4] then
@@ -26,7 +26,7 @@ if ARGV[5] == 'requeue' then
   again(id, job, 0, { 'stalls', (found[5] or 0) + 1, 'history', history_with(id, ARGV[6]) })
   outcome = 'requeued'
 else
-  end_run(id, job[2])
+  end_run(id, job[2], job[8])
   offer(id, ARGV[7], job[6], job[7], 'history', history_with(id, ARGV[6]))
   if ARGV[8] ~= '' then
     bury(id, attempt, ARGV[8], ARGV[9])

@@ -11,7 +11,7 @@ end
 if found[4] then
   return 'canceling'
 end
-local job = call('HMGET', JOB .. id, 'lane', 'tenant', 'seq', 'cost', 'deadline', 'watched', 'ver')
+local job = read_run(id)
 local outcome = 'requeued'
 if ARGV[5] == 'drain' then
   again(id, job, 0, {})
@@ -21,7 +21,7 @@ else
     -- An error is an answer: the worker lived, so what the job had lost by silence it gets back.
     again(id, job, tonumber(ARGV[6]), { 'tried', tried, 'stalls', 0, 'history', history })
   else
-    end_run(id, job[2])
+    end_run(id, job[2], job[8])
     offer(id, ARGV[9], job[6], job[7], 'history', history)
     bury(id, attempt, ARGV[10], ARGV[11])
     outcome = 'failed'
