@@ -28,9 +28,9 @@ EVERY = 211
 
 PUNCTUATION = [",", ".", ";", ":", "!", "?"]
 CONSONANTS = list("bdfhjklmnpstvwzðŋɡɹʃʒθ")
-KOKORO_SYMBOLS = ["$", *PUNCTUATION, " ", "ˈ", *CONSONANTS, *list("ʤʧæəiuɑɔɛɜɪʊʌAIOWYɾ")]
+KOKORO_SYMBOLS = ["$", *PUNCTUATION, " ", "ˈ", *CONSONANTS, *list("ʤʧæəᵊiuɑɔɛɜɪʊʌAIOWYɾˌ")]
 # One symbol is missing on purpose: ʊ, so that something is left out.
-PIPER_SYMBOLS = ["_", "^", "$", *PUNCTUATION, " ", "ˈ", "ː", *CONSONANTS, *list("aeioæuəɑɔɛɜɪʌɚɾ")]
+PIPER_SYMBOLS = ["_", "^", "$", *PUNCTUATION, " ", "ˈ", "ː", *CONSONANTS, *list("aeioæuəɑɔɛɜɪʌɚɾˌ")]
 
 random = np.random.default_rng(1)
 
@@ -139,6 +139,7 @@ def make_kokoro():
     for text, ipa, speed in [
         ("hello world.", "həlˈO wˈɜɹld.", 1),
         ("the record is about to record photography.", "ðə ɹˈɛkəɹd ɪz əbˈWt tə ɹəkˈɔɹd fətˈɑɡɹəfi.", 1.5),
+        ("a multitude of musical movements.", "ə mˈʌltətˌud ʌv mjˈuzɪkᵊl mˈuvmᵊnts.", 1),
     ]:
         inner = [vocabulary[symbol] for symbol in ipa]
         ids = [0, *inner, 0]

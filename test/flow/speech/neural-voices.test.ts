@@ -116,9 +116,15 @@ describe("pronunciation", () => {
     (await pronounce(text)).map((word) => spellIpa(word, "misaki") + word.mark).join(" ");
 
   test("is that of the sentence: articles, homographs, weak words, flapped t", async () => {
-    expect(await ipa("the apple, the pear and a plum.")).toBe("ði ˈæpəl, ðə pˈɛɹ ænd ə plˈʌm.");
+    expect(await ipa("the apple, the pear and a plum.")).toBe("ði ˈæpᵊl, ðə pˈɛɹ ænd ə plˈʌm.");
     expect(await ipa("the water is live, i live here and i have read it.")).toBe(
       "ðə wˈɔɾəɹ ɪz lˈIv, I lˈɪv hˈɪɹ ænd I hæv ɹˈɛd ɪt.",
+    );
+  });
+
+  test("has one primary stress a word, and the others secondary", async () => {
+    expect(await ipa("mozzarella multiplication mousetrap mulberry mutant must.")).toBe(
+      "mˌɑtsɑɹˈɛlə mˌʌltəpləkˈAʃən mˈWstɹˌæp mˈʌlbˌɛɹi mjˈutᵊnt mʌst.",
     );
   });
 

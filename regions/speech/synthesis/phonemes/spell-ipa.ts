@@ -1,4 +1,4 @@
-import type { PronouncedWord } from "./pronounced-word.ts";
+import type { Phone, PronouncedWord } from "./pronounced-word.ts";
 
 /**
  * Two ways to write the same sounds in the International Phonetic Alphabet:
@@ -7,8 +7,9 @@ import type { PronouncedWord } from "./pronounced-word.ts";
  */
 export type IpaStyle = "misaki" | "espeak";
 
-/** Before the stressed vowel, in both. */
-const STRESS = "ˈ";
+/** Before the vowel of the syllable, in both. */
+const PRIMARY = "ˈ";
+const SECONDARY = "ˌ";
 
 const CONSONANTS: Record<string, string> = {
   b: "b",
@@ -93,21 +94,53 @@ const UNSTRESSED: ReadonlySet<string> = new Set(
   ).split(" "),
 );
 
+/** Misaki's small vowel before a last l or n, as in “muzzle”, “muffin” and “movement”. */
+const SYLLABIC: [RegExp, string][] = [
+  [/(?<=[bdfɡklmnpstvzɹθðɾ])əl$/, "ᵊl"],
+  [/(?<=[bdfɡklmpstvzθðɾ])ən(?=t?s?$)/, "ᵊn"],
+];
+
 /** How a word is written, without its mark; a phone that is unknown is left out. */
-export function spellIpa({ text, phones }: PronouncedWord, style: IpaStyle): string {
+export function spellIpa(word: PronouncedWord, style: IpaStyle): string {
+  const { phones } = word;
   const { shared, weak } = STYLES[style];
-  const isWeakWord = UNSTRESSED.has(text);
-  return phones
+  const primary = UNSTRESSED.has(word.text) ? undefined : findPrimary(phones);
+  const spelled = phones
     .map(({ name, stressed }, i) => {
-      const before = phones[i - 1];
-      const after = phones[i + 1];
-      const isFlap =
-        name === "t" &&
-        (before?.stressed !== undefined || before?.name === "r") &&
-        after?.stressed === false;
-      if (isFlap) return FLAP;
+      if (isFlap(phones, i)) return FLAP;
       const symbol = (stressed === false ? weak[name] : undefined) ?? shared[name] ?? "";
-      return stressed === true && !isWeakWord ? STRESS + symbol : symbol;
+      if (stressed !== true || primary === undefined) return symbol;
+      return (i === primary ? PRIMARY : SECONDARY) + symbol;
     })
     .join("");
+  if (style !== "misaki") return spelled;
+  return SYLLABIC.reduce((text, [pattern, small]) => text.replace(pattern, small), spelled);
+}
+
+/**
+ * Which phone bears the primary stress: flite does not tell it from the secondary. It is the last stressed vowel
+ * (“multiplication”), unless that is the word's last vowel (“multitude”) or comes right after a stressed one (“mulberry”);
+ * then it is the one before.
+ */
+function findPrimary(phones: readonly Phone[]): number | undefined {
+  const vowels = phones.flatMap(({ stressed }, i) => (stressed === undefined ? [] : [i]));
+  const stressed = vowels.filter((i) => phones[i]!.stressed === true);
+  const last = stressed.at(-1);
+  const before = stressed.at(-2);
+  if (last === undefined || before === undefined) return last;
+  const isAtEnd = last === vowels.at(-1);
+  const isAdjacent = vowels.indexOf(last) === vowels.indexOf(before) + 1;
+  return isAtEnd || isAdjacent ? before : last;
+}
+
+/** A t between vowels, or after r, before a vowel that is not stressed; but not before a syllabic n, as in “mutant”. */
+function isFlap(phones: readonly Phone[], i: number): boolean {
+  const before = phones[i - 1];
+  const after = phones[i + 1];
+  return (
+    phones[i]!.name === "t" &&
+    (before?.stressed !== undefined || before?.name === "r") &&
+    after?.stressed === false &&
+    !(after.name === "ax" && phones[i + 2]?.name === "n")
+  );
 }
