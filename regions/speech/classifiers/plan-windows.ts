@@ -40,7 +40,6 @@ export function planWindows(
   const pieces = toPieces(speech, samples);
   const total = pieces.reduce((sum, { from, to }) => sum + to - from, 0);
   const shortest = Math.round(minSpeechS * SAMPLE_RATE);
-  if (total < shortest) return [];
   const full = Math.floor(windowS * SAMPLE_RATE);
   const count = Math.floor(total / full);
   if (count > maxWindows || (count === maxWindows && total > count * full)) {

@@ -1,4 +1,5 @@
-import { rm, truncate } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { readFile, rm, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -9,6 +10,7 @@ import { poolWindows } from "../../../regions/speech/classifiers/pool-windows.ts
 import { createInference } from "../../../regions/speech/inference/create-inference.ts";
 import type { Inference } from "../../../regions/speech/inference/create-inference-thread.ts";
 import { runtimeModelOf } from "../../../regions/speech/inference/runtime-model.ts";
+import type { ClassifierSpec } from "../../../regions/speech/models/classifier-spec.ts";
 import type { ModelManifest } from "../../../regions/speech/models/load-manifest.ts";
 import type { ModelEntry } from "../../../regions/speech/models/model-entry.ts";
 import { resolveModel } from "../../../regions/speech/models/resolve-model.ts";
@@ -250,6 +252,29 @@ describe("graphs of one model", () => {
   });
 });
 
+test("one graph with other weights beside it is another model", async () => {
+  const into = folder.path("other");
+  await install([outsideModel], into);
+  const data = join(into, "tiny-outside@1", "outside.onnx_data");
+  const weights = await readFile(data);
+  // The sign of every figure; four bytes each.
+  for (let at = 3; at < weights.length; at += 4) weights[at]! ^= 0x80;
+  await writeFile(data, weights);
+  const [graph, beside] = outsideModel.files;
+  const other: ModelEntry = {
+    ...outsideModel,
+    files: [graph!, { ...beside!, sha256: createHash("sha256").update(weights).digest("hex") }],
+  };
+  const found = resolveModel({ models: [other], folder: into }, "age_sex");
+  if (found.status !== "ready") throw new Error(found.reason);
+  const audio = await spooled(twoSines(3, 200), folder.path("."));
+  const hear = (classifier: ReturnType<typeof classifierOf>) =>
+    classifier.hear(audio, [{ start_s: 0, end_s: 3 }], { signal: signal() });
+  const first = await hear(classifierOf(outsideModel));
+  const second = await hear(classifierOf(outsideModel, { model: runtimeModelOf(found) }));
+  expect(second!.age!.years).not.toBeCloseTo(first!.age!.years, 2);
+});
+
 describe("windows", () => {
   const options = { minSpeechS: 1, windowS: 4, maxWindows: 10 };
 
@@ -333,6 +358,19 @@ describe("pooling", () => {
       label: "female",
       probabilities: { female: 0.75, male: 0.25, child: 0 },
     });
+  });
+
+  test("of speakers goes by direction, however far a window's figures reach", () => {
+    const [head] = speakerModel.classifier!.heads;
+    const spec = { ...speakerModel.classifier!, heads: [{ ...head!, size: 2 }] } as ClassifierSpec;
+    const { speaker_embedding } = poolWindows(spec, [
+      { length: 1, rows: rows([100, 0]) },
+      { length: 1, rows: rows([0, 1]) },
+    ]);
+    expect([...speaker_embedding!]).toEqual([
+      expect.closeTo(Math.SQRT1_2, 5),
+      expect.closeTo(Math.SQRT1_2, 5),
+    ]);
   });
 
   test("keeps scales within their ends, and takes no figure that is none", () => {
