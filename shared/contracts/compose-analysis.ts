@@ -1,6 +1,6 @@
 import type { AnalysisResult, Engine } from "./analysis-result.ts";
 import type { AnalysisPart } from "./job.ts";
-import type { StageName, StagePlan, Stages } from "./stages.ts";
+import type { StagePlan, Stages } from "./stages.ts";
 
 /** What a recording alone decides of an analysis result. */
 export type ComposedAnalysis = Pick<AnalysisResult, AnalysisPart | "engines"> & {

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
-import { AnalysisPart } from "../../../shared/contracts/job.ts";
+import type { AnalysisPart } from "../../../shared/contracts/job.ts";
 import type { StagePlan } from "../../../shared/contracts/stages.ts";
 import { createRedis, type Redis } from "../../../regions/results/redis.ts";
 import { createStagePlans } from "../../../regions/results/stage-plans.ts";
