@@ -1,14 +1,18 @@
 -- Asks for the end of a job. One that runs is marked, and its worker told; one that waits is ended by end-waiting.lua.
 -- ARGV: now, job id
--- Result: { "unknown" | "too_late" | "canceling" } or { "waiting", dispatch, attempt, spec, now }
+-- Result: { "unknown" | "too_late" | "canceling" } or { "waiting", dispatch, attempt, spec, now, tenant }
+open_book()
 local id = ARGV[2]
-local job = call('HMGET', JOB .. id, 'status', 'dispatch', 'attempt', 'spec')
-if not job[1] then
+local job = job_of(id)
+if not job then
   return { 'unknown' }
-elseif job[1] == 'queued' then
-  return { 'waiting', job[2], job[3], job[4], tostring(NOW) }
-elseif job[1] == 'running' then
-  call('HSET', JOB .. id, 'cancel', 1)
+elseif job.status == 'queued' then
+  local spec = call('GET', SPEC .. id) or ''
+  return { 'waiting', tostring(job.dispatch), tostring(job.attempt), spec, tostring(NOW), job.tenant }
+elseif job.status == 'running' then
+  job.cancel = true
+  unsaved[id] = true
+  close()
   call('SPUBLISH', EVENTS, 'c' .. id)
   return { 'canceling' }
 end

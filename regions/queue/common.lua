@@ -1,9 +1,19 @@
 -- Goes before every step of the queue, after the tables that redis-scripts.ts makes (LANES, TURNS, PASSES).
 -- KEYS[1]: what all keys of the queue begin with; it holds their hash tag, so that all lie in one slot.
 -- ARGV[1]: now, or "" for Redis's own clock
+--
+-- job:<id>                 what is kept of a job (MessagePack): dispatch, attempt, status, tenant, lane, cost, seq, at, ver; and
+--                          where they apply: tag, where ("held", "delayed"), cap, deadline, v, tried, stalls, worker, started,
+--                          progress, finished, cancel, passes, passed_at, watched, history
+-- spec:<id>                its specification (JSON), untouched
+-- lane:<lane>              jobs that wait, by virtual start time; held:<lane>:<tenant> those behind their tenant's limit, by place
+-- shares:<lane>            tenants, by the virtual time at which what they have used ends
+-- capped                   of tenants with a limit: r|<tenant> runs, <lane>|<tenant> jobs in a lane
+-- delayed, deadlines       jobs by when they may start, and by when those that wait must have started
+-- leases                   runs by the end of their lease
 local P, call = KEYS[1], redis.call
-local JOB, LEASES, DELAYED, DEADLINES = P .. 'job:', P .. 'leases', P .. 'delayed', P .. 'deadlines'
-local OFFERS, DEAD, PARKED, RUNNING, EVENTS = P .. 'offers', P .. 'dead', P .. 'parked', P .. 'running', P .. 'events'
+local JOB, SPEC, LEASES, DELAYED, DEADLINES = P .. 'job:', P .. 'spec:', P .. 'leases', P .. 'delayed', P .. 'deadlines'
+local OFFERS, DEAD, CAPPED, EVENTS = P .. 'offers', P .. 'dead', P .. 'capped', P .. 'events'
 
 -- Unix milliseconds. One clock for a whole region, so that a worker whose clock is wrong can neither lose its lease early
 -- nor keep it too long. Tests pass their own.
@@ -13,19 +23,51 @@ if not NOW then
   NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
-local function wait_key(lane, tenant)
-  return P .. 'wait:' .. LANES[lane] .. ':' .. tenant
-end
 local function lane_key(lane)
   return P .. 'lane:' .. LANES[lane]
 end
-local function idle_key(lane)
-  return P .. 'idle:' .. LANES[lane]
+local function shares_key(lane)
+  return P .. 'shares:' .. LANES[lane]
+end
+local function held_key(lane, tenant)
+  return P .. 'held:' .. LANES[lane] .. ':' .. tenant
 end
 
--- The book: figures of the whole queue, read once in a step and written once at its end.
---   seq: last place given out; turn: jobs taken; of each lane: v, its virtual time; j and c, jobs and cost waiting in it
-local book, dirty
+-- A call costs more than what it does, so a step reads many jobs at once, and writes what has changed once, in close.
+local jobs, unsaved, new_specs = {}, {}, {}
+
+local function read_jobs(ids)
+  local keys, asked = {}, {}
+  for _, id in ipairs(ids) do
+    if jobs[id] == nil and not asked[id] then
+      asked[id] = true
+      asked[#asked + 1] = id
+      keys[#keys + 1] = JOB .. id
+    end
+  end
+  if #keys > 0 then
+    for i, packed in ipairs(call('MGET', unpack(keys))) do
+      jobs[asked[i]] = packed and cmsgpack.unpack(packed)
+    end
+  end
+end
+-- What is kept of a job, or false.
+local function job_of(id)
+  if jobs[id] == nil then
+    read_jobs({ id })
+  end
+  return jobs[id]
+end
+-- Keeps it as it is now, as a new version of which those who watch it are told.
+local function save(id, job)
+  job.ver = (job.ver or 0) + 1
+  jobs[id] = job
+  unsaved[id] = true
+end
+
+-- The book: figures of the whole queue. seq: last place given out; turn: jobs taken; of each lane: v, its virtual time; j and c, jobs
+-- and cost waiting in it.
+local book, dirty = nil, {}
 local function open_book()
   local fields = { 'seq', 'turn' }
   for lane = 1, #LANES do
@@ -34,7 +76,7 @@ local function open_book()
     fields[#fields + 1] = 'c' .. lane
   end
   local values = call('HMGET', P .. 'book', unpack(fields))
-  book, dirty = {}, {}
+  book = {}
   for i, field in ipairs(fields) do
     book[field] = tonumber(values[i] or 0)
   end
@@ -47,36 +89,114 @@ local function add(field, by)
   note(field, book[field] + by)
 end
 
--- What a step changes in many places and writes in few calls, by close_book.
-local arrivals, running_by, ended, rung = {}, {}, {}, false
+local ended, entering, leaving, freed, rung = {}, {}, {}, {}, false
 
--- A tenant with waiting jobs takes part in its lane from the lane's virtual time on, or from where its own share ends.
--- Start-time fair queueing: P. Goyal, H. M. Vin, H. Cheng, SIGCOMM 1996.
-local function join(lane, tenant)
-  if call('ZSCORE', lane_key(lane), tenant) or call('HEXISTS', PARKED, lane .. '|' .. tenant) == 1 then
-    return
+local function into(gathered, key, ...)
+  local list = gathered[key]
+  if not list then
+    list = {}
+    gathered[key] = list
   end
-  local from = book['v' .. lane]
-  local own = call('ZSCORE', idle_key(lane), tenant)
-  if own then
-    call('ZREM', idle_key(lane), tenant)
-    from = math.max(from, tonumber(own))
-  end
-  call('ZADD', lane_key(lane), from, tenant)
-end
-
--- A tenant whose last job left the lane; `own` is where its share ends.
-local function leave(lane, tenant, own)
-  call('ZREM', lane_key(lane), tenant)
-  call('HDEL', PARKED, lane .. '|' .. tenant)
-  if own and own > book['v' .. lane] then
-    call('ZADD', idle_key(lane), own, tenant)
+  for _, value in ipairs({ ... }) do
+    list[#list + 1] = value
   end
 end
 
--- What is remembered of idle tenants goes once it makes no difference. A lane where nothing waits begins anew for all.
-local function forget_idle(lane)
-  local key = idle_key(lane)
+-- Counters of tenants with a limit.
+local counts, counted = {}, {}
+local function count(field)
+  counts[field] = counts[field] or tonumber(call('HGET', CAPPED, field) or 0)
+  return counts[field]
+end
+local function count_by(field, by)
+  counts[field] = count(field) + by
+  counted[field] = true
+end
+
+-- Where the share of a tenant in a lane ends; each one used is read once.
+local shares, moved = {}, {}
+for lane = 1, #LANES do
+  shares[lane], moved[lane] = {}, {}
+end
+local function read_shares(lane, tenants)
+  if #tenants > 0 then
+    for i, own in ipairs(call('ZMSCORE', shares_key(lane), unpack(tenants))) do
+      shares[lane][tenants[i]] = tonumber(own or 0)
+    end
+  end
+end
+local function share_of(lane, tenant)
+  if not shares[lane][tenant] then
+    read_shares(lane, { tenant })
+  end
+  return shares[lane][tenant]
+end
+local function use_share(lane, tenant, own)
+  shares[lane][tenant] = own
+  moved[lane][tenant] = true
+end
+
+-- A job comes into its lane. Start-time fair queueing (P. Goyal, H. M. Vin, H. Cheng, SIGCOMM 1996): it starts, in the lane's virtual
+-- time, where its tenant's share ends, but not before now; and the share then ends by its cost later. One that comes again has had
+-- its start, and takes its old place.
+local function enter(id, job)
+  if not job.tag then
+    job.tag = math.max(book['v' .. job.lane], share_of(job.lane, job.tenant))
+    use_share(job.lane, job.tenant, job.tag + job.cost)
+  end
+  job.where = nil
+  into(entering, job.lane, job.tag, id)
+  rung = true
+end
+
+-- Lets as many of a tenant's held jobs into a lane as may run beside those that do.
+local function let_in(lane, tenant)
+  local field = lane .. '|' .. tenant
+  while true do
+    local id = call('ZRANGE', held_key(lane, tenant), 0, 0)[1]
+    local job = id and job_of(id)
+    if not id or (job and count(field) + count('r|' .. tenant) >= job.cap) then
+      return
+    end
+    call('ZREM', held_key(lane, tenant), id)
+    if job then
+      count_by(field, 1)
+      enter(id, job)
+      unsaved[id] = true
+    else
+      add('j' .. lane, -1)
+    end
+  end
+end
+
+-- A job begins to wait, or does so again.
+local function enqueue(id, job)
+  add('j' .. job.lane, 1)
+  add('c' .. job.lane, job.cost)
+  if not job.cap then
+    return enter(id, job)
+  end
+  call('ZADD', held_key(job.lane, job.tenant), job.seq, id)
+  job.where = 'held'
+  freed[job.tenant] = true
+end
+
+-- Jobs that are about to be in a lane are, from here on.
+local function flush_lanes()
+  for tenant in pairs(freed) do
+    for lane = 1, #LANES do
+      let_in(lane, tenant)
+    end
+  end
+  for lane, list in pairs(entering) do
+    call('ZADD', lane_key(lane), unpack(list))
+  end
+  freed, entering = {}, {}
+end
+
+-- What is remembered of tenants' shares goes once it makes no difference. A lane where nothing waits begins anew for all.
+local function forget_shares(lane)
+  local key = shares_key(lane)
   if book['j' .. lane] > 0 then
     call('ZREMRANGEBYSCORE', key, '-inf', book['v' .. lane])
     return
@@ -88,91 +208,85 @@ local function forget_idle(lane)
   end
 end
 
--- A job begins to wait, or does so again in its old place.
-local function enqueue(lane, tenant, seq, id, cost)
-  local key = lane .. '|' .. tenant
-  local group = arrivals[key]
-  if not group then
-    group = { lane = lane, tenant = tenant, list = {} }
-    arrivals[key] = group
+-- A job goes from its lane; `refund`: it has not used its share.
+local function leave_lane(id, job, refund)
+  into(leaving, job.lane, id)
+  if job.cap then
+    count_by(job.lane .. '|' .. job.tenant, -1)
   end
-  group.list[#group.list + 1] = seq
-  group.list[#group.list + 1] = id
-  add('j' .. lane, 1)
-  add('c' .. lane, cost)
-  rung = true
+  if refund then
+    use_share(job.lane, job.tenant, share_of(job.lane, job.tenant) - job.cost)
+    job.tag = nil
+  end
 end
 
-local function flush_arrivals()
-  for _, group in pairs(arrivals) do
-    if #group.list > 0 then
-      call('ZADD', wait_key(group.lane, group.tenant), unpack(group.list))
-      join(group.lane, group.tenant)
-      group.list = {}
-    end
+local left = {}
+local function flush_leaving()
+  for lane, list in pairs(leaving) do
+    call('ZREM', lane_key(lane), unpack(list))
+    left[lane] = true
   end
+  leaving = {}
 end
 
 -- Takes a job out of those that wait or are delayed.
-local function withdraw(id, lane, tenant, cost, deadline)
-  if deadline then
+local function withdraw(id, job)
+  if job.deadline then
     call('ZREM', DEADLINES, id)
   end
-  if call('ZREM', DELAYED, id) == 1 then
-    return
-  end
-  flush_arrivals()
-  local key = wait_key(lane, tenant)
-  if call('ZREM', key, id) == 1 then
-    add('j' .. lane, -1)
-    add('c' .. lane, -cost)
-    if call('EXISTS', key) == 0 then
-      -- Its share stays used: taking a job back gives no better place.
-      local own = call('ZSCORE', lane_key(lane), tenant) or call('HGET', PARKED, lane .. '|' .. tenant)
-      leave(lane, tenant, own and tonumber(own))
-      forget_idle(lane)
+  if job.where == 'delayed' then
+    call('ZREM', DELAYED, id)
+  elseif job.where == 'held' then
+    call('ZREM', held_key(job.lane, job.tenant), id)
+  else
+    flush_lanes()
+    leave_lane(id, job, job.attempt == 0)
+    flush_leaving()
+    if job.cap then
+      freed[job.tenant] = true
     end
   end
+  if job.where ~= 'delayed' then
+    add('j' .. job.lane, -1)
+    add('c' .. job.lane, -job.cost)
+  end
+  job.where = nil
 end
 
 -- A run's lease goes, and with it the slot of a tenant that has a limit.
-local function end_run(id, tenant, cap)
+local function end_run(id, job)
   ended[#ended + 1] = id
-  if cap then
-    running_by[tenant] = (running_by[tenant] or 0) - 1
+  if job.cap then
+    count_by('r|' .. job.tenant, -1)
+    freed[job.tenant] = true
   end
+  job.worker = nil
 end
 
--- A tenant below its limit takes part again in the lanes where it waited for that.
-local function unpark(tenant)
+local function close()
+  flush_leaving()
+  flush_lanes()
   for lane = 1, #LANES do
-    local field = lane .. '|' .. tenant
-    local from = call('HGET', PARKED, field)
-    if from then
-      call('HDEL', PARKED, field)
-      call('ZADD', lane_key(lane), math.max(tonumber(from), book['v' .. lane]), tenant)
-      rung = true
+    local list = {}
+    for tenant in pairs(moved[lane]) do
+      list[#list + 1] = shares[lane][tenant]
+      list[#list + 1] = tenant
+    end
+    if #list > 0 then
+      call('ZADD', shares_key(lane), unpack(list))
+    end
+    if left[lane] then
+      forget_shares(lane)
     end
   end
-end
-
-local function close_book()
-  flush_arrivals()
   if #ended > 0 then
     call('ZREM', LEASES, unpack(ended))
   end
-  local some_parked
-  for tenant, by in pairs(running_by) do
-    if by ~= 0 and call('HINCRBY', RUNNING, tenant, by) <= 0 then
-      call('HDEL', RUNNING, tenant)
-    end
-    if by < 0 then
-      if some_parked == nil then
-        some_parked = call('EXISTS', PARKED) == 1
-      end
-      if some_parked then
-        unpark(tenant)
-      end
+  for field in pairs(counted) do
+    if counts[field] > 0 then
+      call('HSET', CAPPED, field, counts[field])
+    else
+      call('HDEL', CAPPED, field)
     end
   end
   local changes = {}
@@ -183,120 +297,119 @@ local function close_book()
   if #changes > 0 then
     call('HSET', P .. 'book', unpack(changes))
   end
+  local writes = {}
+  for id in pairs(unsaved) do
+    writes[#writes + 1] = JOB .. id
+    writes[#writes + 1] = cmsgpack.pack(jobs[id])
+    if jobs[id].watched then
+      call('SPUBLISH', EVENTS, 's' .. id)
+    end
+  end
+  for id, spec in pairs(new_specs) do
+    writes[#writes + 1] = SPEC .. id
+    writes[#writes + 1] = spec
+  end
+  if #writes > 0 then
+    call('MSET', unpack(writes))
+  end
   if rung then
     call('SPUBLISH', EVENTS, 'w')
   end
 end
 
--- Tells those who watch a job that it has changed.
-local function tell(id, watched)
-  if watched then
-    call('SPUBLISH', EVENTS, 's' .. id)
+-- Jobs that go before one that waits: those before it in its lane, and all of the lanes above.
+local function place(id, job)
+  if job.status ~= 'queued' or job.where == 'delayed' then
+    return 0
   end
-end
-
-local tenants_in = {}
--- About how many jobs go before one that has `rank` of its own tenant's before it: all of the lanes above, and of each other tenant
--- in its lane as many as of its own.
-local function place(lane, rank, own)
-  tenants_in[lane] = tenants_in[lane] or call('ZCARD', lane_key(lane))
-  local ahead = rank + math.min(book['j' .. lane] - own, (tenants_in[lane] - 1) * (rank + 1))
-  for above = 1, lane - 1 do
+  local ahead
+  if job.where == 'held' then
+    ahead = call('ZCARD', lane_key(job.lane)) + (call('ZRANK', held_key(job.lane, job.tenant), id) or 0)
+  else
+    ahead = call('ZRANK', lane_key(job.lane), id) or 0
+  end
+  for above = 1, job.lane - 1 do
     ahead = ahead + book['j' .. above]
   end
-  return math.max(0, ahead)
+  return ahead
 end
 
 -- Jobs that are due begin to wait.
 local function promote()
   local due = call('ZRANGEBYSCORE', DELAYED, '-inf', NOW, 'LIMIT', 0, 100)
+  if #due == 0 then
+    return
+  end
+  read_jobs(due)
   for _, id in ipairs(due) do
-    local job = call('HMGET', JOB .. id, 'status', 'lane', 'tenant', 'seq', 'cost')
-    if job[1] == 'queued' then
-      enqueue(tonumber(job[2]), job[3], job[4], id, tonumber(job[5]))
-      call('HSET', JOB .. id, 'at', NOW)
+    local job = jobs[id]
+    if job and job.status == 'queued' and job.where == 'delayed' then
+      job.at = NOW
+      enqueue(id, job)
+      save(id, job)
     end
   end
-  if #due > 0 then
-    call('ZREM', DELAYED, unpack(due))
-    flush_arrivals()
-  end
+  call('ZREM', DELAYED, unpack(due))
+  flush_lanes()
 end
 
--- Whether the run (dispatch, attempt) holds its lease, by what was read of the job.
-local function holds(found, dispatch, attempt, expires)
-  return found[1] == dispatch and found[2] == attempt and found[3] == 'running' and expires and tonumber(expires) > NOW
+-- Whether the run (dispatch, attempt) holds its lease.
+local function holds(job, dispatch, attempt, expires)
+  return job and job.status == 'running' and job.dispatch == tonumber(dispatch) and job.attempt == tonumber(attempt) and expires
+    and tonumber(expires) > NOW
 end
 
 -- A run that has ended for now: its job waits again in its old place, at once or after `delay`.
--- job: as read_run has it; more: further fields to set
-local function read_run(id)
-  return call('HMGET', JOB .. id, 'lane', 'tenant', 'seq', 'cost', 'deadline', 'watched', 'ver', 'cap')
-end
-local function again(id, job, delay, more)
-  end_run(id, job[2], job[8])
-  local fields = { 'status', 'queued', 'at', NOW + delay, 'ver', (job[7] or 1) + 1 }
-  for _, value in ipairs(more) do
-    fields[#fields + 1] = value
-  end
-  call('HSET', JOB .. id, unpack(fields))
-  call('HDEL', JOB .. id, 'worker', 'progress', 'passes', 'passed_at')
-  if job[5] then
-    call('ZADD', DEADLINES, job[5], id)
+local function again(id, job, delay)
+  end_run(id, job)
+  job.status, job.at, job.progress, job.passes, job.passed_at = 'queued', NOW + delay, nil, nil, nil
+  if job.deadline then
+    call('ZADD', DEADLINES, job.deadline, id)
   end
   if delay > 0 then
+    job.where = 'delayed'
     call('ZADD', DELAYED, NOW + delay, id)
   else
-    enqueue(tonumber(job[1]), job[2], job[3], id, tonumber(job[4]))
+    enqueue(id, job)
   end
-  tell(id, job[6])
+  save(id, job)
 end
 
 -- The end of a job, with its offer, under the attempt that ends it.
-local function offer(id, payload, watched, ver, ...)
+local function offer(id, job, payload)
   call('XADD', OFFERS, '*', 'offer', payload)
-  call('HSET', JOB .. id, 'status', 'offered', 'ver', (ver or 1) + 1, ...)
-  tell(id, watched)
+  job.status = 'offered'
+  save(id, job)
 end
 
 -- A dead letter beside the end of a job.
-local function bury(id, attempt, code, reason)
-  local job = call('HMGET', JOB .. id, 'tenant', 'dispatch', 'history', 'spec')
-  call('XADD', DEAD, '*', 'job', id, 'tenant', job[1], 'dispatch', job[2], 'attempt', attempt, 'at', NOW, 'code', code,
-    'reason', reason, 'history', job[3] or '', 'spec', job[4])
+local function bury(id, job, code, reason)
+  call('XADD', DEAD, '*', 'job', id, 'tenant', job.tenant, 'dispatch', job.dispatch, 'attempt', job.attempt, 'at', NOW, 'code', code,
+    'reason', reason, 'history', job.history or '', 'spec', call('GET', SPEC .. id) or '')
 end
 
--- The history of a job with one more attempt in it (JSON objects, joined by commas).
-local function history_with(id, record)
-  local before = call('HGET', JOB .. id, 'history')
-  return before and (before .. ',' .. record) or record
+-- One more attempt (JSON) in the history of a job: JSON objects, joined by commas.
+local function remember(job, record)
+  job.history = job.history and (job.history .. ',' .. record) or record
 end
 
 -- Makes way for a dispatch of a job that is new here.
--- Result: "new" | "duplicate" | "stale", fields to carry over, what was found (for a duplicate)
-local function admit(id, dispatch)
-  local old = call('HMGET', JOB .. id, 'dispatch', 'status', 'lane', 'tenant', 'cost', 'deadline', 'watched', 'ver', 'cap')
-  if not old[1] then
-    return 'new', {}
+-- Result: "new" | "duplicate" | "stale", and the job to fill in, or as it is
+local function admit(id, dispatch, spec)
+  local old = job_of(id)
+  if old then
+    local newer = dispatch - old.dispatch
+    if newer < 0 then
+      return 'stale'
+    elseif newer == 0 then
+      return 'duplicate', old
+    end
+    if old.status == 'queued' then
+      withdraw(id, old)
+    elseif old.status == 'running' then
+      end_run(id, old)
+    end
   end
-  local newer = tonumber(dispatch) - tonumber(old[1])
-  if newer < 0 then
-    return 'stale'
-  elseif newer == 0 then
-    return 'duplicate', nil, old
-  end
-  if old[2] == 'queued' then
-    withdraw(id, tonumber(old[3]), old[4], tonumber(old[5]), old[6])
-  elseif old[2] == 'running' then
-    end_run(id, old[4], old[9])
-    -- Before this step looks at the lease again.
-    call('ZREM', LEASES, id)
-  end
-  call('DEL', JOB .. id)
-  local carried = { 'ver', (old[8] or 1) + 1 }
-  if old[7] then
-    carried[3], carried[4] = 'watched', old[7]
-  end
-  tell(id, old[7])
-  return 'new', carried
+  new_specs[id] = spec
+  return 'new', { dispatch = dispatch, ver = old and old.ver, watched = old and old.watched, attempt = 0, status = 'queued', at = NOW }
 end

@@ -6,17 +6,15 @@ open_book()
 promote()
 local list = {}
 local function add_to_list(kind, ids)
+  read_jobs(ids)
   for _, id in ipairs(ids) do
-    local job = call('HMGET', JOB .. id, 'dispatch', 'attempt', 'spec', 'tenant', 'started_at', 'worker', 'stalls', 'cancel')
-    local row = { kind, id }
-    for i = 1, 8 do
-      row[i + 2] = job[i] or ''
-    end
-    row[11] = tostring(NOW)
-    list[#list + 1] = row
+    local job = jobs[id] or {}
+    list[#list + 1] = { kind, id, tostring(job.dispatch or ''), tostring(job.attempt or ''), call('GET', SPEC .. id) or '',
+      job.tenant or '', tostring(job.started or ''), job.worker or '', tostring(job.stalls or 0), job.cancel and '1' or '',
+      tostring(NOW) }
   end
 end
 add_to_list('stalled', call('ZRANGEBYSCORE', LEASES, '-inf', NOW, 'LIMIT', 0, ARGV[2]))
 add_to_list('overdue', call('ZRANGEBYSCORE', DEADLINES, '-inf', NOW, 'LIMIT', 0, ARGV[2]))
-close_book()
+close()
 return list

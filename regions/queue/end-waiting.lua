@@ -3,16 +3,17 @@
 -- Result: 1, or 0 when it does not wait any more
 open_book()
 local id = ARGV[2]
-local job = call('HMGET', JOB .. id, 'dispatch', 'attempt', 'status', 'lane', 'tenant', 'cost', 'deadline', 'watched', 'ver')
-if job[3] ~= 'queued' then
+local job = job_of(id)
+if not job or job.status ~= 'queued' then
   -- Deadlines are kept of waiting jobs alone.
   call('ZREM', DEADLINES, id)
   return 0
 end
-if job[1] ~= ARGV[3] or job[2] ~= ARGV[4] then
+if job.dispatch ~= tonumber(ARGV[3]) or job.attempt ~= tonumber(ARGV[4]) then
   return 0
 end
-withdraw(id, tonumber(job[4]), job[5], tonumber(job[6]), job[7])
-offer(id, ARGV[5], job[8], job[9], 'attempt', job[2] + 1)
-close_book()
+withdraw(id, job)
+job.attempt = job.attempt + 1
+offer(id, job, ARGV[5])
+close()
 return 1

@@ -2,19 +2,14 @@ import type { Entry } from "./in-memory-queue.ts";
 import { lanes, turns } from "./lanes.ts";
 import { PASSES } from "./queue-port.ts";
 
-/** A tenant's part in a lane: where its share stands, in compute-milliseconds of virtual time, and what it has waiting. */
-interface Part {
-  tenant: string;
-  tag: number;
-  parked: boolean;
-  waiting: Entry[];
-}
-
 interface Lane {
   virtualTime: number;
-  parts: Map<string, Part>;
-  /** Where the shares of tenants that have nothing waiting end. */
-  idle: Map<string, number>;
+  /** By virtual start time, then by id. */
+  line: Entry[];
+  /** Jobs behind their tenant's limit, by place. */
+  held: Map<string, Entry[]>;
+  /** Where the share of each tenant ends, in virtual time. */
+  shares: Map<string, number>;
 }
 
 export interface TakeTerms {
@@ -24,116 +19,131 @@ export interface TakeTerms {
   maxCost?: number;
 }
 
-/** Jobs of one tenant, and of all, that are looked at and left where they are. */
-const PER_TENANT = 4;
-const IN_ALL = 32;
+/** Jobs that are looked at and left where they are. */
+const LOOKS = 32;
+
+const byTag = (a: Entry, b: Entry) => a.tag! - b.tag! || (a.spec.id < b.spec.id ? -1 : 1);
+const bySeq = (a: Entry, b: Entry) => a.seq - b.seq;
+const capOf = ({ spec }: Entry) => spec.tenant?.max_concurrent;
 
 /**
  * The fair order of what waits, in memory; common.lua and claim.lua do the same in Redis. Between tenants: start-time fair queueing
  * (P. Goyal, H. M. Vin, H. Cheng, SIGCOMM 1996) by compute-milliseconds.
  */
 export function createFairLanes() {
-  const all = lanes.map((): Lane => ({ virtualTime: 0, parts: new Map(), idle: new Map() }));
+  const all = lanes.map((): Lane => ({
+    virtualTime: 0,
+    line: [],
+    held: new Map(),
+    shares: new Map(),
+  }));
+  /** Runs of tenants that have a limit. */
   const running = new Map<string, number>();
   let turn = 0;
 
   const laneAt = (lane: number) => all[lane - 1]!;
-  const count = (lane: Lane) =>
-    [...lane.parts.values()].reduce((sum, { waiting }) => sum + waiting.length, 0);
+  const heldIn = (lane: Lane, tenant: string) => lane.held.get(tenant) ?? [];
+  const waitingIn = (lane: Lane) =>
+    lane.line.length + [...lane.held.values()].reduce((sum, { length }) => sum + length, 0);
 
-  function leave(lane: Lane, part: Part): void {
-    lane.parts.delete(part.tenant);
-    if (part.tag > lane.virtualTime) lane.idle.set(part.tenant, part.tag);
+  function enter(entry: Entry): void {
+    const lane = laneAt(entry.lane);
+    if (entry.tag === undefined) {
+      const own = lane.shares.get(entry.spec.tenant_id) ?? 0;
+      entry.tag = Math.max(lane.virtualTime, own);
+      lane.shares.set(entry.spec.tenant_id, entry.tag + entry.cost);
+    }
+    const after = lane.line.findIndex((other) => byTag(other, entry) > 0);
+    lane.line.splice(after < 0 ? lane.line.length : after, 0, entry);
   }
-  /** What is remembered of idle tenants goes once it makes no difference. A lane where nothing waits begins anew for all. */
-  function forgetIdle(lane: Lane): void {
-    if (lane.parts.size > 0) {
-      for (const [tenant, tag] of lane.idle) if (tag <= lane.virtualTime) lane.idle.delete(tenant);
+  function hold(entry: Entry): void {
+    const lane = laneAt(entry.lane);
+    const held = [...heldIn(lane, entry.spec.tenant_id), entry];
+    lane.held.set(entry.spec.tenant_id, held.toSorted(bySeq));
+  }
+  /** Lets as many of a tenant's held jobs into its lanes as may run beside those that do; true when there were any. */
+  function letIn(tenant: string): boolean {
+    let some = false;
+    for (const lane of all) {
+      for (let held = heldIn(lane, tenant); held.length > 0;) {
+        const inLane = lane.line.filter(
+          (entry) => entry.spec.tenant_id === tenant && capOf(entry) !== undefined,
+        ).length;
+        if (inLane + (running.get(tenant) ?? 0) >= capOf(held[0]!)!) break;
+        enter(held.shift()!);
+        some = true;
+      }
+      if (heldIn(lane, tenant).length === 0) lane.held.delete(tenant);
+    }
+    return some;
+  }
+  /** What is remembered of shares goes once it makes no difference. A lane where nothing waits begins anew for all. */
+  function forgetShares(lane: Lane): void {
+    if (waitingIn(lane) > 0) {
+      for (const [tenant, own] of lane.shares) {
+        if (own <= lane.virtualTime) lane.shares.delete(tenant);
+      }
       return;
     }
-    lane.virtualTime = Math.max(lane.virtualTime, ...lane.idle.values());
-    lane.idle.clear();
+    lane.virtualTime = Math.max(lane.virtualTime, ...lane.shares.values());
+    lane.shares.clear();
+  }
+  /** `refund`: the job has not used its share. */
+  function leaveLane(entry: Entry): void {
+    const lane = laneAt(entry.lane);
+    lane.line.splice(lane.line.indexOf(entry), 1);
+    if (entry.attempt > 0) return;
+    const own = lane.shares.get(entry.spec.tenant_id) ?? 0;
+    lane.shares.set(entry.spec.tenant_id, own - entry.cost);
+    delete entry.tag;
   }
 
-  function take(terms: TakeTerms): Entry[] {
-    const { max, nowMs, maxVersion, maxCost } = terms;
+  function take({ max, nowMs, maxVersion, maxCost }: TakeTerms): Entry[] {
     const taken: Entry[] = [];
-    const passedOver: { entry: Entry; before: number }[] = [];
     const touched = new Set<Lane>();
-    const cursors = new Map<Part, { at: number; looks: number; done: boolean }>();
+    const passedOver: { entry: Entry; before: number }[] = [];
+    const looked = new Map<Lane, number>();
     let looks = 0;
     let heldBack = false;
 
-    const cursorOf = (part: Part) => {
-      const cursor = cursors.get(part) ?? { at: 0, looks: 0, done: false };
-      cursors.set(part, cursor);
-      return cursor;
-    };
-    function nextPart(lane: Lane): Part | undefined {
-      let best: Part | undefined;
-      for (const part of lane.parts.values()) {
-        if (part.parked || cursorOf(part).done) continue;
-        if (!best || part.tag < best.tag || (part.tag === best.tag && part.tenant < best.tenant)) {
-          best = part;
-        }
-      }
-      return best;
-    }
-    function takeFrom(lane: Lane, part: Part): boolean {
-      const cursor = cursorOf(part);
-      const leaveIt = () => {
-        looks++;
-        cursor.at++;
-        cursor.looks++;
-        if (cursor.looks >= PER_TENANT) cursor.done = true;
-      };
-      while (!cursor.done && !heldBack && looks < IN_ALL) {
-        const entry = part.waiting[cursor.at];
-        if (!entry) {
-          cursor.done = true;
-          return false;
-        }
-        const cap = entry.spec.tenant?.max_concurrent ?? Infinity;
-        if ((entry.deadlineMs ?? Infinity) <= nowMs) leaveIt();
-        else if (entry.spec.v > maxVersion) leaveIt();
-        else if ((running.get(part.tenant) ?? 0) >= cap) {
-          cursor.done = true;
-          part.parked = true;
+    function takeFrom(lane: Lane): boolean {
+      while (!heldBack && looks < LOOKS) {
+        const at = looked.get(lane) ?? 0;
+        const entry = lane.line[at];
+        if (!entry) return false;
+        const look = () => {
+          looks++;
+          looked.set(lane, at + 1);
+        };
+        const tenant = entry.spec.tenant_id;
+        const cap = capOf(entry);
+        if ((entry.deadlineMs ?? Infinity) <= nowMs || entry.spec.v > maxVersion) look();
+        else if (cap !== undefined && (running.get(tenant) ?? 0) >= cap) {
+          leaveLane(entry);
+          hold(entry);
+          touched.add(lane);
         } else if (maxCost !== undefined && entry.cost > maxCost) {
           const long = nowMs - (entry.passedAtMs ?? nowMs) >= PASSES.forMs;
           if (entry.passes >= PASSES.most || long) heldBack = true;
           else {
+            look();
             passedOver.push({ entry, before: taken.length });
-            leaveIt();
           }
         } else {
-          part.waiting.splice(cursor.at, 1);
+          lane.line.splice(at, 1);
+          touched.add(lane);
+          lane.virtualTime = Math.max(lane.virtualTime, entry.tag!);
+          if (cap !== undefined) running.set(tenant, (running.get(tenant) ?? 0) + 1);
           taken.push(entry);
-          running.set(part.tenant, (running.get(part.tenant) ?? 0) + 1);
-          lane.virtualTime = Math.max(lane.virtualTime, part.tag);
-          part.tag += entry.cost;
           return true;
         }
       }
       return false;
     }
-    function takeOne(): boolean {
-      for (const number of turns[turn % turns.length]!) {
-        const lane = laneAt(number);
-        touched.add(lane);
-        for (let part = nextPart(lane); part; part = nextPart(lane)) {
-          if (looks >= IN_ALL || heldBack) break;
-          if (takeFrom(lane, part)) return true;
-        }
-      }
-      return false;
+    while (taken.length < max && turns[turn % turns.length]!.some((n) => takeFrom(laneAt(n)))) {
+      turn++;
     }
-    while (taken.length < max && takeOne()) turn++;
-
-    for (const lane of touched) {
-      for (const part of [...lane.parts.values()]) if (part.waiting.length === 0) leave(lane, part);
-      if (taken.length > 0) forgetIdle(lane);
-    }
+    for (const lane of touched) forgetShares(lane);
     for (const { entry, before } of passedOver) {
       // Only what came after it and went before it passed it over.
       if (taken.length <= before) continue;
@@ -148,57 +158,42 @@ export function createFairLanes() {
 
     /** A job begins to wait, or does so again in its old place. */
     add(entry: Entry): void {
-      const lane = laneAt(entry.lane);
-      const tenant = entry.spec.tenant_id;
-      let part = lane.parts.get(tenant);
-      if (!part) {
-        const tag = Math.max(lane.virtualTime, lane.idle.get(tenant) ?? 0);
-        lane.idle.delete(tenant);
-        part = { tenant, tag, parked: false, waiting: [] };
-        lane.parts.set(tenant, part);
-      }
-      const after = part.waiting.findIndex(({ seq }) => seq > entry.seq);
-      part.waiting.splice(after < 0 ? part.waiting.length : after, 0, entry);
+      if (capOf(entry) === undefined) return enter(entry);
+      hold(entry);
+      letIn(entry.spec.tenant_id);
     },
 
     remove(entry: Entry): void {
       const lane = laneAt(entry.lane);
-      const part = lane.parts.get(entry.spec.tenant_id);
-      const index = part?.waiting.indexOf(entry) ?? -1;
-      if (!part || index < 0) return;
-      part.waiting.splice(index, 1);
-      if (part.waiting.length > 0) return;
-      leave(lane, part);
-      forgetIdle(lane);
+      const held = heldIn(lane, entry.spec.tenant_id);
+      if (held.includes(entry)) {
+        held.splice(held.indexOf(entry), 1);
+        if (held.length === 0) lane.held.delete(entry.spec.tenant_id);
+        return;
+      }
+      leaveLane(entry);
+      if (capOf(entry) !== undefined) letIn(entry.spec.tenant_id);
+      forgetShares(lane);
     },
 
-    /** A run of the tenant has ended; true when the tenant had waited for that. */
-    ended(tenant: string): boolean {
+    /** A run has ended; true when others of its tenant had waited for that. */
+    ended(entry: Entry): boolean {
+      if (capOf(entry) === undefined) return false;
+      const tenant = entry.spec.tenant_id;
       const left = (running.get(tenant) ?? 0) - 1;
       if (left > 0) running.set(tenant, left);
       else running.delete(tenant);
-      let freed = false;
-      for (const lane of all) {
-        const part = lane.parts.get(tenant);
-        if (!part?.parked) continue;
-        part.parked = false;
-        part.tag = Math.max(part.tag, lane.virtualTime);
-        freed = true;
-      }
-      return freed;
+      return letIn(tenant);
     },
 
-    /** About how many jobs go first; as common.lua has it. */
+    /** Jobs that go first: those before it in its lane, and all of the lanes above. */
     place(entry: Entry): number {
       const lane = laneAt(entry.lane);
-      const part = lane.parts.get(entry.spec.tenant_id)!;
-      const rank = part.waiting.indexOf(entry);
-      const active = [...lane.parts.values()].filter(({ parked }) => !parked).length;
-      const others = Math.min(count(lane) - part.waiting.length, (active - 1) * (rank + 1));
-      const above = all.slice(0, entry.lane - 1).reduce((sum, one) => sum + count(one), 0);
-      return Math.max(0, rank + others + above);
+      const held = heldIn(lane, entry.spec.tenant_id).indexOf(entry);
+      const own = held < 0 ? lane.line.indexOf(entry) : lane.line.length + held;
+      return all.slice(0, entry.lane - 1).reduce((sum, one) => sum + waitingIn(one), own);
     },
 
-    isParked: (entry: Entry) => laneAt(entry.lane).parts.get(entry.spec.tenant_id)?.parked ?? false,
+    isHeld: (entry: Entry) => heldIn(laneAt(entry.lane), entry.spec.tenant_id).includes(entry),
   };
 }

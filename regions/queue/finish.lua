@@ -6,18 +6,20 @@ local out, ids, n = {}, {}, tonumber(ARGV[2])
 for i = 1, n do
   ids[i] = ARGV[4 * i - 1]
 end
+read_jobs(ids)
 local expiries = call('ZMSCORE', LEASES, unpack(ids))
-for i = 1, n do
-  local id, dispatch, attempt = ids[i], ARGV[4 * i], ARGV[4 * i + 1]
-  local job = call('HMGET', JOB .. id, 'dispatch', 'attempt', 'status', 'finished', 'tenant', 'watched', 'ver', 'cap')
+for i, id in ipairs(ids) do
+  local job, dispatch, attempt = jobs[id], ARGV[4 * i], ARGV[4 * i + 1]
   if holds(job, dispatch, attempt, expiries[i]) then
-    end_run(id, job[5], job[8])
-    offer(id, ARGV[4 * i + 2], job[6], job[7], 'progress', 1, 'finished', attempt)
+    end_run(id, job)
+    job.progress, job.finished = 1, job.attempt
+    offer(id, job, ARGV[4 * i + 2])
     out[i] = 'offered'
   else
     -- A caller whose first answer got lost on the way asks again.
-    out[i] = (job[1] == dispatch and job[4] == attempt) and 'offered' or 'fenced'
+    local again = job and job.dispatch == tonumber(dispatch) and job.finished == tonumber(attempt)
+    out[i] = again and 'offered' or 'fenced'
   end
 end
-close_book()
+close()
 return out

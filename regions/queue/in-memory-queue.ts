@@ -28,6 +28,8 @@ export interface Entry {
   seq: number;
   /** Compute-milliseconds. */
   cost: number;
+  /** Virtual time at which it starts; absent before it has come into its lane. */
+  tag?: number;
   attempt: number;
   tried: number;
   stalls: number;
@@ -97,10 +99,9 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
   }
   function endRun(entry: Entry): void {
     delete entry.leaseExpiresAtMs;
-    if (fair.ended(entry.spec.tenant_id)) call("w");
+    if (fair.ended(entry)) call("w");
   }
   function waitAgain(entry: Entry, delayMs: number): void {
-    endRun(entry);
     entry.status = "queued";
     entry.atMs = now() + delayMs;
     entry.workerId = "";
@@ -109,6 +110,8 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
     delete entry.progress;
     if (delayMs > 0) entry.dueMs = entry.atMs;
     else enqueue(entry);
+    // After it waits, so that it is the first of its tenant's to take the slot that comes free.
+    endRun(entry);
     changed(entry);
   }
   function offer(entry: Entry, completion: Completion): void {
@@ -473,7 +476,7 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
       const classes = Object.fromEntries(
         priorities.map((priority): [Priority, ClassLoad] => {
           const own = waiting.filter(({ lane }) => classOf(lane) === priority);
-          const ages = own.filter((entry) => !fair.isParked(entry)).map(({ atMs }) => now() - atMs);
+          const ages = own.filter((entry) => !fair.isHeld(entry)).map(({ atMs }) => now() - atMs);
           const cost = own.reduce((sum, entry) => sum + entry.cost, 0);
           return [
             priority,

@@ -1,7 +1,6 @@
 /** All of the queue lies in one hash slot, so that one script may touch any of it. The scripts make the rest from the prefix. */
 export const queueKeys = {
   prefix: "{antiphon}:",
-  job: (jobId: string) => `{antiphon}:job:${jobId}`,
   offers: "{antiphon}:offers",
   dead: "{antiphon}:dead",
   replayed: "{antiphon}:dead:replayed",

@@ -3,35 +3,37 @@
 --       code and reason of a dead letter, or ""
 -- Result: "requeued" | "ended" | "kept" (renewed, ended, replaced or to be canceled in the meantime)
 open_book()
-local id, attempt = ARGV[2], ARGV[4]
+local id = ARGV[2]
 local expires = call('ZSCORE', LEASES, id)
 if not expires or tonumber(expires) > NOW then
   return 'kept'
 end
-local found = call('HMGET', JOB .. id, 'dispatch', 'attempt', 'status', 'cancel', 'stalls')
-if found[3] ~= 'running' then
+local job = job_of(id)
+if not job or job.status ~= 'running' then
   -- A lease without a running job (its record is gone, or final): nothing to run again.
   call('ZREM', LEASES, id)
   return 'kept'
 end
-if found[1] ~= ARGV[3] or found[2] ~= attempt then
+if job.dispatch ~= tonumber(ARGV[3]) or job.attempt ~= tonumber(ARGV[4]) then
   return 'kept'
 end
-local job = read_run(id)
 local outcome
 if ARGV[5] == 'requeue' then
-  if found[4] then
+  if job.cancel then
     return 'kept'
   end
-  again(id, job, 0, { 'stalls', (found[5] or 0) + 1, 'history', history_with(id, ARGV[6]) })
+  job.stalls = (job.stalls or 0) + 1
+  remember(job, ARGV[6])
+  again(id, job, 0)
   outcome = 'requeued'
 else
-  end_run(id, job[2], job[8])
-  offer(id, ARGV[7], job[6], job[7], 'history', history_with(id, ARGV[6]))
+  remember(job, ARGV[6])
+  end_run(id, job)
+  offer(id, job, ARGV[7])
   if ARGV[8] ~= '' then
-    bury(id, attempt, ARGV[8], ARGV[9])
+    bury(id, job, ARGV[8], ARGV[9])
   end
   outcome = 'ended'
 end
-close_book()
+close()
 return outcome

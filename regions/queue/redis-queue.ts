@@ -113,11 +113,15 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
         const want = wants.reduce((sum, one) => sum + one, 0);
         const most = maxEstimateS === undefined ? "" : Math.round(maxEstimateS * 1000);
         const reply = await script("claim", [leaseMs, workerId, want, most, maxVersion]);
-        const [now, due, metOverdue, ...rows] = reply as [number, string, 0 | 1, ...ClaimRow[]];
+        const [now, due, metOverdue, specs, ...rest] = reply as ClaimReply;
         const waitMs = Math.min(LOOK_EVERY_MS, due === "" ? Infinity : Math.max(5, +due - now));
-        const read = await Promise.all(rows.map((row) => toRun(row, workerId, now)));
+        const read = await Promise.all(
+          specs.map((text, n) =>
+            toRun(text ?? "", rest.slice(7 * n, 7 * n + 7) as ClaimRow, workerId, now),
+          ),
+        );
         const runs = read.filter((run) => run !== undefined);
-        const again = metOverdue === 1 || runs.length < rows.length;
+        const again = metOverdue === 1 || runs.length < specs.length;
         return wants.map((one) => ({
           runs: runs.splice(0, one),
           waitMs,
@@ -130,9 +134,13 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     return claimer(max);
   }
 
-  async function toRun(row: ClaimRow, workerId: string, now: number): Promise<Run | undefined> {
-    const [text, dispatch, attempt, triedBefore, cost, leaseExpiresAtMs, deadline, id, tenantId] =
-      row;
+  async function toRun(
+    text: string,
+    row: ClaimRow,
+    workerId: string,
+    now: number,
+  ): Promise<Run | undefined> {
+    const [id, dispatch, attempt, triedBefore, cost, deadline, tenantId] = row;
     const { spec, unreadable: bad } = readSpec(text, { id, tenantId, dispatch });
     const run: Run = {
       workerId,
@@ -141,7 +149,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
       triedBefore,
       estimateS: cost / 1000,
       startedAtMs: now,
-      leaseExpiresAtMs,
+      leaseExpiresAtMs: now + leaseMs,
       ...(deadline === "" ? {} : { deadlineInMs: Number(deadline) - now }),
     };
     if (!bad) return run;
@@ -245,11 +253,11 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     const [tenantId, dispatch, attempt, status, startedAt, progress, version, position] = reply;
     return {
       tenantId,
-      version: Number(version),
+      version,
       state: {
         // Offered is not final: only the ledger's word makes it so.
         status: status === "offered" ? "running" : (status as JobStatus),
-        epoch: { dispatch: Number(dispatch), attempt: Number(attempt) },
+        epoch: { dispatch, attempt },
         ...(startedAt === "" ? {} : { started_at: new Date(Number(startedAt)).toISOString() }),
         ...(status === "queued" ? { queue_position: position } : {}),
         ...(progress === "" ? {} : { progress: Number(progress) }),
@@ -321,9 +329,10 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     async cancel(jobId) {
       for (;;) {
         const reply = (await script("cancel", [jobId])) as string[];
-        const [found, dispatch, attempt, text, at] = reply as [string, ...string[]];
+        const [found, dispatch, attempt, text, at, tenantId] = reply as [string, ...string[]];
         if (found !== "waiting") return found as CancelOutcome;
-        const { spec } = readSpec(text!, { id: jobId, tenantId: "", dispatch: Number(dispatch) });
+        const job = { id: jobId, tenantId: tenantId!, dispatch: Number(dispatch) };
+        const { spec } = readSpec(text!, job);
         const epoch = { dispatch: Number(dispatch), attempt: Number(attempt) + 1 };
         const times = { startedAtMs: Number(at), finishedAtMs: Number(at) };
         const end = JSON.stringify(canceled({ spec, epoch, region, ...times }));
@@ -412,8 +421,9 @@ interface Taken {
   again: boolean;
   metOverdue: boolean;
 }
-type ClaimRow = [string, number, number, number, number, number, string, string, string];
-type StateRow = [string, string, string, string, string, string, string, number];
+type ClaimReply = [number, string, 0 | 1, (string | null)[], ...(string | number)[]];
+type ClaimRow = [string, number, number, number, number, string | number, string];
+type StateRow = [string, number, number, string, string, string, number, number];
 type DueRow = ["stalled" | "overdue", string, string, string, string, string, string, string];
 
 const named = ({ spec, epoch }: Run) => [spec.id, epoch.dispatch, epoch.attempt];

@@ -2,13 +2,13 @@
 -- ARGV: now, job id, dispatch, spec (JSON), tenant, lane, {offer, envelope} (JSON)
 -- Result: "queued" | "duplicate" | "stale"
 open_book()
-local id, dispatch = ARGV[2], ARGV[3]
-local outcome, carried = admit(id, dispatch)
+local id = ARGV[2]
+local outcome, job = admit(id, tonumber(ARGV[3]), ARGV[4])
 if outcome == 'new' then
-  call('HSET', JOB .. id, 'spec', ARGV[4], 'dispatch', dispatch, 'attempt', 1, 'finished', 1, 'status', 'offered',
-    'tenant', ARGV[5], 'lane', ARGV[6], 'seq', 0, 'cost', 0, 'at', NOW, 'started_at', NOW, 'progress', 1, unpack(carried))
-  call('XADD', OFFERS, '*', 'offer', ARGV[7])
   outcome = 'queued'
+  job.tenant, job.lane, job.cost, job.seq = ARGV[5], tonumber(ARGV[6]), 0, 0
+  job.attempt, job.finished, job.started, job.progress = 1, 1, NOW, 1
+  offer(id, job, ARGV[7])
 end
-close_book()
+close()
 return outcome

@@ -3,62 +3,51 @@
 --       most to run at once or "", deadline or "", not before or ""
 -- Result: of each "queued" | "duplicate" | "stale", jobs ahead
 open_book()
-local out, placed = {}, {}
-for i = 1, tonumber(ARGV[2]) do
+local out, n, ids, tenants = {}, tonumber(ARGV[2]), {}, {}
+for i = 1, n do
   local a = 2 + (i - 1) * 10
-  local id, dispatch, tenant, lane, cost = ARGV[a + 1], ARGV[a + 2], ARGV[a + 5], tonumber(ARGV[a + 6]), tonumber(ARGV[a + 7])
-  local outcome, carried, old = admit(id, dispatch)
-  out[2 * i - 1], out[2 * i] = outcome, 0
-  if outcome == 'duplicate' then
-    if old[2] == 'queued' then
-      placed[#placed + 1] = { i, id, tonumber(old[3]), old[4] }
-    end
-  elseif outcome == 'new' then
+  ids[i] = ARGV[a + 1]
+  local lane, tenant = tonumber(ARGV[a + 6]), ARGV[a + 5]
+  local of_lane = tenants[lane] or {}
+  tenants[lane] = of_lane
+  if not of_lane[tenant] then
+    of_lane[tenant] = true
+    of_lane[#of_lane + 1] = tenant
+  end
+end
+read_jobs(ids)
+for lane, list in pairs(tenants) do
+  read_shares(lane, list)
+end
+
+for i = 1, n do
+  local a, id = 2 + (i - 1) * 10, ids[i]
+  local outcome, job = admit(id, tonumber(ARGV[a + 2]), ARGV[a + 3])
+  if outcome == 'new' then
+    outcome = 'queued'
     add('seq', 1)
-    local n = #carried
-    local function set(field, value)
-      carried[n + 1], carried[n + 2] = field, value
-      n = n + 2
-    end
-    if ARGV[a + 4] ~= '1' then
-      set('v', ARGV[a + 4])
-    end
-    if ARGV[a + 8] ~= '' then
-      set('cap', ARGV[a + 8])
-    end
-    if ARGV[a + 9] ~= '' then
-      set('deadline', ARGV[a + 9])
-      call('ZADD', DEADLINES, ARGV[a + 9], id)
+    local version = tonumber(ARGV[a + 4])
+    job.v = version > 1 and version or nil
+    job.tenant, job.lane, job.cost, job.seq = ARGV[a + 5], tonumber(ARGV[a + 6]), tonumber(ARGV[a + 7]), book.seq
+    job.cap, job.deadline = tonumber(ARGV[a + 8]), tonumber(ARGV[a + 9])
+    if job.deadline then
+      call('ZADD', DEADLINES, job.deadline, id)
     end
     local start = tonumber(ARGV[a + 10])
-    local delayed = start and start > NOW
-    call('HSET', JOB .. id, 'spec', ARGV[a + 3], 'dispatch', dispatch, 'attempt', 0, 'status', 'queued', 'tenant', tenant,
-      'lane', lane, 'seq', book.seq, 'cost', cost, 'at', delayed and start or NOW, unpack(carried))
-    if delayed then
+    if start and start > NOW then
+      job.at, job.where = start, 'delayed'
       call('ZADD', DELAYED, start, id)
     else
-      enqueue(lane, tenant, book.seq, id, cost)
-      placed[#placed + 1] = { i, id, lane, tenant, #arrivals[lane .. '|' .. tenant].list / 2 }
+      enqueue(id, job)
     end
-    out[2 * i - 1] = 'queued'
+    save(id, job)
   end
+  out[2 * i - 1] = outcome
 end
-local counts = {}
-for key, group in pairs(arrivals) do
-  counts[key] = #group.list / 2
+flush_lanes()
+for i, id in ipairs(ids) do
+  local job = jobs[id]
+  out[2 * i] = (out[2 * i - 1] ~= 'stale' and job and place(id, job)) or 0
 end
-flush_arrivals()
-local sizes = {}
-for _, job in ipairs(placed) do
-  local i, id, lane, tenant, nth = unpack(job)
-  local key = lane .. '|' .. tenant
-  local own = sizes[key] or call('ZCARD', wait_key(lane, tenant))
-  sizes[key] = own
-  -- The newest of its tenant, unless it was here before.
-  local rank = nth and (own - counts[key] + nth - 1) or call('ZRANK', wait_key(lane, tenant), id)
-  if rank then
-    out[2 * i] = place(lane, rank, own)
-  end
-end
-close_book()
+close()
 return out

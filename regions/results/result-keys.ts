@@ -1,6 +1,7 @@
 /** All but the cache lie in the queue's hash slot, so that one script may touch them together. */
 export const resultKeys = {
   job: (jobId: string) => `{antiphon}:job:${jobId}`,
+  spec: (jobId: string) => `{antiphon}:spec:${jobId}`,
   /** Channel: tells who watches a job that it has changed (`s<job id>`). */
   events: "{antiphon}:events",
   offers: "{antiphon}:offers",

@@ -22,15 +22,15 @@ const KEEP_FINAL_S = 86_400;
 
 /** Registers the scripts on this connection (sent once, called by hash afterwards). */
 export function createScripts(redis: Redis): Scripts {
-  const settle = define(redis, "settle", 3);
-  const discard = define(redis, "discard", 2);
+  const settle = define(redis, "settle", 4);
+  const discard = define(redis, "discard", 3);
   const bury = define(redis, "bury", 2);
   const trim = define(redis, "trim", 1);
   const { offers, deadOffers, outbox, deadOutbox } = resultKeys;
 
   return {
     async settle(entryId, { job_id, epoch, status }, envelope) {
-      const keys = [resultKeys.job(job_id), offers, outbox];
+      const keys = [resultKeys.job(job_id), resultKeys.spec(job_id), offers, outbox];
       const run = [String(epoch.dispatch), String(epoch.attempt)];
       const args = [
         entryId,
@@ -45,7 +45,7 @@ export function createScripts(redis: Redis): Scripts {
     },
     async discard(entryId, { job_id, epoch }) {
       const run = [String(epoch.dispatch), String(epoch.attempt)];
-      const keys = [resultKeys.job(job_id), offers];
+      const keys = [resultKeys.job(job_id), resultKeys.spec(job_id), offers];
       await discard(...keys, entryId, groups.offers, ...run, resultKeys.events);
     },
     async buryOffer(entryId, reason) {

@@ -1,6 +1,11 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { CompletionOffer, OutboxEnvelope } from "../../shared/contracts/completion.ts";
-import { mintJobId, mintUploadId } from "../../shared/contracts/ids.ts";
+import {
+  mintJobId,
+  mintUploadId,
+  systemIdSource,
+  type IdSource,
+} from "../../shared/contracts/ids.ts";
 import { JobSpec } from "../../shared/contracts/job.ts";
 import { findRegion } from "../../shared/contracts/regions.ts";
 import { failed } from "../../regions/queue/completion.ts";
@@ -47,10 +52,14 @@ export const failing = {
 
 const home = findRegion(REGION)!;
 
+/** Ids in the order they are made, each a millisecond after the one before: what began to wait at the same time goes in that order. */
+let lastMs = Date.UTC(2026, 0, 1);
+const inOrder: IdSource = { ...systemIdSource, now: () => ++lastMs };
+
 export function jobSpec(changes: Partial<JobSpec> = {}): JobSpec {
   return JobSpec.parse({
     v: 1,
-    id: mintJobId(home),
+    id: mintJobId(home, inOrder),
     kind: "analysis",
     tenant_id: "ten_demo",
     residency: "global",

@@ -71,12 +71,24 @@ function startRelay(): void {
 /** As the queue's finish.lua does. */
 async function offer(run = makeRun(), state: { dispatch?: number; attempt?: number } = {}) {
   const { job_id, epoch } = run.offer;
-  await redis.hset(`{antiphon}:job:${job_id}`, { ...epoch, ...state, status: "offered" });
+  await redis.eval(
+    "return redis.call('SET', KEYS[1], cmsgpack.pack(cjson.decode(ARGV[1])))",
+    1,
+    `{antiphon}:job:${job_id}`,
+    JSON.stringify({ ...epoch, ...state, status: "offered" }),
+  );
   await redis.xadd(offers, "*", "offer", JSON.stringify(run));
   return run;
 }
 const length = (stream: string) => redis.xlen(stream);
-const jobHash = (id: string) => redis.hgetall(`{antiphon}:job:${id}`);
+const jobRecord = async (id: string): Promise<unknown> =>
+  JSON.parse(
+    (await redis.eval(
+      "return cjson.encode(cmsgpack.unpack(redis.call('GET', KEYS[1])))",
+      1,
+      `{antiphon}:job:${id}`,
+    )) as string,
+  );
 
 test("an accepted run becomes final in Redis, goes into the outbox once, and its offer leaves", async () => {
   const run = await offer();
@@ -86,7 +98,7 @@ test("an accepted run becomes final in Redis, goes into the outbox once, and its
   const [[, fields]] = (await redis.xrange(outbox, "-", "+")) as [[string, string[]]];
   expect(fields[0]).toBe("envelope");
   expect(JSON.parse(fields[1]!)).toEqual(run.envelope);
-  expect(await jobHash(run.offer.job_id)).toMatchObject({ status: "succeeded" });
+  expect(await jobRecord(run.offer.job_id)).toMatchObject({ status: "succeeded" });
   expect(await redis.ttl(`{antiphon}:job:${run.offer.job_id}`)).toBeGreaterThan(86_000);
   expect(JSON.parse((await redis.get(`antiphon:result:${run.offer.job_id}`))!)).toEqual(
     run.envelope.result,
@@ -115,7 +127,7 @@ test("dropping a beaten run leaves the state of the newer run of the same job al
   await offer(run, { dispatch: 2, attempt: 1 });
   startRelay();
   await expect.poll(() => length(offers)).toBe(0);
-  expect(await jobHash(run.offer.job_id)).toMatchObject({ dispatch: "2" });
+  expect(await jobRecord(run.offer.job_id)).toMatchObject({ dispatch: 2 });
 });
 
 test("while the edge is away offers stay, and all of them arrive once it is back", async () => {
