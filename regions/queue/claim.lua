@@ -16,7 +16,7 @@ local opened = {}
 local function next_in(lane)
   local line = opened[lane]
   if not line then
-    local ids = book['j' .. lane] > 0 and call('ZRANGE', lane_key(lane), 0, want + LOOKS - 1) or {}
+    local ids = book.j[lane] > 0 and call('ZRANGE', lane_key(lane), 0, want + LOOKS - 1) or {}
     line = { ids = ids, at = 0, read = 0, piece = math.min(want, 8) }
     opened[lane] = line
   end
@@ -39,9 +39,8 @@ local function run(id, job)
     call('ZREM', DEADLINES, id)
   end
   leave_lane(id, job)
-  add('j' .. job.lane, -1)
-  add('c' .. job.lane, -job.cost)
-  note('v' .. job.lane, math.max(book['v' .. job.lane], job.tag))
+  waits(job.lane, -1, job.cost)
+  book.v[job.lane] = math.max(book.v[job.lane], job.tag)
   if job.cap then
     count_by('r|' .. job.tenant, 1)
   end
@@ -56,8 +55,9 @@ local function take_from(lane)
     local job = jobs[id]
     if not job then
       -- Its record is gone: nothing is left to run.
-      into(leaving, lane, id)
-      add('j' .. lane, -1)
+      local list = list_of(leaving, lane)
+      list[#list + 1] = id
+      waits(lane, -1, 0)
     elseif job.deadline and job.deadline <= NOW then
       met_overdue, looks = 1, looks + 1
     elseif newest and (job.v or 1) > newest then
@@ -94,7 +94,7 @@ local function take()
   end
 end
 while #taken < want and take() do
-  add('turn', 1)
+  book.turn = book.turn + 1
 end
 
 for _, passed in ipairs(passed_over) do
@@ -110,14 +110,12 @@ if #taken > 0 then
   call('ZADD', LEASES, unpack(leased))
   local specs = {}
   for i, id in ipairs(taken) do
-    local job = jobs[id]
+    local job, at = jobs[id], 7 * i - 3
     specs[i] = SPEC .. id
-    into(out, 'rows', id, job.dispatch, job.attempt, job.tried or 0, job.cost, job.deadline or '', job.tenant)
+    out[at + 1], out[at + 2], out[at + 3], out[at + 4] = id, job.dispatch, job.attempt, job.tried or 0
+    out[at + 5], out[at + 6], out[at + 7] = job.cost, job.deadline or '', job.tenant
   end
   out[4] = call('MGET', unpack(specs))
-  for _, value in ipairs(out.rows) do
-    out[#out + 1] = value
-  end
 end
 -- Jobs that have just become due may be more than this worker takes.
 rung = rung and #taken == want

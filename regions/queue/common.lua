@@ -67,39 +67,61 @@ end
 
 -- The book: figures of the whole queue. seq: last place given out; turn: jobs taken; of each lane: v, its virtual time; j and c, jobs
 -- and cost waiting in it.
-local book, dirty = nil, {}
-local function open_book()
-  local fields = { 'seq', 'turn' }
+local book
+local FIELDS = { 'seq', 'turn' }
+for _, letter in ipairs({ 'v', 'j', 'c' }) do
   for lane = 1, #LANES do
-    fields[#fields + 1] = 'v' .. lane
-    fields[#fields + 1] = 'j' .. lane
-    fields[#fields + 1] = 'c' .. lane
-  end
-  local values = call('HMGET', P .. 'book', unpack(fields))
-  book = {}
-  for i, field in ipairs(fields) do
-    book[field] = tonumber(values[i] or 0)
+    FIELDS[#FIELDS + 1] = letter .. lane
   end
 end
-local function note(field, value)
-  book[field] = value
-  dirty[field] = true
+local written = {}
+local function open_book()
+  written = call('HMGET', P .. 'book', unpack(FIELDS))
+  local at = 2
+  local function of_lanes()
+    local values = {}
+    for lane = 1, #LANES do
+      values[lane] = tonumber(written[at + lane] or 0)
+    end
+    at = at + #LANES
+    return values
+  end
+  book = { seq = tonumber(written[1] or 0), turn = tonumber(written[2] or 0), v = of_lanes(), j = of_lanes(), c = of_lanes() }
 end
-local function add(field, by)
-  note(field, book[field] + by)
+-- Writes what has changed in it.
+local function close_book()
+  local values, changes = { book.seq, book.turn }, {}
+  for _, of_lanes in ipairs({ book.v, book.j, book.c }) do
+    for lane = 1, #LANES do
+      values[#values + 1] = of_lanes[lane]
+    end
+  end
+  for i, value in ipairs(values) do
+    if value ~= tonumber(written[i] or 0) then
+      changes[#changes + 1] = FIELDS[i]
+      changes[#changes + 1] = value
+    end
+  end
+  if #changes > 0 then
+    call('HSET', P .. 'book', unpack(changes))
+  end
+end
+-- So many jobs of such a cost wait in a lane from now on, or do no more.
+local function waits(lane, by, cost)
+  book.j[lane] = book.j[lane] + by
+  book.c[lane] = book.c[lane] + by * cost
 end
 
 local ended, entering, leaving, freed, rung = {}, {}, {}, {}, false
 
-local function into(gathered, key, ...)
-  local list = gathered[key]
+-- The list of a lane in `gathered`.
+local function list_of(gathered, lane)
+  local list = gathered[lane]
   if not list then
     list = {}
-    gathered[key] = list
+    gathered[lane] = list
   end
-  for _, value in ipairs({ ... }) do
-    list[#list + 1] = value
-  end
+  return list
 end
 
 -- Counters of tenants with a limit.
@@ -141,11 +163,13 @@ end
 -- its start, and takes its old place.
 local function enter(id, job)
   if not job.tag then
-    job.tag = math.max(book['v' .. job.lane], share_of(job.lane, job.tenant))
+    job.tag = math.max(book.v[job.lane], share_of(job.lane, job.tenant))
     use_share(job.lane, job.tenant, job.tag + job.cost)
   end
   job.where = nil
-  into(entering, job.lane, job.tag, id)
+  local list = list_of(entering, job.lane)
+  list[#list + 1] = job.tag
+  list[#list + 1] = id
   rung = true
 end
 
@@ -164,15 +188,14 @@ local function let_in(lane, tenant)
       enter(id, job)
       unsaved[id] = true
     else
-      add('j' .. lane, -1)
+      waits(lane, -1, 0)
     end
   end
 end
 
 -- A job begins to wait, or does so again.
 local function enqueue(id, job)
-  add('j' .. job.lane, 1)
-  add('c' .. job.lane, job.cost)
+  waits(job.lane, 1, job.cost)
   if not job.cap then
     return enter(id, job)
   end
@@ -197,20 +220,21 @@ end
 -- What is remembered of tenants' shares goes once it makes no difference. A lane where nothing waits begins anew for all.
 local function forget_shares(lane)
   local key = shares_key(lane)
-  if book['j' .. lane] > 0 then
-    call('ZREMRANGEBYSCORE', key, '-inf', book['v' .. lane])
+  if book.j[lane] > 0 then
+    call('ZREMRANGEBYSCORE', key, '-inf', book.v[lane])
     return
   end
   local last = call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
   if last[2] then
-    note('v' .. lane, math.max(book['v' .. lane], tonumber(last[2])))
+    book.v[lane] = math.max(book.v[lane], tonumber(last[2]))
     call('DEL', key)
   end
 end
 
 -- A job goes from its lane; `refund`: it has not used its share.
 local function leave_lane(id, job, refund)
-  into(leaving, job.lane, id)
+  local list = list_of(leaving, job.lane)
+  list[#list + 1] = id
   if job.cap then
     count_by(job.lane .. '|' .. job.tenant, -1)
   end
@@ -247,8 +271,7 @@ local function withdraw(id, job)
     end
   end
   if job.where ~= 'delayed' then
-    add('j' .. job.lane, -1)
-    add('c' .. job.lane, -job.cost)
+    waits(job.lane, -1, job.cost)
   end
   job.where = nil
 end
@@ -289,14 +312,7 @@ local function close()
       call('HDEL', CAPPED, field)
     end
   end
-  local changes = {}
-  for field in pairs(dirty) do
-    changes[#changes + 1] = field
-    changes[#changes + 1] = book[field]
-  end
-  if #changes > 0 then
-    call('HSET', P .. 'book', unpack(changes))
-  end
+  close_book()
   local writes = {}
   for id in pairs(unsaved) do
     writes[#writes + 1] = JOB .. id
@@ -329,7 +345,7 @@ local function place(id, job)
     ahead = call('ZRANK', lane_key(job.lane), id) or 0
   end
   for above = 1, job.lane - 1 do
-    ahead = ahead + book['j' .. above]
+    ahead = ahead + book.j[above]
   end
   return ahead
 end

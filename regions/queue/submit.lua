@@ -25,7 +25,7 @@ for i = 1, n do
   local outcome, job = admit(id, tonumber(ARGV[a + 2]), ARGV[a + 3])
   if outcome == 'new' then
     outcome = 'queued'
-    add('seq', 1)
+    book.seq = book.seq + 1
     local version = tonumber(ARGV[a + 4])
     job.v = version > 1 and version or nil
     job.tenant, job.lane, job.cost, job.seq = ARGV[a + 5], tonumber(ARGV[a + 6]), tonumber(ARGV[a + 7]), book.seq
