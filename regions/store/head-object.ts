@@ -1,7 +1,6 @@
 import { createHmac, createSecretKey, hash, type KeyObject } from "node:crypto";
 import { Agent as HttpAgent, request as httpRequest, type RequestOptions } from "node:http";
 import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
-import { sha256Of } from "./sha256-of.ts";
 
 export interface HeadObjectOptions {
   awsRegion: string;

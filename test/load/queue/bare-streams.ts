@@ -1,5 +1,5 @@
 import { Redis } from "ioredis";
-import { IN_FLIGHT, inFlight, type Contender } from "./contender.ts";
+import { IN_FLIGHT, type Contender } from "./contender.ts";
 
 const STREAM = "jobs";
 const GROUP = "workers";
