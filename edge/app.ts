@@ -13,6 +13,7 @@ import { getJob, listJobs } from "./calls/jobs.ts";
 import { listModels } from "./calls/models.ts";
 import { opsCalls } from "./calls/ops.ts";
 import { referenceCalls } from "./calls/reference.ts";
+import { getUsage, getUserHistory } from "./calls/reports.ts";
 import { createSpeech, listVoices } from "./calls/speech.ts";
 import { createTranscription } from "./calls/transcriptions.ts";
 import { createUpload } from "./calls/uploads.ts";
@@ -68,6 +69,8 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
 
   app.post("/v1/uploads", client, createUpload(services));
   app.post("/v1/analyses", client, createAnalysis(services));
+  app.get("/v1/usage", requireScope(services, ["analyze", "speak"]), getUsage(services));
+  app.get("/v1/users/:user_id/analyses", client, getUserHistory(services));
   app.get("/v1/jobs", client, listJobs(services));
   app.get("/v1/jobs/:id", client, getJob(services));
 

@@ -22,6 +22,7 @@ import { keepPartitions } from "./store/partitions.ts";
 import { openPool } from "./store/postgres-pool.ts";
 import { waitForReplay } from "./store/replay.ts";
 import { createTenants } from "./store/tenants.ts";
+import { createUsageRollup } from "./store/usage-rollup.ts";
 
 /*
  * The keeper of a region: takes jobs from dead workers, offers finished runs to the ledger, carries accepted ones into
@@ -31,6 +32,8 @@ import { createTenants } from "./store/tenants.ts";
 const REAP_EVERY_MS = 500;
 /** A migration may take long, and may wait for that of another region's keeper. */
 const MIGRATION_MS = 300_000;
+/** The keepers of all regions take turns: within the pause, one alone sums. */
+const USAGE_EVERY_MS = 10_000;
 const PARTITIONS_EVERY_MS = 6 * 3600 * 1000;
 
 const config = readConfig(KeeperConfig, process.env);
@@ -98,6 +101,8 @@ metrics.onScrape(async () => {
   }
 });
 
+const usage = createUsageRollup(database);
+
 let schemaIsCurrent = false;
 let tenantsAreThere = config.BOOTSTRAP_TENANTS === undefined;
 
@@ -163,6 +168,11 @@ const loops = Promise.all([
     everyMs: PARTITIONS_EVERY_MS,
     signal,
     onError: (error) => logger.warn({ err: error }, "cannot look after the schema now"),
+  }),
+  repeat(() => usage.roll(USAGE_EVERY_MS), {
+    everyMs: USAGE_EVERY_MS,
+    signal,
+    onError: (error) => logger.warn({ err: error }, "cannot sum usage now"),
   }),
   repeat(reap, {
     everyMs: REAP_EVERY_MS,

@@ -26,6 +26,8 @@ import { createDatabase } from "./store/database.ts";
 import { createJobsRead } from "./store/jobs-read.ts";
 import { createObjectStore } from "./store/object-store.ts";
 import { createTenants } from "./store/tenants.ts";
+import { createUsageRead } from "./store/usage-read.ts";
+import { createUserHistory } from "./store/user-history.ts";
 
 /*
  * The API of a region, for the edge alone. It starts whatever is away, and is ready once Redis, the object store and
@@ -114,6 +116,8 @@ const app = createApi({
   speech: synthesizer,
   models: () => listEngines(manifest(), config.PATH),
   jobs: createJobsRead(database),
+  usage: createUsageRead(database),
+  history: createUserHistory(database),
   apiKeys: createApiKeys(database),
   tenants: createTenants(database),
   results,

@@ -10,10 +10,11 @@ import { identifyRequests } from "./identify-requests.ts";
 import { createJobRoutes, type JobRoutesParts } from "./job-routes.ts";
 import { createSpeechRoutes, type SpeechRoutesParts } from "./speech-routes.ts";
 import { createModelRoutes, type ModelRoutesParts } from "./model-routes.ts";
+import { createReportRoutes, type ReportRoutesParts } from "./report-routes.ts";
 import { requireSignature } from "./require-signature.ts";
 
 export interface ApiParts
-  extends JobRoutesParts, AdminRoutesParts, SpeechRoutesParts, ModelRoutesParts {
+  extends JobRoutesParts, AdminRoutesParts, SpeechRoutesParts, ModelRoutesParts, ReportRoutesParts {
   objects: JobRoutesParts["objects"] & SpeechRoutesParts["objects"];
   /** Of the link to the edge; all verify. */
   linkSecrets: readonly string[];
@@ -53,6 +54,7 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   );
   app.route("/", createJobRoutes(parts));
   app.route("/", createAdminRoutes(parts));
+  app.route("/", createReportRoutes(parts));
   app.route("/", createSpeechRoutes(parts));
   app.route("/", createModelRoutes(parts));
   return app;

@@ -1,4 +1,4 @@
-import { OutboxEnvelope } from "../../shared/contracts/completion.ts";
+import { OutboxEntry } from "../../shared/contracts/completion.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import { readJson } from "./offers.ts";
@@ -10,7 +10,7 @@ import { consumeStream, type StreamConsumerOptions, type StreamEntry } from "./s
 /** The database as the writer needs it. */
 export interface FinalJobsTarget {
   /** Writes idempotently; names what it can never take, by place in the batch. Throws while it is away. */
-  write(envelopes: readonly OutboxEnvelope[]): Promise<{
+  write(envelopes: readonly OutboxEntry[]): Promise<{
     lsn: string;
     refused: { index: number; reason: string }[];
   }>;
@@ -95,7 +95,7 @@ export function createBatchWriter(options: BatchWriterOptions): {
         try {
           const good: Outgoing[] = [];
           for (const { id, fields } of part) {
-            const read = readJson(OutboxEnvelope, fields["envelope"]);
+            const read = readJson(OutboxEntry, fields["envelope"]);
             if ("fault" in read) await bury(id, read.fault);
             else good.push({ id, envelope: read.value });
           }
@@ -132,7 +132,7 @@ export function createBatchWriter(options: BatchWriterOptions): {
 
 interface Outgoing {
   id: string;
-  envelope: OutboxEnvelope;
+  envelope: OutboxEntry;
 }
 
 /**

@@ -1,6 +1,6 @@
 import { compareEpochs } from "../../shared/contracts/epoch.ts";
 import { readId } from "../../shared/contracts/ids.ts";
-import type { OutboxEnvelope } from "../../shared/contracts/completion.ts";
+import type { OutboxEntry, OutboxEnvelope } from "../../shared/contracts/completion.ts";
 import type { Database } from "./database.ts";
 import { DatabaseError, databaseErrorCode, isBadRow, orUnavailable } from "./database-error.ts";
 import { ensurePartitions, monthOf } from "./partitions.ts";
@@ -14,17 +14,17 @@ export interface RefusedEnvelope {
 
 export interface FinalJobs {
   /**
-   * Writes final jobs, their results (of global tenants only) and usage, in one transaction unless rows are refused;
-   * writing them again changes nothing, and an older epoch never replaces a newer one.
+   * Writes final jobs, their results (of global tenants only) and usage, that of no job too, in one transaction unless
+   * rows are refused; writing them again changes nothing, and an older epoch never replaces a newer one.
    * @returns what the database refused, and a point in its log past this commit
    * @throws ApiError dependency_unavailable while the primary is away: part of the batch may have been written then
    */
-  write(envelopes: readonly OutboxEnvelope[]): Promise<{ lsn: string; refused: RefusedEnvelope[] }>;
+  write(envelopes: readonly OutboxEntry[]): Promise<{ lsn: string; refused: RefusedEnvelope[] }>;
 }
 
-interface Entry {
+interface Entry<T extends OutboxEntry = OutboxEntry> {
   index: number;
-  envelope: OutboxEnvelope;
+  envelope: T;
   createdAt: string;
 }
 
@@ -112,7 +112,7 @@ export function createFinalJobs(database: Database, now: () => number = Date.now
       const entries: Entry[] = [];
       const lastMonth = monthOf(now() + 86_400_000);
       envelopes.forEach((envelope, index) => {
-        const createdAtMs = readId(envelope.job.id)?.createdAtMs;
+        const createdAtMs = readId(idOf(envelope))?.createdAtMs;
         const month = createdAtMs === undefined ? undefined : safeMonth(createdAtMs);
         if (
           createdAtMs === undefined ||
@@ -120,7 +120,7 @@ export function createFinalJobs(database: Database, now: () => number = Date.now
           month < FIRST_MONTH ||
           month > lastMonth
         ) {
-          refused.push({ index, reason: "the job's id names no region or time of ours" });
+          refused.push({ index, reason: "the id names no region or time of ours" });
           return;
         }
         entries.push({ index, envelope, createdAt: new Date(createdAtMs).toISOString() });
@@ -145,16 +145,26 @@ function safeMonth(ms: number): string | undefined {
 function newestOfEach(entries: readonly Entry[]): Entry[] {
   const newest = new Map<string, Entry>();
   for (const entry of entries) {
-    const { id, epoch } = entry.envelope.job;
+    const id = idOf(entry.envelope);
     const other = newest.get(id);
-    if (!other || compareEpochs(epoch, other.envelope.job.epoch) > 0) newest.set(id, entry);
+    if (!other || compareEpochs(epochOf(entry.envelope), epochOf(other.envelope)) > 0) {
+      newest.set(id, entry);
+    }
   }
-  return [...newest.values()].sort((a, b) => (a.envelope.job.id < b.envelope.job.id ? -1 : 1));
+  return [...newest.values()].sort((a, b) => (idOf(a.envelope) < idOf(b.envelope) ? -1 : 1));
 }
 
+const idOf = (envelope: OutboxEntry) => (envelope.type === "usage" ? envelope.id : envelope.job.id);
+/** What is no job runs once. */
+const epochOf = (envelope: OutboxEntry) =>
+  envelope.type === "usage" ? { dispatch: 1, attempt: 1 } : envelope.job.epoch;
+const isOfJob = (entry: Entry): entry is Entry<OutboxEnvelope> =>
+  entry.envelope.type === "job.final";
+
 function toRows(entries: readonly Entry[]) {
+  const ofJobs = entries.filter(isOfJob);
   return {
-    jobs: entries.map(({ envelope: { job }, createdAt }) => {
+    jobs: ofJobs.map(({ envelope: { job }, createdAt }) => {
       // The worker leaves content out for bound tenants; whatever a worker does, none enters here.
       const isGlobal = job.residency === "global";
       return {
@@ -167,7 +177,7 @@ function toRows(entries: readonly Entry[]) {
         metadata: isGlobal ? job.metadata : null,
       };
     }),
-    results: entries.flatMap(({ envelope: { job, result }, createdAt }) =>
+    results: ofJobs.flatMap(({ envelope: { job, result }, createdAt }) =>
       job.residency === "global" && result !== null
         ? [
             {
@@ -183,8 +193,8 @@ function toRows(entries: readonly Entry[]) {
     usage: entries.flatMap(({ envelope, createdAt }) =>
       envelope.usage.map((row) => ({
         ...row,
-        job_id: envelope.job.id,
-        tenant_id: envelope.job.tenant_id,
+        job_id: idOf(envelope),
+        tenant_id: envelope.type === "usage" ? envelope.tenant_id : envelope.job.tenant_id,
         created_at: createdAt,
       })),
     ),

@@ -3,7 +3,11 @@ import { readdir, readFile } from "node:fs/promises";
 import type { Pool } from "./postgres-pool.ts";
 
 /** Names of our advisory locks; any constant that nobody else uses in this database. */
-export const advisoryLocks = { migrations: 7_310_001, partitions: 7_310_002 } as const;
+export const advisoryLocks = {
+  migrations: 7_310_001,
+  partitions: 7_310_002,
+  usage: 7_310_003,
+} as const;
 
 /**
  * Brings the schema up to date: runs the files of migrations/ that the table schema_migrations does not have, in the

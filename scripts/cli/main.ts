@@ -9,6 +9,7 @@ import { jobs, type JobsOptions } from "./jobs.ts";
 import { speak, type SpeakOptions } from "./speak.ts";
 import { status } from "./status.ts";
 import { transcribe, type TranscribeOptions } from "./transcribe.ts";
+import { usage, type UsageOptions } from "./usage.ts";
 
 const abort = new AbortController();
 process.once("SIGINT", () => abort.abort());
@@ -66,6 +67,11 @@ connected("jobs", "show one job, or list the newest")
   .option("--limit <n>", "how many", "20")
   .option("--user <id>", "only this end user's")
   .action((id: string | undefined, options: JobsOptions) => run(() => jobs(id, options)));
+
+connected("usage", "show what was used by day, and what it cost")
+  .option("--from <day>", "first day, such as 2026-11-01 (default: 30 days ago)")
+  .option("--to <day>", "last day (default: today)")
+  .action((options: UsageOptions) => run(() => usage(options)));
 
 connected("status", "show each region's health and load").action(
   (options: ConnectionOptions & { json?: boolean }) => run(() => status(options)),

@@ -14,6 +14,8 @@ import { Tenant } from "../contracts/internal-api.ts";
 import type { CreateAnalysis } from "../contracts/job.ts";
 import { ModelList } from "../contracts/models.ts";
 import { type CreateSpeech, VoiceList } from "../contracts/speech.ts";
+import { type GetUsage, UsageReport } from "../contracts/usage.ts";
+import { type GetUserHistory, UserHistory } from "../contracts/user-history.ts";
 import { ConnectionError } from "./errors.ts";
 import { createHttp, type HttpOptions } from "./http.ts";
 import { sleep } from "./sleep.ts";
@@ -122,6 +124,20 @@ export function createClient(options: ClientOptions) {
     return http.call("/v1/models", ModelList);
   }
 
+  /** What was used by day and stage, and what it cost; the last 30 days unless a range is given. */
+  function getUsage(query: z.input<typeof GetUsage> = {}): Promise<UsageReport> {
+    return http.call(`/v1/usage${searchOf(query)}`, UsageReport);
+  }
+
+  /** One end user's analyses, and how the features (comma-separated) went. */
+  function getUserHistory(
+    userId: string,
+    query: z.input<typeof GetUserHistory> = {},
+  ): Promise<UserHistory> {
+    const path = `/v1/users/${encodeURIComponent(userId)}/analyses`;
+    return http.call(path + searchOf(query), UserHistory);
+  }
+
   /** What each region is doing. */
   function listRegions(): Promise<z.infer<typeof RegionList>> {
     return http.call("/v1/regions", RegionList);
@@ -146,9 +162,16 @@ export function createClient(options: ClientOptions) {
     createSpeech,
     listVoices,
     listModels,
+    getUsage,
+    getUserHistory,
     listRegions,
     admin,
   };
+}
+
+function searchOf(query: Record<string, unknown>): string {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined);
+  return given.length === 0 ? "" : `?${new URLSearchParams(given.map(([k, v]) => [k, String(v)]))}`;
 }
 
 export type Client = ReturnType<typeof createClient>;

@@ -1,8 +1,9 @@
 import { z } from "zod";
 import { AudioFacts } from "./analysis-result.ts";
 import { Epoch } from "./epoch.ts";
-import { JobId, TenantId } from "./ids.ts";
+import { JobId, SpeechId, TenantId } from "./ids.ts";
 import { FinalStatus, JobCost, JobError, UserId } from "./job.ts";
+import { UsageUnit } from "./usage.ts";
 
 /**
  * What a region offers to the ledger when a run has ended. The first offer that the ledger accepts is
@@ -52,7 +53,7 @@ export const UsageRow = z.strictObject({
   tenant_id: TenantId,
   stage: z.string(),
   quantity: z.number().min(0),
-  unit: z.enum(["audio_second", "compute_second"]),
+  unit: UsageUnit,
   usd: z.number().min(0),
 });
 export type UsageRow = z.infer<typeof UsageRow>;
@@ -90,3 +91,25 @@ export const OutboxEnvelope = z
   })
   .meta({ id: "OutboxEnvelope" });
 export type OutboxEnvelope = z.infer<typeof OutboxEnvelope>;
+
+/**
+ * Usage of work that is no job, such as speech that was made while its client listened. `id` says when; rows are unique by
+ * it and stage. It goes through the outbox too.
+ */
+export const UsageEnvelope = z
+  .strictObject({
+    v: z.literal(1),
+    type: z.literal("usage"),
+    id: SpeechId,
+    tenant_id: TenantId,
+    usage: z
+      .array(UsageRow.omit({ job_id: true, tenant_id: true }))
+      .min(1)
+      .max(20),
+  })
+  .meta({ id: "UsageEnvelope" });
+export type UsageEnvelope = z.infer<typeof UsageEnvelope>;
+
+/** Whatever the outbox carries. */
+export const OutboxEntry = z.discriminatedUnion("type", [OutboxEnvelope, UsageEnvelope]);
+export type OutboxEntry = z.infer<typeof OutboxEntry>;

@@ -18,6 +18,10 @@ export const UploadId = z
   .meta({ id: "UploadId", example: "upl_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d" });
 export type UploadId = z.infer<typeof UploadId>;
 
+/** `spc_<region code>_<uuidv7>`: one making of speech, minted by the region that makes it; names its rows of usage. */
+export const SpeechId = z.string().regex(new RegExp(`^spc_[a-z]{3}_${UUID7}$`));
+export type SpeechId = z.infer<typeof SpeechId>;
+
 export const TenantId = z
   .string()
   .regex(/^ten_[a-z0-9][a-z0-9_-]{0,47}$/)
@@ -51,9 +55,13 @@ export function mintUploadId(region: Region, source: IdSource = systemIdSource):
   return `upl_${region.code}_${uuidv7(source.now(), source.randomBytes(10))}`;
 }
 
-/** Birth region and creation time (Unix ms) of a job or upload id; undefined when it is not one of ours. */
+export function mintSpeechId(region: Region, source: IdSource = systemIdSource): SpeechId {
+  return `spc_${region.code}_${uuidv7(source.now(), source.randomBytes(10))}`;
+}
+
+/** Birth region and creation time (Unix ms) of a job, upload or speech id; undefined when it is not one of ours. */
 export function readId(id: string): { region: Region; createdAtMs: number } | undefined {
-  const match = /^(?:job|upl)_([a-z]{3})_(.{36})$/.exec(id);
+  const match = /^(?:job|upl|spc)_([a-z]{3})_(.{36})$/.exec(id);
   const region = match ? findRegionByCode(match[1]!) : undefined;
   if (!match || !region) return undefined;
   return { region, createdAtMs: uuidv7Time(match[2]!) };

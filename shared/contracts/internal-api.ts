@@ -2,11 +2,13 @@ import { z } from "zod";
 import { AnalysisResult } from "./analysis-result.ts";
 import { CompletionOffer } from "./completion.ts";
 import { KeyRecord } from "./api-key.ts";
+import { dayRange } from "./day-range.ts";
 import { Epoch } from "./epoch.ts";
 import { KeyId, Sha256Hex, TenantId } from "./ids.ts";
-import { JobStatus } from "./job.ts";
+import { JobStatus, UserId } from "./job.ts";
 import { Residency } from "./regions.ts";
 import { Scope } from "./api-key.ts";
+import { FeatureName } from "./user-history.ts";
 import { storableText } from "./storable-text.ts";
 
 /** Signed calls between edge and regions. Every body is JSON; every answer is JSON or a problem. */
@@ -80,6 +82,20 @@ export const RevokeKeyAnswer = z.strictObject({
   key_id: KeyId,
   key_hash: Sha256Hex,
   revoked_at: z.iso.datetime(),
+});
+
+/** `POST region /internal/usage/read` → UsageReport. */
+export const ReadUsage = z.strictObject({
+  tenant_id: TenantId,
+  ...dayRange,
+  limit: z.int().min(1).max(100),
+  cursor: z.string().max(512).optional(),
+});
+
+/** `POST region /internal/users/analyses` → UserHistory. */
+export const ReadUserHistory = ReadUsage.extend({
+  user_id: UserId,
+  features: z.array(FeatureName).max(20),
 });
 
 /** `GET region /internal/jobs?tenant_id=&limit=&cursor=` → rows of the local replica, newest first. */

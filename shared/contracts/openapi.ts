@@ -14,6 +14,7 @@ import { JobId, KeyId } from "./ids.ts";
 import { CreateTenant, Tenant } from "./internal-api.ts";
 import { CreateAnalysis, Priority, UserId } from "./job.ts";
 import { modelPaths } from "./openapi-models.ts";
+import { reportPaths } from "./openapi-reports.ts";
 import { speechPaths } from "./openapi-speech.ts";
 import { transcriptionPaths } from "./openapi-transcription.ts";
 import {
@@ -170,6 +171,7 @@ export function describeApi(): oas31.OpenAPIObject {
           [...KEY_ERRORS, "job_not_found"],
         ),
       },
+      ...reportPaths,
       ...speechPaths,
       ...transcriptionPaths,
       ...modelPaths,

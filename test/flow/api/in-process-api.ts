@@ -12,6 +12,8 @@ import { createApiKeys } from "../../../regions/store/api-keys.ts";
 import { createDatabase } from "../../../regions/store/database.ts";
 import { createJobsRead } from "../../../regions/store/jobs-read.ts";
 import { createTenants } from "../../../regions/store/tenants.ts";
+import { createUsageRead } from "../../../regions/store/usage-read.ts";
+import { createUserHistory } from "../../../regions/store/user-history.ts";
 import { findRegion } from "../../../shared/contracts/regions.ts";
 import { LINK_SECRET, REGION, silent, type RegionBench } from "./region-bench.ts";
 
@@ -52,6 +54,8 @@ export function inProcessApi(
     speech: speech ?? synthesizer,
     models: () => ({ object: "list", data: [] }),
     jobs: createJobsRead(database),
+    usage: createUsageRead(database),
+    history: createUserHistory(database),
     apiKeys: createApiKeys(database),
     tenants: createTenants(database),
     results,

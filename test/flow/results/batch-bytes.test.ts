@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import type { OutboxEntry } from "../../../shared/contracts/completion.ts";
 import { createMetrics } from "../../../regions/ops/metrics.ts";
 import { createBatchWriter, type FinalJobsTarget } from "../../../regions/results/batch-writer.ts";
 import { consumeStream } from "../../../regions/results/stream-consumer.ts";
@@ -8,6 +9,8 @@ import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { makeRun } from "./make-run.ts";
 
 const outbox = "{antiphon}:outbox";
+
+const idOf = (entry: OutboxEntry) => (entry.type === "usage" ? entry.id : entry.job.id);
 
 let server: TestRedis;
 let redis: Redis;
@@ -30,7 +33,7 @@ test("results that are too much for one document, as after a long outage, are wr
       // As Postgres does with a jsonb that is too large: an error of the statement, and of no row.
       if (envelopes.length > 1 && JSON.stringify(envelopes).length > limit)
         throw new Error("54000");
-      written.push(...envelopes.map(({ job }) => job.id));
+      written.push(...envelopes.map(idOf));
       return { lsn: "0/0", refused: [] };
     },
     waitForReplay: async () => undefined,
@@ -98,7 +101,7 @@ test("statements are under way together, and when one fails only its own entries
         together = Math.max(together, under);
         await new Promise((resolve) => setImmediate(resolve));
         under -= 1;
-        const ids = envelopes.map(({ job }) => job.id);
+        const ids = envelopes.map(idOf);
         expect(ids.length).toBeLessThanOrEqual(5);
         for (const id of ids) times.set(id, times.get(id)! + 1);
         if (ids.includes(bad) && times.get(bad)! < 3) {

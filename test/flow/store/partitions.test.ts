@@ -61,8 +61,16 @@ test("a keeper that slept for months makes what is missing and drops what is pas
   );
   for (const table of partitionedTables) {
     expect(await months(table)).toEqual([
-      ...["2026-12", "2027-01", "2027-02"],
-      ...["2028-09", "2028-10", "2028-11", "2028-12", "2029-01", "2029-02", "2029-03"],
+      "2026-12",
+      "2027-01",
+      "2027-02",
+      "2028-09",
+      "2028-10",
+      "2028-11",
+      "2028-12",
+      "2029-01",
+      "2029-02",
+      "2029-03",
     ]);
   }
   expect(await row(old.offer.job_id)).toBeUndefined();

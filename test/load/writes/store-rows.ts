@@ -3,11 +3,10 @@ import type { Pool } from "../../../regions/store/postgres-pool.ts";
 
 /* The same rows as the batch writer writes, by other means: what the bench holds it against. */
 
-const JOBS = [
-  ...["id", "created_at", "tenant_id", "kind", "residency", "region", "priority", "dispatch"],
-  ...["attempt", "status", "error_code", "user_id", "metadata", "audio_sha256", "audio_duration_s"],
-  ...["result_key", "started_at", "finished_at", "usd"],
-];
+const JOBS =
+  "id created_at tenant_id kind residency region priority dispatch attempt status error_code user_id metadata audio_sha256 audio_duration_s result_key started_at finished_at usd".split(
+    " ",
+  );
 const RESULTS = ["job_id", "created_at", "tenant_id", "dispatch", "attempt", "result"];
 const USAGE = ["job_id", "stage", "created_at", "tenant_id", "quantity", "unit", "usd"];
 
