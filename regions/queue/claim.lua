@@ -4,7 +4,7 @@
 --           then of each: id, dispatch, attempt, tried, cost, deadline or "", tenant }
 open_book()
 promote()
-local lease_ms, worker, want = tonumber(ARGV[2]), ARGV[3], math.min(256, tonumber(ARGV[4]))
+local expires, worker, want = int(NOW + ARGV[2]), ARGV[3], math.min(256, tonumber(ARGV[4]))
 local most_cost, newest = tonumber(ARGV[5]), tonumber(ARGV[6])
 -- Jobs that are looked at and left where they are.
 local LOOKS = 32
@@ -44,7 +44,7 @@ local function run(id, job)
   if job.cap then
     count_by('r|' .. job.tenant, 1)
   end
-  leased[#leased + 1] = NOW + lease_ms
+  leased[#leased + 1] = expires
   leased[#leased + 1] = id
   taken[#taken + 1] = id
 end

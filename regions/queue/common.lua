@@ -23,6 +23,11 @@ if not NOW then
   NOW = time[1] * 1000 + math.floor(time[2] / 1000)
 end
 
+-- A whole number as Redis is given it: Redis's own way of writing a number down costs as much as the whole call.
+local function int(number)
+  return string.format('%d', number)
+end
+
 local function lane_key(lane)
   return P .. 'lane:' .. LANES[lane]
 end
@@ -99,7 +104,7 @@ local function close_book()
   for i, value in ipairs(values) do
     if value ~= tonumber(written[i] or 0) then
       changes[#changes + 1] = FIELDS[i]
-      changes[#changes + 1] = value
+      changes[#changes + 1] = int(value)
     end
   end
   if #changes > 0 then
@@ -168,7 +173,7 @@ local function enter(id, job)
   end
   job.where = nil
   local list = list_of(entering, job.lane)
-  list[#list + 1] = job.tag
+  list[#list + 1] = int(job.tag)
   list[#list + 1] = id
   rung = true
 end
@@ -292,7 +297,7 @@ local function close()
   for lane = 1, #LANES do
     local list = {}
     for tenant in pairs(moved[lane]) do
-      list[#list + 1] = shares[lane][tenant]
+      list[#list + 1] = int(shares[lane][tenant])
       list[#list + 1] = tenant
     end
     if #list > 0 then
@@ -362,7 +367,7 @@ local function promote()
     if job and job.status == 'queued' and job.where == 'delayed' then
       job.at = NOW
       enqueue(id, job)
-      save(id, job)
+      unsaved[id] = true
     end
   end
   call('ZREM', DELAYED, unpack(due))

@@ -1,4 +1,4 @@
-import type { Entry } from "./in-memory-queue.ts";
+import type { InMemoryEntry as Entry } from "./in-memory-entry.ts";
 import { lanes, turns } from "./lanes.ts";
 import { PASSES } from "./queue-port.ts";
 
@@ -65,7 +65,8 @@ export function createFairLanes() {
   function letIn(tenant: string): boolean {
     let some = false;
     for (const lane of all) {
-      for (let held = heldIn(lane, tenant); held.length > 0;) {
+      const held = heldIn(lane, tenant);
+      while (held.length > 0) {
         const inLane = lane.line.filter(
           (entry) => entry.spec.tenant_id === tenant && capOf(entry) !== undefined,
         ).length;
@@ -98,7 +99,11 @@ export function createFairLanes() {
     delete entry.tag;
   }
 
-  function take({ max, nowMs, maxVersion, maxCost }: TakeTerms): Entry[] {
+  function take({ max, nowMs, maxVersion, maxCost }: TakeTerms): {
+    taken: Entry[];
+    metOverdue: boolean;
+  } {
+    let metOverdue = false;
     const taken: Entry[] = [];
     const touched = new Set<Lane>();
     const passedOver: { entry: Entry; before: number }[] = [];
@@ -117,7 +122,10 @@ export function createFairLanes() {
         };
         const tenant = entry.spec.tenant_id;
         const cap = capOf(entry);
-        if ((entry.deadlineMs ?? Infinity) <= nowMs || entry.spec.v > maxVersion) look();
+        if ((entry.deadlineMs ?? Infinity) <= nowMs) {
+          metOverdue = true;
+          look();
+        } else if (entry.spec.v > maxVersion) look();
         else if (cap !== undefined && (running.get(tenant) ?? 0) >= cap) {
           leaveLane(entry);
           hold(entry);
@@ -150,7 +158,7 @@ export function createFairLanes() {
       entry.passes++;
       entry.passedAtMs ??= nowMs;
     }
-    return taken;
+    return { taken, metOverdue };
   }
 
   return {

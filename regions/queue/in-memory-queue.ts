@@ -1,11 +1,12 @@
-import type { JobSpec, JobStatus, Priority } from "../../shared/contracts/job.ts";
+import type { JobSpec, Priority } from "../../shared/contracts/job.ts";
 import { priorities } from "../../shared/contracts/job.ts";
 import type { WorkerLoad } from "../../shared/contracts/load-report.ts";
 import { canceled, failed } from "./completion.ts";
 import { createFairLanes } from "./fair-lanes.ts";
 import { createInMemoryDeadLetters } from "./in-memory-dead-letters.ts";
 import { exhausted, overdue, STALLED, unreadable } from "./endings.ts";
-import { classOf, laneOf, lanes } from "./lanes.ts";
+import type { InMemoryEntry as Entry } from "./in-memory-entry.ts";
+import { classOf, laneOf } from "./lanes.ts";
 import { DEFAULT_ESTIMATE_S, MAX_ATTEMPTS, MAX_STALLS, StaleDispatchError } from "./queue-port.ts";
 import type {
   AttemptRecord,
@@ -20,36 +21,6 @@ import type {
 import { readSpec, SPEC_VERSION } from "./read-spec.ts";
 import { retryPauseMs, type RetryPauses } from "./retry-pause.ts";
 import { watchJob } from "./watch-job.ts";
-
-/** A job as the queue keeps it. */
-export interface Entry {
-  spec: JobSpec;
-  lane: number;
-  seq: number;
-  /** Compute-milliseconds. */
-  cost: number;
-  /** Virtual time at which it starts; absent before it has come into its lane. */
-  tag?: number;
-  attempt: number;
-  tried: number;
-  stalls: number;
-  status: JobStatus | "offered";
-  version: number;
-  /** Since when it could have started. */
-  atMs: number;
-  deadlineMs?: number;
-  /** When it may start; absent unless it is delayed. */
-  dueMs?: number;
-  workerId: string;
-  startedAtMs?: number;
-  leaseExpiresAtMs?: number;
-  progress?: number;
-  finishedAttempt?: number;
-  cancelRequested: boolean;
-  passes: number;
-  passedAtMs?: number;
-  history: AttemptRecord[];
-}
 
 export interface InMemoryQueueOptions {
   region: string;
@@ -250,11 +221,42 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
     offer(entry, completion);
   }
 
-  /** The runs taken; undefined when asking again at once can bring more. */
-  function take(terms: ClaimOptions & { max: number }): Run[] | undefined {
+  function reap(): ReapedRun[] {
+    promote();
+    const over = [...jobs.values()]
+      .filter((entry) => entry.status === "running" && entry.leaseExpiresAtMs! <= now())
+      .toSorted(
+        (a, b) => a.leaseExpiresAtMs! - b.leaseExpiresAtMs! || (a.spec.id < b.spec.id ? -1 : 1),
+      );
+    const late = endOverdue();
+    const reaped = over.map((entry): ReapedRun => {
+      const jobId = entry.spec.id;
+      const epoch = epochOf(entry);
+      record(entry, "stalled", STALLED);
+      if (entry.cancelRequested) {
+        endRun(entry);
+        offer(entry, canceled(endingOf(entry)));
+        return { jobId, epoch, outcome: "canceled" };
+      }
+      entry.stalls++;
+      if (entry.stalls < maxStalls) {
+        waitAgain(entry, 0);
+        return { jobId, epoch, outcome: "requeued" };
+      }
+      endRun(entry);
+      const completion = exhausted({ ...endingOf(entry), reason: STALLED });
+      offer(entry, completion);
+      bury(entry, completion, STALLED);
+      return { jobId, epoch, outcome: "failed" };
+    });
+    return [...reaped, ...late];
+  }
+
+  /** The runs taken, and whether asking again at once can bring more. */
+  function take(terms: ClaimOptions & { max: number }): { runs: Run[]; again: boolean } {
     const { workerId, maxEstimateS, maxVersion = SPEC_VERSION, max } = terms;
     promote();
-    const taken = fair.take({
+    const { taken, metOverdue } = fair.take({
       max,
       nowMs: now(),
       maxVersion,
@@ -290,16 +292,16 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
         ...(entry.deadlineMs === undefined ? {} : { deadlineInMs: entry.deadlineMs - now() }),
       };
     });
-    return runs.length === 0 && taken.length > 0 ? undefined : runs;
+    if (metOverdue && runs.length === 0) reap();
+    return { runs, again: metOverdue || taken.length > 0 };
   }
 
   async function claimMany(terms: ClaimOptions & { max: number }): Promise<Run[]> {
     const { signal } = terms;
     while (!signal.aborted && !closed.signal.aborted) {
-      endOverdue();
-      const runs = take(terms);
-      if (runs === undefined) continue;
+      const { runs, again } = take(terms);
       if (runs.length > 0) return runs;
+      if (again) continue;
       const woken = Promise.withResolvers<void>();
       const wake = () => woken.resolve();
       const ignore = on("w", wake);
@@ -428,36 +430,7 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
     },
     onCancel: (jobId, listener) => on(`c${jobId}`, listener),
 
-    async reap() {
-      promote();
-      const over = [...jobs.values()]
-        .filter((entry) => entry.status === "running" && entry.leaseExpiresAtMs! <= now())
-        .toSorted(
-          (a, b) => a.leaseExpiresAtMs! - b.leaseExpiresAtMs! || (a.spec.id < b.spec.id ? -1 : 1),
-        );
-      const late = endOverdue();
-      const reaped = over.map((entry): ReapedRun => {
-        const jobId = entry.spec.id;
-        const epoch = epochOf(entry);
-        record(entry, "stalled", STALLED);
-        if (entry.cancelRequested) {
-          endRun(entry);
-          offer(entry, canceled(endingOf(entry)));
-          return { jobId, epoch, outcome: "canceled" };
-        }
-        entry.stalls++;
-        if (entry.stalls < maxStalls) {
-          waitAgain(entry, 0);
-          return { jobId, epoch, outcome: "requeued" };
-        }
-        endRun(entry);
-        const completion = exhausted({ ...endingOf(entry), reason: STALLED });
-        offer(entry, completion);
-        bury(entry, completion, STALLED);
-        return { jobId, epoch, outcome: "failed" };
-      });
-      return [...reaped, ...late];
-    },
+    reap: async () => reap(),
 
     async state(jobId) {
       return look(jobId);

@@ -10,7 +10,7 @@ local expiries = call('ZMSCORE', LEASES, unpack(ids))
 for i, id in ipairs(ids) do
   out[2 * i - 1], out[2 * i] = 0, 0
   if holds(jobs[id], ARGV[3 * i + 2], ARGV[3 * i + 3], expiries[i]) then
-    kept[#kept + 1] = until_ms
+    kept[#kept + 1] = int(until_ms)
     kept[#kept + 1] = id
     out[2 * i - 1], out[2 * i] = until_ms, jobs[id].cancel and 1 or 0
   end

@@ -1,5 +1,6 @@
 import { createInMemoryQueue } from "../../regions/queue/in-memory-queue.ts";
-import { LEASE_MS, queueConformance, REGION } from "./queue-conformance.ts";
+import { LEASE_MS, REGION } from "./queue-bench.ts";
+import { queueConformance } from "./queue-conformance.ts";
 
 queueConformance("in-memory", async (now, retry) => {
   const queue = createInMemoryQueue({ region: REGION, leaseMs: LEASE_MS, now, retry });

@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { CompletionOffer, OutboxEnvelope } from "../../shared/contracts/completion.ts";
 import { failed } from "../../regions/queue/completion.ts";
 import { StaleDispatchError } from "../../regions/queue/queue-port.ts";
-import { failing, jobSpec, LEASE_MS, REGION, type QueueBench } from "./queue-conformance.ts";
+import { failing, jobSpec, LEASE_MS, REGION, type QueueBench } from "./queue-bench.ts";
 
 /** How jobs end that no worker brings to its end: by retries, deadlines, cancels, or before they began. */
 export function queueEndings(bench: () => QueueBench): void {

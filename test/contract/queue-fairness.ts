@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { JobSpec, Priority } from "../../shared/contracts/job.ts";
 import { PASSES } from "../../regions/queue/queue-port.ts";
-import { jobSpec, type QueueBench } from "./queue-conformance.ts";
+import { jobSpec, type QueueBench } from "./queue-bench.ts";
 
 /** Who goes first: between tenants, classes, and jobs that fit a worker or do not. Judged in jobs, never in seconds. */
 export function queueFairness(bench: () => QueueBench): void {

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { JobSpec } from "../../shared/contracts/job.ts";
 import type { JobSnapshot } from "../../regions/queue/queue-port.ts";
-import { failing, jobSpec, LEASE_MS, type QueueBench } from "./queue-conformance.ts";
+import { failing, jobSpec, LEASE_MS, type QueueBench } from "./queue-bench.ts";
 
 /** What operators, other workers and clients see of the queue. */
 export function queueOperations(bench: () => QueueBench): void {

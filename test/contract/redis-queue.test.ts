@@ -5,7 +5,8 @@ import type { Completion } from "../../regions/queue/queue-port.ts";
 import { createRedisQueue } from "../../regions/queue/redis-queue.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
 import { untilReachable } from "../flow/queue/until-reachable.ts";
-import { LEASE_MS, queueConformance, REGION } from "./queue-conformance.ts";
+import { LEASE_MS, REGION } from "./queue-bench.ts";
+import { queueConformance } from "./queue-conformance.ts";
 
 let redis: TestRedis;
 let client: Redis;

@@ -3,7 +3,7 @@ import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeEach, expect, test } from "vitest";
 import type { JobSpec } from "../../shared/contracts/job.ts";
-import { jobSpec } from "../contract/queue-conformance.ts";
+import { jobSpec } from "../contract/queue-bench.ts";
 import { startRegionBench, type RegionBench } from "../flow/api/region-bench.ts";
 import { makeFolder, samplePath } from "../flow/speech/fixtures.ts";
 

@@ -8,7 +8,7 @@ import { createInferenceThread } from "../../regions/speech/inference/create-inf
 import { createRunJob } from "../../regions/workers/run-job.ts";
 import { openScratch } from "../../regions/workers/scratch.ts";
 import { createWorker } from "../../regions/workers/worker.ts";
-import { jobSpec } from "../contract/queue-conformance.ts";
+import { jobSpec } from "../contract/queue-bench.ts";
 import { REGION, silent, startRegionBench, type RegionBench } from "../flow/api/region-bench.ts";
 import { samplePath } from "../flow/speech/fixtures.ts";
 

@@ -15,7 +15,7 @@ import { createAnnouncePlans } from "../../../regions/workers/announce-plans.ts"
 import { createRunJob } from "../../../regions/workers/run-job.ts";
 import { openScratch } from "../../../regions/workers/scratch.ts";
 import { createWorker, type Worker } from "../../../regions/workers/worker.ts";
-import { jobSpec } from "../../contract/queue-conformance.ts";
+import { jobSpec } from "../../contract/queue-bench.ts";
 import { samplePath, fixturePath } from "../speech/fixtures.ts";
 import { inProcessApi } from "./in-process-api.ts";
 import { edgeRequest, REGION, silent, startRegionBench, type RegionBench } from "./region-bench.ts";

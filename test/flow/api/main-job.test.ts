@@ -13,7 +13,7 @@ import { createInferenceThread } from "../../../regions/speech/inference/create-
 import { createRunJob } from "../../../regions/workers/run-job.ts";
 import { openScratch } from "../../../regions/workers/scratch.ts";
 import { createWorker, type Worker } from "../../../regions/workers/worker.ts";
-import { jobSpec } from "../../contract/queue-conformance.ts";
+import { jobSpec } from "../../contract/queue-bench.ts";
 import { fixturePath, samplePath } from "../speech/fixtures.ts";
 import { inProcessApi } from "./in-process-api.ts";
 import { edgeRequest, REGION, silent, startRegionBench, type RegionBench } from "./region-bench.ts";

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { JobSpec } from "../../../shared/contracts/job.ts";
 import { Problem } from "../../../shared/errors/problem.ts";
 import { SIGNATURE_HEADER, SIGNATURE_WINDOW_MS } from "../../../shared/signing/link-signature.ts";
-import { jobSpec } from "../../contract/queue-conformance.ts";
+import { jobSpec } from "../../contract/queue-bench.ts";
 import { inProcessApi } from "./in-process-api.ts";
 import { edgeRequest, startRegionBench, type RegionBench } from "./region-bench.ts";
 

@@ -8,7 +8,7 @@ import { migrate } from "../../../regions/store/migrate.ts";
 import { currentMonths, ensurePartitions } from "../../../regions/store/partitions.ts";
 import { freePort } from "../../../scripts/planet/ports.ts";
 import { startPostgres, type TestCluster } from "../../support/postgres.ts";
-import { jobSpec } from "../../contract/queue-conformance.ts";
+import { jobSpec } from "../../contract/queue-bench.ts";
 import { edgeRequest, LINK_SECRET, startRegionBench, type RegionBench } from "./region-bench.ts";
 
 let bench: RegionBench;

@@ -4,7 +4,7 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { AnalysisResult } from "../../../shared/contracts/analysis-result.ts";
 import type { Transcript } from "../../../shared/contracts/analysis-result.ts";
 import type { JobSpec } from "../../../shared/contracts/job.ts";
-import { jobSpec } from "../../contract/queue-conformance.ts";
+import { jobSpec } from "../../contract/queue-bench.ts";
 import { promptPath } from "../speech/fixtures.ts";
 import { installTinyWhisper } from "../speech/whisper-fixture.ts";
 import { startRegionBench, type RegionBench } from "./region-bench.ts";

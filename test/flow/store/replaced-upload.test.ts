@@ -10,7 +10,7 @@ import { createRunJob } from "../../../regions/workers/run-job.ts";
 import { openScratch } from "../../../regions/workers/scratch.ts";
 import { createObjectStore as createStoreServer } from "../../../scripts/planet/object-store/create-object-store.ts";
 import { uploadKey } from "../../../shared/contracts/object-keys.ts";
-import { jobSpec } from "../../contract/queue-conformance.ts";
+import { jobSpec } from "../../contract/queue-bench.ts";
 
 test("an upload that is replaced while it is analysed never gets the address of what was heard", async () => {
   const folder = await mkdtemp(join(tmpdir(), "antiphon-replaced-"));
