@@ -44,12 +44,10 @@ export async function keepPartitions(
  * @returns names of the partitions that this call dropped
  */
 export async function dropPartitions(primary: Pool, month: Month): Promise<string[]> {
-  const tables = JSON.stringify(partitionedTables);
+  const tables = `{${partitionedTables.join()}}`;
   const partitions = await primary<{ name: string }[]>`
-    select child.relname as name
-    from pg_inherits join pg_class child on child.oid = inhrelid join pg_class parent on parent.oid = inhparent
-    where parent.relname in (select jsonb_array_elements_text(${tables}::text::jsonb))
-    order by 1`;
+    select relname as name from pg_inherits join pg_class on pg_class.oid = inhrelid
+    where inhparent = any (${tables}::text::regclass[]) order by 1`;
   const byMonth = Map.groupBy(partitions, ({ name }) => monthOfPartition(name));
   const dropped: string[] = [];
   for (const old of [...byMonth.keys()].filter((each) => each < month).sort()) {
