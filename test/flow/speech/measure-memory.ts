@@ -25,7 +25,10 @@ const decoder = createDecoder({
 const inference = createInferenceThread();
 const features = createFeaturesThread();
 const parts = ["voice_activity", "features", "speaking_rate", "emotion"] as const;
-const result = await createAnalyzer({ decoder, inference, features }).analyze(path, { parts });
+const { made: _, ...result } = await createAnalyzer({ decoder, inference, features }).analyze(
+  path,
+  { parts },
+);
 // The decoder lives on for the next file; its high-water mark says what the last one took.
 const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
 const peak = /VmHWM:\s+(\d+)/.exec(status)?.[1];
