@@ -15,6 +15,7 @@ import { createRedis } from "./results/redis.ts";
 import { createResultCache } from "./results/result-cache.ts";
 import { createStageCache } from "./results/stage-cache.ts";
 import { createStagePlans } from "./results/stage-plans.ts";
+import { createUsageOutbox } from "./results/usage-outbox.ts";
 import { isDeclaredType } from "./speech/decode/check-declared-type.ts";
 import { createInference } from "./speech/inference/create-inference.ts";
 import { listEngines } from "./speech/list-engines.ts";
@@ -40,6 +41,7 @@ const config = readConfig(ApiConfig, process.env);
 const region = findRegion(config.ANTIPHON_REGION)!;
 const logger = createLogger("api", region.id, config.LOG_LEVEL);
 const metrics = createMetrics();
+const stopping = new AbortController();
 
 const onRedisError = (error: Error) => logger.debug({ err: error }, "redis is away");
 const redis = createRedis(config.REDIS_URL, onRedisError);
@@ -117,6 +119,7 @@ const app = createApi({
   models: () => listEngines(manifest(), config.PATH),
   jobs: createJobsRead(database),
   usage: createUsageRead(database),
+  recordUsage: createUsageOutbox({ redis, logger, metrics, signal: stopping.signal }),
   history: createUserHistory(database),
   apiKeys: createApiKeys(database),
   tenants: createTenants(database),
@@ -157,6 +160,7 @@ onShutdown(
       clearTimeout(timer);
     }
     await Promise.allSettled([queue.close(), database.close(), synthesizer.close()]);
+    stopping.abort();
     redis.disconnect();
     objects.close();
   },

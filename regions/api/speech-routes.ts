@@ -1,5 +1,7 @@
 import { Readable } from "node:stream";
 import { Hono } from "hono";
+import type { UsageEnvelope } from "../../shared/contracts/completion.ts";
+import { mintSpeechId } from "../../shared/contracts/ids.ts";
 import { speechKey } from "../../shared/contracts/object-keys.ts";
 import { isPermitted, type Region } from "../../shared/contracts/regions.ts";
 import {
@@ -48,6 +50,8 @@ export interface SpeechRoutesParts {
   logger: Logger;
   metrics: Metrics;
   prices?: PriceTable;
+  /** Takes the usage of speech that was made; what was found again uses nothing. Never rejects. */
+  recordUsage(usage: UsageEnvelope): Promise<void>;
   /** Texts that are spoken at once; further ones are told to come back. Cached speech does not count. */
   maxSpeaking?: number;
 }
@@ -59,7 +63,8 @@ const BUSY_RETRY_S = "2";
  * `GET /internal/voices`: who can speak it.
  */
 export function createSpeechRoutes(parts: SpeechRoutesParts): Hono<ApiEnv> {
-  const { region, objects, speech, metrics, prices = defaultPrices, maxSpeaking = 8 } = parts;
+  const { region, objects, speech, metrics, recordUsage } = parts;
+  const { prices = defaultPrices, maxSpeaking = 8 } = parts;
   const cache = createSpeechCache({ objects, logger: parts.logger });
   const answers = metrics.counter("antiphon_speech_total", "Texts spoken, by cache and format.");
   const seconds = metrics.counter("antiphon_speech_audio_seconds_total", "Seconds of speech made.");
@@ -129,6 +134,17 @@ export function createSpeechRoutes(parts: SpeechRoutesParts): Hono<ApiEnv> {
       answers.inc({ cache: "miss", format });
       seconds.inc({ voice }, summary.duration_s);
       logger.info({ ...facts, ...summary, cache: "miss", usd }, "spoke");
+      void recordUsage({
+        v: 1,
+        type: "usage",
+        id: mintSpeechId(region),
+        tenant_id: order.tenant_id,
+        usage: [
+          { stage: "speech", quantity: summary.engine_ms / 1000, unit: "compute_second", usd },
+          { stage: "speech_text", quantity: summary.characters, unit: "character", usd: 0 },
+          { stage: "speech_audio", quantity: summary.duration_s, unit: "audio_second", usd: 0 },
+        ],
+      });
     });
 
     async function next(): Promise<Uint8Array | undefined> {

@@ -8,6 +8,7 @@ import { createResultCache } from "../../../regions/results/result-cache.ts";
 import { createStagePlans } from "../../../regions/results/stage-plans.ts";
 import { isDeclaredType } from "../../../regions/speech/decode/check-declared-type.ts";
 import { createSynthesizer } from "../../../regions/speech/synthesis/create-synthesizer.ts";
+import { createUsageOutbox } from "../../../regions/results/usage-outbox.ts";
 import { createApiKeys } from "../../../regions/store/api-keys.ts";
 import { createDatabase } from "../../../regions/store/database.ts";
 import { createJobsRead } from "../../../regions/store/jobs-read.ts";
@@ -55,6 +56,7 @@ export function inProcessApi(
     models: () => ({ object: "list", data: [] }),
     jobs: createJobsRead(database),
     usage: createUsageRead(database),
+    recordUsage: createUsageOutbox({ redis, logger: silent, metrics }),
     history: createUserHistory(database),
     apiKeys: createApiKeys(database),
     tenants: createTenants(database),

@@ -4,13 +4,20 @@ import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { afterAll, beforeAll, expect, onTestFinished, test } from "vitest";
 import type { SpeechSource } from "../../../regions/api/speech-routes.ts";
+import { createMetrics } from "../../../regions/ops/metrics.ts";
+import type { Redis } from "../../../regions/results/redis.ts";
+import { resultKeys } from "../../../regions/results/result-keys.ts";
+import { createUsageOutbox } from "../../../regions/results/usage-outbox.ts";
 import { createSynthesizer } from "../../../regions/speech/synthesis/create-synthesizer.ts";
 import { createVoices } from "../../../regions/speech/synthesis/create-voices.ts";
+import { UsageEnvelope } from "../../../shared/contracts/completion.ts";
+import { mintSpeechId } from "../../../shared/contracts/ids.ts";
+import { regions } from "../../../shared/contracts/regions.ts";
 import { VoiceList } from "../../../shared/contracts/speech.ts";
 import { ApiError, Problem } from "../../../shared/errors/problem.ts";
 import { SIGNATURE_HEADER } from "../../../shared/signing/link-signature.ts";
 import { inProcessApi } from "../api/in-process-api.ts";
-import { edgeRequest, startRegionBench, type RegionBench } from "../api/region-bench.ts";
+import { edgeRequest, silent, startRegionBench, type RegionBench } from "../api/region-bench.ts";
 import { installTinyVoices } from "./tiny-voices.ts";
 
 let bench: RegionBench;
@@ -276,4 +283,63 @@ test("who can speak is told, and who cannot: not installed, of another language,
     code: "invalid_request",
     errors: [{ path: "voice", message: expect.stringContaining("af_heart") as string }],
   });
+});
+
+test("speech that was made is on the outbox once, with its figures; speech that was found again uses nothing", async () => {
+  const { speak } = start();
+  const used = async () =>
+    (await bench.client.xrange(resultKeys.outbox, "-", "+"))
+      .map(([, fields]) => UsageEnvelope.parse(JSON.parse(fields[1]!)))
+      .filter(({ tenant_id }) => tenant_id === "ten_billed");
+  const order = { tenant_id: "ten_billed", input: "This is to be billed once." };
+  const made = await speak(order);
+  expect(made.headers.get("x-antiphon-cache")).toBe("miss");
+  await bytesOf(made);
+  await expect.poll(used).toHaveLength(1);
+  await expect
+    .poll(async () => (await kept()).some((key) => key.includes("ten_billed")))
+    .toBe(true);
+  const again = await speak(order);
+  expect(again.headers.get("x-antiphon-cache")).toBe("hit");
+  await bytesOf(again);
+
+  const [usage, ...more] = await used();
+  expect(more).toEqual([]);
+  expect(usage!.id).toMatch(/^spc_use_/);
+  expect(usage!.usage.map(({ stage, unit }) => [stage, unit])).toEqual([
+    ["speech", "compute_second"],
+    ["speech_text", "character"],
+    ["speech_audio", "audio_second"],
+  ]);
+  for (const { quantity } of usage!.usage) expect(quantity).toBeGreaterThan(0);
+  expect(usage!.usage[0]!.usd).toBeGreaterThan(0);
+  expect(JSON.stringify(usage)).not.toContain("billed once");
+});
+
+test("usage waits for a Redis that is away, and what never gets there is counted", async () => {
+  const metrics = createMetrics();
+  const envelope = UsageEnvelope.parse({
+    v: 1,
+    type: "usage",
+    id: mintSpeechId(regions[0]!),
+    tenant_id: "ten_away",
+    usage: [{ stage: "speech", quantity: 1, unit: "compute_second", usd: 1 }],
+  });
+  let tries = 0;
+  const redis = {
+    xadd: async () => {
+      tries += 1;
+      if (tries < 4) throw new Error("away");
+      return "1-1";
+    },
+  } as unknown as Redis;
+  const options = { logger: silent, backoff: { minMs: 1, maxMs: 2 } };
+  await createUsageOutbox({ ...options, redis, metrics: createMetrics() })(envelope);
+  expect(tries).toBe(4);
+  const stop = new AbortController();
+  tries = Number.NEGATIVE_INFINITY;
+  const waiting = createUsageOutbox({ ...options, redis, metrics, signal: stop.signal })(envelope);
+  stop.abort();
+  await waiting;
+  expect(await metrics.render()).toContain("antiphon_usage_lost_total 1");
 });
