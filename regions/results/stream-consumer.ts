@@ -71,7 +71,7 @@ export async function consumeStream(
   let claimAtMs = 0;
   const youngUntilMs = performance.now() + claimAfterMs;
   let inHand: StreamEntry[] = [];
-  let count = Math.min(batchSize, FIRST_READ);
+  let count = Number.isFinite(maxBatchBytes) ? Math.min(batchSize, FIRST_READ) : batchSize;
 
   /** Doubles what is read next while it fits; shrinks at once when it was too much. */
   function adaptCount(): void {
