@@ -267,6 +267,7 @@ local function withdraw(id, job)
     call('ZREM', DELAYED, id)
   elseif job.where == 'held' then
     call('ZREM', held_key(job.lane, job.tenant), id)
+    left[job.lane] = true
   else
     flush_lanes()
     leave_lane(id, job, job.attempt == 0)

@@ -39,6 +39,8 @@ export function createFairLanes() {
   }));
   /** Runs of tenants that have a limit. */
   const running = new Map<string, number>();
+  /** Lanes that a job was removed from in this step. */
+  const left = new Set<Lane>();
   let turn = 0;
 
   const laneAt = (lane: number) => all[lane - 1]!;
@@ -177,11 +179,18 @@ export function createFairLanes() {
       if (held.includes(entry)) {
         held.splice(held.indexOf(entry), 1);
         if (held.length === 0) lane.held.delete(entry.spec.tenant_id);
+        left.add(lane);
         return;
       }
       leaveLane(entry);
+      left.add(lane);
       if (capOf(entry) !== undefined) letIn(entry.spec.tenant_id);
-      forgetShares(lane);
+    },
+
+    /** At the end of a step that removed a job, for another may have come in its place. */
+    settle(): void {
+      for (const lane of left) forgetShares(lane);
+      left.clear();
     },
 
     /** A run has ended; true when others of its tenant had waited for that. */

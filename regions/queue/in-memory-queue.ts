@@ -179,6 +179,7 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
   /** Ends a job that waits, as an attempt of its own that no worker ran. */
   function endWaiting(entry: Entry, end: (ending: ReturnType<typeof endingOf>) => Completion) {
     if (entry.dueMs === undefined) fair.remove(entry);
+    fair.settle();
     delete entry.dueMs;
     entry.attempt++;
     offer(entry, end({ ...endingOf(entry), startedAtMs: now() }));
@@ -350,6 +351,7 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
       const startMs = spec.not_before === undefined ? 0 : Date.parse(spec.not_before);
       if (startMs > now()) entry.atMs = entry.dueMs = startMs;
       else enqueue(entry);
+      fair.settle();
       changed(entry);
       return { duplicate: false, queue_position: place(entry) };
     },
@@ -357,6 +359,7 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
     async submitFinished(spec, complete) {
       const admitted = admit(spec);
       if (admitted === "duplicate") return { duplicate: true, queue_position: 0 };
+      fair.settle();
       const entry = newEntry(spec, 0, admitted.version);
       const startedAtMs = now();
       Object.assign(entry, { attempt: 1, finishedAttempt: 1, startedAtMs, progress: 1 });

@@ -7,7 +7,8 @@ local job = job_of(id)
 if not holds(job, ARGV[3], ARGV[4], call('ZSCORE', LEASES, id)) then
   return 0
 end
-job.progress = tonumber(ARGV[5])
+-- As it came: it is only handed on.
+job.progress = ARGV[5]
 save(id, job)
 close()
 return 1

@@ -364,13 +364,13 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
         const [jobs, cost, oldest] = rest.slice(3 * (lane - 1)) as [number, number, number];
         const load = classes[classOf(lane)];
         load.jobs += jobs;
-        load.computeS += cost / 1000;
+        load.computeS = Math.round(load.computeS * 1000 + cost) / 1000;
         load.oldestWaitMs = Math.max(load.oldestWaitMs, oldest);
       }
       const all = Object.values(classes);
       return {
         waiting: all.reduce((sum, { jobs }) => sum + jobs, 0),
-        computeS: all.reduce((sum, { computeS }) => sum + computeS, 0),
+        computeS: Math.round(all.reduce((sum, { computeS }) => sum + computeS * 1000, 0)) / 1000,
         running: running!,
         delayed: delayed!,
         dead: dead!,

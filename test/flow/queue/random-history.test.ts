@@ -12,7 +12,7 @@ import { untilReachable } from "./until-reachable.ts";
 
 /** ANTIPHON_SEED=n runs that history alone; it goes exactly as it went among the others. */
 const only = process.env["ANTIPHON_SEED"];
-const seeds = only === undefined ? Array.from({ length: 300 }, (_, n) => n + 1) : [Number(only)];
+const seeds = only === undefined ? Array.from({ length: 200 }, (_, n) => n + 1) : [Number(only)];
 const STEPS = 60;
 /** Every so many histories Redis is stopped in the middle, and started again. */
 const RESTART_EVERY = 50;
@@ -51,6 +51,9 @@ async function live(seed: number): Promise<void> {
   const settings = {
     region: REGION,
     leaseMs: LEASE_MS,
+    // Few, so that many jobs come to their last one.
+    maxAttempts: 2,
+    maxStalls: 2,
     now,
     retry: { baseMs: 400, random: () => 0.5 },
   };
@@ -137,10 +140,12 @@ async function live(seed: number): Promise<void> {
     else if (chance < 78) await both((on) => on.state(job.spec.id));
     else if (run === undefined) return;
     else if (chance < 84) await both((on) => on.renew(run));
-    else if (chance < 86) await both((on) => on.progress(run, random()));
-    else if (chance < 94) await finish(run);
+    else if (chance < 86) {
+      const fraction = random();
+      await both((on) => on.progress(run, fraction));
+    } else if (chance < 94) await finish(run);
     else if (chance < 96) await both((on) => on.release(run, { because: "drain" }));
-    else await both((on) => on.release(run, failing));
+    else if ((await both((on) => on.release(run, failing))) === "failed") totals.failed++;
   }
 
   try {
@@ -198,7 +203,7 @@ test("through any history every job's last dispatch ends in exactly one offer, a
   if (only !== undefined) return;
   // The histories were worth something.
   for (const [what, times] of Object.entries(totals)) {
-    expect(times, what).toBeGreaterThan(what === "restarts" ? 3 : 30);
+    expect(times, what).toBeGreaterThan(what === "restarts" ? 3 : 10);
   }
 }, 120_000);
 
