@@ -61,18 +61,27 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
 
   // After each new connection: it may lead to another Redis, set up in another way.
   let safe: Promise<void> = Promise.resolve();
-  redis.on("ready", () => {
+  function check(): void {
     safe = checkSafety(redis, { onDisk });
     safe.catch(onError);
-  });
+  }
+  redis.on("ready", check);
+  /** Rejects while Redis must not be used; one that was mended is used again. */
+  async function assertSafe(): Promise<void> {
+    try {
+      await safe;
+    } catch (error) {
+      // Anything else than that it is unsafe is a matter of the connection, and shows with the command itself.
+      if (!(error instanceof QueueUnsafeError)) return;
+      check();
+      await safe;
+    }
+  }
   const connected = firstConnection(redis);
   const runScript = createRedisScripts(redis, () => options.now?.() ?? "");
   const script: RunScript = async (name, args) => {
     await connected;
-    await safe.catch((error: unknown) => {
-      // Anything else than that it is unsafe is a matter of the connection, and shows with the script itself.
-      if (error instanceof QueueUnsafeError) throw error;
-    });
+    await assertSafe();
     return runScript(name, args);
   };
 
@@ -401,7 +410,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     deadLetters: createRedisDeadLetters(redis, script),
 
     async ping() {
-      await safe;
+      await assertSafe();
       await redis.ping();
     },
 
