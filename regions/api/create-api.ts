@@ -8,13 +8,21 @@ import { createAdminRoutes, type AdminRoutesParts } from "./admin-routes.ts";
 import type { ApiEnv } from "./api-context.ts";
 import { identifyRequests } from "./identify-requests.ts";
 import { createJobRoutes, type JobRoutesParts } from "./job-routes.ts";
+import { createLoadRoutes, type LoadRoutesParts } from "./load-routes.ts";
 import { createSpeechRoutes, type SpeechRoutesParts } from "./speech-routes.ts";
 import { createModelRoutes, type ModelRoutesParts } from "./model-routes.ts";
 import { createReportRoutes, type ReportRoutesParts } from "./report-routes.ts";
 import { requireSignature } from "./require-signature.ts";
 
 export interface ApiParts
-  extends JobRoutesParts, AdminRoutesParts, SpeechRoutesParts, ModelRoutesParts, ReportRoutesParts {
+  extends
+    JobRoutesParts,
+    LoadRoutesParts,
+    AdminRoutesParts,
+    SpeechRoutesParts,
+    ModelRoutesParts,
+    ReportRoutesParts {
+  queue: JobRoutesParts["queue"] & LoadRoutesParts["queue"];
   objects: JobRoutesParts["objects"] & SpeechRoutesParts["objects"];
   /** Of the link to the edge; all verify. */
   linkSecrets: readonly string[];
@@ -53,6 +61,7 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
     }),
   );
   app.route("/", createJobRoutes(parts));
+  app.route("/", createLoadRoutes(parts));
   app.route("/", createAdminRoutes(parts));
   app.route("/", createReportRoutes(parts));
   app.route("/", createSpeechRoutes(parts));

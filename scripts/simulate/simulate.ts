@@ -10,7 +10,7 @@ import {
   learnCompute,
   remainingCompute,
 } from "../../shared/policies/compute-estimate.ts";
-import { aggregateLoad } from "../../shared/policies/region-load.ts";
+import { expectedWaitS } from "../../shared/policies/region-load.ts";
 import type { ScalingRules, ScalingState } from "../../shared/policies/scale.ts";
 import { scalePool } from "../../shared/policies/scale.ts";
 import { createAgenda } from "./create-agenda.ts";
@@ -260,13 +260,11 @@ export function simulate(options: SimulationOptions): Simulation {
     if (options.route !== "expected-wait") return job.home;
     const cost = (pool: Pool) =>
       (options.roundTripS?.(job.home, pool.index) ?? 0) +
-      (aggregateLoad({
-        region: pool.id,
-        nowMs: now * 1000,
-        workers: pool.workers.map((worker) => seen(worker)),
-        waitingJobs: pool.waiting.length,
-        waitingComputeSeconds: pool.waitingCompute,
-      }).expected_wait_s ?? Infinity);
+      (expectedWaitS(
+        pool.workers.map((worker) => seen(worker)),
+        pool.waitingCompute,
+        now * 1000,
+      ) ?? Infinity);
     let best = job.home;
     let least = cost(pools[best]!);
     for (const pool of pools) {

@@ -25,22 +25,27 @@ export const WorkerLoad = z.strictObject({
 });
 export type WorkerLoad = z.infer<typeof WorkerLoad>;
 
-/** The same of a whole region, for the edge and the other regions. */
+const WaitS = z.number().min(0).nullable();
+
+/** `GET region /internal/load`: the same of a whole region, for the edge and the other regions. */
 export const RegionLoad = z.strictObject({
   v: z.literal(1),
   region: z.string(),
   /** Workers that take jobs; those that drain or fell silent are not among them. */
   workers: z.int().min(0),
+  /** Jobs that they may run at once. */
   capacity: z.int().min(0),
   active_jobs: z.int().min(0),
+  /** Estimated compute-seconds still ahead in what runs. */
+  active_compute_s: z.number().min(0),
   /** Jobs that no worker has claimed. */
-  waiting_jobs: z.int().min(0),
-  /** Estimated compute-seconds ahead: of what waits and of what runs. */
-  queued_compute_seconds: z.number().min(0),
+  queued_jobs: z.int().min(0),
+  /** Their estimated compute-seconds. */
+  queued_compute_s: z.number().min(0),
   /** Compute-seconds a second with every slot in use. */
   speed: z.number().min(0),
-  /** Seconds until a job that comes now is begun, if those ahead go first; null when nobody is there to begin it. */
-  expected_wait_s: z.number().min(0).nullable(),
+  /** Seconds until a job of this class that comes now is begun, if what goes before it is done first; null when nobody is there to. */
+  expected_wait_s: z.strictObject({ interactive: WaitS, standard: WaitS, batch: WaitS }),
   reported_at_ms: z.int().min(0),
   ttl_ms: z.int().min(1).default(LOAD_REPORT_TTL_MS),
 });

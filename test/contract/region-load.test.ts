@@ -18,8 +18,15 @@ const worker = (worker_id: string, given: Partial<WorkerLoad> = {}): WorkerLoad 
   ttl_ms: 3000,
   ...given,
 });
-const load = (workers: WorkerLoad[], waitingComputeSeconds = 0, waitingJobs = 0) =>
-  aggregateLoad({ region: "us-east", nowMs: NOW, workers, waitingJobs, waitingComputeSeconds });
+const none = { jobs: 0, computeS: 0 };
+const load = (workers: WorkerLoad[], computeS = 0, jobs = 0) =>
+  aggregateLoad({
+    region: "us-east",
+    nowMs: NOW,
+    workers,
+    waiting: { interactive: none, standard: { jobs, computeS }, batch: none },
+  });
+const waitOf = (...given: Parameters<typeof load>) => load(...given).expected_wait_s.standard;
 const busy = (seconds: number, given: Partial<WorkerLoad> = {}) => ({
   active_jobs: 1,
   queued_compute_seconds: seconds,
@@ -34,28 +41,40 @@ test("a region adds up its workers and what waits", () => {
     workers: 2,
     capacity: 4,
     active_jobs: 1,
-    waiting_jobs: 4,
-    queued_compute_seconds: 16,
+    active_compute_s: 6,
+    queued_jobs: 4,
+    queued_compute_s: 10,
     speed: 5,
     // Three slots of speed 1 from now on, one of speed 2 from second 3 on: 9 are done by then, the tenth at speed 5.
-    expected_wait_s: 3.2,
+    expected_wait_s: { interactive: 0, standard: 3.2, batch: 3.2 },
     reported_at_ms: NOW,
     ttl_ms: 3000,
   });
 });
 
 test("nobody waits where a slot is free and nothing is queued", () => {
-  expect(load([worker("a"), worker("b", busy(100))]).expected_wait_s).toBe(0);
+  expect(waitOf([worker("a"), worker("b", busy(100))])).toBe(0);
 });
 
 test("with all slots in use and nothing queued, the wait is until the first is free", () => {
   const workers = [worker("a", busy(30)), worker("b", busy(10, { speed: 2 }))];
-  expect(load(workers).expected_wait_s).toBe(5);
+  expect(waitOf(workers)).toBe(5);
 });
 
 test("nobody knows how long a job waits where there are no workers", () => {
-  expect(load([]).expected_wait_s).toBeNull();
-  expect(load([worker("a", { draining: true })], 5, 1).expected_wait_s).toBeNull();
+  expect(waitOf([])).toBeNull();
+  expect(waitOf([worker("a", { draining: true })], 5, 1)).toBeNull();
+});
+
+test("a job waits for its own class and those above, and not for those below", () => {
+  const waiting = {
+    interactive: { jobs: 1, computeS: 2 },
+    standard: { jobs: 1, computeS: 10 },
+    batch: { jobs: 50, computeS: 100 },
+  };
+  const made = aggregateLoad({ region: "us-east", nowMs: NOW, workers: [worker("a")], waiting });
+  expect(made.expected_wait_s).toEqual({ interactive: 2, standard: 12, batch: 112 });
+  expect(made).toMatchObject({ queued_jobs: 52, queued_compute_s: 112 });
 });
 
 test("a worker that fell silent counts for nothing; one that drains counts for its work alone", () => {
@@ -65,7 +84,7 @@ test("a worker that fell silent counts for nothing; one that drains counts for i
     workers: 1,
     capacity: 1,
     active_jobs: 1,
-    queued_compute_seconds: 7,
+    active_compute_s: 7,
     speed: 1,
   });
 });
@@ -77,7 +96,7 @@ test("of two reports of one worker the newer counts, in either order", () => {
     [older, newer],
     [newer, older],
   ]) {
-    expect(load(reports)).toMatchObject({ workers: 1, active_jobs: 0, queued_compute_seconds: 0 });
+    expect(load(reports)).toMatchObject({ workers: 1, active_jobs: 0, active_compute_s: 0 });
   }
 });
 
@@ -101,9 +120,9 @@ test("more that waits never shortens a wait, and one more worker never lengthens
       fc.double({ min: 0, max: 1000, noNaN: true }),
       fc.double({ min: 0, max: 1000, noNaN: true }),
       (workers, waiting, more) => {
-        const wait = load(workers, waiting).expected_wait_s!;
-        expect(load(workers, waiting + more).expected_wait_s).toBeGreaterThanOrEqual(wait);
-        const helped = load([...workers, worker("helper")], waiting).expected_wait_s;
+        const wait = waitOf(workers, waiting)!;
+        expect(waitOf(workers, waiting + more)).toBeGreaterThanOrEqual(wait);
+        const helped = waitOf([...workers, worker("helper")], waiting);
         expect(helped).toBeLessThanOrEqual(wait + 1e-9);
       },
     ),
