@@ -29,6 +29,8 @@ export interface TranscriptionEvaluation {
 export interface EvaluateTranscriptionOptions {
   /** Folder of CLIP.wav, with transcripts.tsv in it or beside it; the prompts that ship when absent. */
   dir?: string | undefined;
+  /** What is said in them, lines `clip<TAB>words`; transcripts.tsv in the folder or beside it when absent. */
+  tsv?: string | undefined;
   /** As a request names it; the best that is installed when absent. */
   model?: string | undefined;
   /** ISO 639-1; found out when absent, by engines that can. */
@@ -46,12 +48,13 @@ const NAME = "transcripts.tsv";
  */
 export async function evaluateTranscription({
   dir = fixtures,
+  tsv,
   model,
   language,
   signal,
   onClip,
 }: EvaluateTranscriptionOptions): Promise<TranscriptionEvaluation> {
-  const reference = await readReference(dir);
+  const reference = await readReference(dir, tsv);
   const decoder = createDecoder();
   const inference = createInferenceThread();
   const features = createFeaturesThread();
@@ -99,9 +102,12 @@ export async function evaluateTranscription({
 }
 
 /** Lines `clip<TAB>words`. */
-async function readReference(dir: string): Promise<[clip: string, words: string][]> {
+async function readReference(
+  dir: string,
+  tsv: string | undefined,
+): Promise<[clip: string, words: string][]> {
   const inside = join(dir, NAME);
-  const file = (await isThere(inside)) ? inside : join(dir, "..", NAME);
+  const file = tsv ?? ((await isThere(inside)) ? inside : join(dir, "..", NAME));
   const lines = (await readFile(file, "utf8")).split(/\r?\n/).filter((line) => line !== "");
   return lines.map((line) => {
     const [clip, words] = line.split("\t");

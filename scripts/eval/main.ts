@@ -32,29 +32,36 @@ interface TranscriptionOptions {
 program
   .command("transcription")
   .description("Words that the transcripts got wrong, and how long they took.")
-  .argument("[dir]", "folder of recordings with transcripts.tsv; the prompts that ship when absent")
+  .argument("[dir]", "folder of recordings; the prompts that ship when absent")
+  .argument(
+    "[tsv]",
+    "what is said: `clip`, tab, words; transcripts.tsv in or beside the folder when absent",
+  )
   .option(
     "--model <name>",
     "whisper-base, pocketsphinx-en-us, …; the best that is installed when absent",
   )
   .option("--language <code>", "of the speech; found out when absent")
   .option("--json", "print only one JSON object", false)
-  .action(async (dir: string | undefined, options: TranscriptionOptions) => {
-    const { json, model, language } = options;
-    const stop = new AbortController();
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
-    const { signal } = stop;
-    const evaluation = await evaluateTranscription({
-      dir,
-      model,
-      language,
-      signal,
-      ...(json ? {} : { onClip: printClip }),
-    }).catch((error: unknown) => {
-      if (error instanceof TranscriptionRefusal) program.error(error.message);
-      throw error;
-    });
-    printTranscription(evaluation, json);
-  });
+  .action(
+    async (dir: string | undefined, tsv: string | undefined, options: TranscriptionOptions) => {
+      const { json, model, language } = options;
+      const stop = new AbortController();
+      for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => stop.abort());
+      const { signal } = stop;
+      const evaluation = await evaluateTranscription({
+        dir,
+        tsv,
+        model,
+        language,
+        signal,
+        ...(json ? {} : { onClip: printClip }),
+      }).catch((error: unknown) => {
+        if (error instanceof TranscriptionRefusal) program.error(error.message);
+        throw error;
+      });
+      printTranscription(evaluation, json);
+    },
+  );
 
 await program.parseAsync();

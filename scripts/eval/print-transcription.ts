@@ -13,10 +13,10 @@ export function printTranscription(
   const words = clips.reduce((sum, clip) => sum + clip.words, 0);
   const errors = clips.reduce((sum, clip) => sum + clip.errors, 0);
   const round = (value: number, digits: number) => Number(value.toFixed(digits));
-  const word_error_rate = round(errors / words, 4);
-  const real_time_factor = round(compute_s / audio_s, 3);
+  const wer = round(errors / words, 4);
+  const rtf = round(compute_s / audio_s, 3);
   if (json) {
-    const figures = { clips: clips.length, words, errors, word_error_rate, real_time_factor };
+    const figures = { clips: clips.length, words, errors, wer, rtf };
     const about = { engine: engine.name, version: engine.version };
     console.log(
       JSON.stringify({ eval: "transcription", ...about, ...figures, audio_s: round(audio_s, 1) }),
@@ -24,9 +24,9 @@ export function printTranscription(
     return;
   }
   console.log(
-    `\n${engine.name} ${engine.version}: ${errors} of ${words} words wrong over ${clips.length} clips, ${(100 * word_error_rate).toFixed(1)} % word errors`,
+    `\n${engine.name} ${engine.version}: ${errors} of ${words} words wrong over ${clips.length} clips, ${(100 * wer).toFixed(1)} % word errors`,
   );
   console.log(
-    `${audio_s.toFixed(1)} s of audio in ${compute_s.toFixed(1)} s: real-time factor ${real_time_factor}`,
+    `${audio_s.toFixed(1)} s of audio in ${compute_s.toFixed(1)} s: real-time factor ${rtf}`,
   );
 }
