@@ -14,7 +14,8 @@ export function draftAnalysis(
 ): JobDraft {
   const { key } = c.get("caller");
   const { requestId, traceparent } = traceOf(c);
-  const { parts, language, model, upload_id, priority, user_id, metadata } = wanted;
+  const { parts, language, model, upload_id, priority, user_id, metadata, deadline_s } = wanted;
+  const createdAtMs = readId(jobId)!.createdAtMs;
   return {
     v: 1,
     id: jobId,
@@ -30,7 +31,10 @@ export function draftAnalysis(
     ...(audioSha256 === undefined ? {} : { audio_sha256: audioSha256 }),
     ...(user_id === undefined ? {} : { user_id }),
     ...(metadata === undefined ? {} : { metadata }),
-    created_at: new Date(readId(jobId)!.createdAtMs).toISOString(),
+    created_at: new Date(createdAtMs).toISOString(),
+    ...(deadline_s === undefined
+      ? {}
+      : { deadline_at: new Date(createdAtMs + deadline_s * 1000).toISOString() }),
     request_id: requestId,
     traceparent,
   };

@@ -1,5 +1,6 @@
+import { z } from "zod";
 import { mintUploadId } from "../../shared/contracts/ids.ts";
-import { CreateAnalysis } from "../../shared/contracts/job.ts";
+import { CreateAnalysis, DeadlineS } from "../../shared/contracts/job.ts";
 import { uploadKey, type Owner } from "../../shared/contracts/object-keys.ts";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
@@ -9,7 +10,9 @@ import type { ObjectStore } from "../forward/object-store.ts";
 /** Largest body of audio that goes through the Worker. */
 export const MAX_RAW_BYTES = 25 * 1024 * 1024;
 
-const RawAnalysis = CreateAnalysis.omit({ upload_id: true, metadata: true });
+const RawAnalysis = CreateAnalysis.omit({ upload_id: true, metadata: true }).extend({
+  deadline_s: z.coerce.number().pipe(DeadlineS).optional(),
+});
 
 /**
  * A body of audio, checked as far as its headers and query go; no byte of it is read yet.

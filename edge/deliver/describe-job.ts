@@ -70,7 +70,7 @@ export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): D
       const away = outcome?.kind !== "refused";
       return away && job.state === "accepted" ? { ...described, waiting_for: "region" } : described;
     }
-    const { status, epoch, started_at, queue_position, progress } = outcome.value;
+    const { status, epoch, started_at, queue_position, expected_at, progress } = outcome.value;
     // The region may know of an older dispatch still; what it says of that one is no longer true.
     if (epoch.dispatch !== job.dispatch) return described;
     return {
@@ -80,6 +80,7 @@ export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): D
       attempt: epoch.attempt,
       ...(started_at === undefined ? {} : { started_at }),
       ...(queue_position === undefined ? {} : { queue_position }),
+      ...(expected_at === undefined ? {} : { expected_at: notBefore(expected_at, job) }),
       ...(progress === undefined ? {} : { progress }),
     };
   }
@@ -133,6 +134,13 @@ export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): D
       job.offer === null ? pending(job, queuePosition) : ended(job, job.offer),
     whole,
   };
+}
+
+/** The later of the two: a delayed job's region tells when it could begin if it were due. */
+function notBefore(expectedAt: string, { draft: { not_before } }: LedgerJob): string {
+  return not_before !== undefined && Date.parse(not_before) > Date.parse(expectedAt)
+    ? not_before
+    : expectedAt;
 }
 
 function homeFirst(regions: readonly Region[], job: LedgerJob): Region[] {

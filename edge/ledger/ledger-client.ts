@@ -15,6 +15,8 @@ export interface LedgerClient {
   /** Null for a job that does not exist, or is another tenant's. */
   status(job: JobKey): Promise<LedgerJob | null>;
   wait(job: JobKey, ms: number): Promise<LedgerJob | null>;
+  /** Ends a job as canceled without its region; one that has ended stays as it was. */
+  cancel(job: JobKey): Promise<LedgerJob | null>;
   /** Verdicts in the order of the offers, which may belong to many shards. */
   complete(offers: readonly CompletionOffer[]): Promise<CompletionVerdict["verdict"][]>;
 }
@@ -78,6 +80,7 @@ export function createLedgerClient(
     refuse: (job, dispatch) => call(job, (shard) => shard.refuse(job.id, dispatch)),
     newDispatch: (job, regionId) => call(job, (shard) => shard.newDispatch(job.id, regionId)),
     status: (job) => call(job, (shard) => shard.status(job.id)),
+    cancel: (job) => call(job, (shard) => shard.cancel(job.id)),
     wait: (job, ms) => call(job, (shard) => shard.wait(job.id, ms)),
     complete,
   };

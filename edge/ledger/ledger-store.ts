@@ -6,6 +6,14 @@ export const RESUBMIT_AFTER_MS = 30_000;
 const RESUBMIT_MAX_MS = 5 * 60_000;
 /** An unresolved reservation is given up: its client never got a 202, so nothing promised is lost. */
 const GIVE_UP_AFTER_MS = 24 * 3_600_000;
+/** A region that was away when one of its jobs was canceled hears of it this soon, and then as often as a reservation. */
+const TELL_AFTER_MS = 5_000;
+/** About a day. */
+const MOST_TELLS = 300;
+/** Of a cancel that the ledger itself recorded; runs count from 1. */
+const RECORDED_ATTEMPT = 0;
+/** In `tries`: the region knows. */
+const TOLD = -1;
 /** A removed reservation's dispatch number is remembered for longer than any idempotency key lives. */
 const REFUSED_KEPT_MS = 25 * 3_600_000;
 /** Final states are kept here for 30 days; after that Postgres alone tells of the job. */
@@ -120,31 +128,74 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
     return find(jobId);
   }
 
-  /** The compare-and-set that makes the first accepted run final. */
+  /**
+   * The compare-and-set that makes the first accepted run final. What was canceled here takes its own region's word of that instead,
+   * by which the job gets into the database.
+   */
   function complete(offer: CompletionOffer): CompletionVerdict["verdict"] {
     const row = rowOf(offer.job_id);
     if (!row || row.state === "refused") return "unknown";
+    const ofThisRun = offer.epoch.dispatch === row.dispatch && offer.region === row.region;
     if (row.state === "final") {
       const final = JSON.parse(row.offer!) as CompletionOffer;
+      if (final.epoch.attempt === RECORDED_ATTEMPT && offer.status === "canceled" && ofThisRun) {
+        setFinal(offer, now() + FINAL_KEPT_MS);
+        return "accepted";
+      }
       const same =
         final.epoch.dispatch === offer.epoch.dispatch &&
         final.epoch.attempt === offer.epoch.attempt &&
         final.status === offer.status;
       return same ? "accepted" : "superseded";
     }
-    if (offer.epoch.dispatch !== row.dispatch || offer.region !== row.region) return "superseded";
-    sql.exec(
-      "UPDATE jobs SET state = 'final', offer = ?, due_at = ? WHERE job_id = ?",
-      JSON.stringify(offer),
-      now() + FINAL_KEPT_MS,
-      offer.job_id,
-    );
+    if (!ofThisRun) return "superseded";
+    setFinal(offer, now() + FINAL_KEPT_MS);
     return "accepted";
   }
 
+  function setFinal(offer: CompletionOffer, dueAtMs: number): void {
+    sql.exec(
+      "UPDATE jobs SET state = 'final', offer = ?, due_at = ?, tries = 0 WHERE job_id = ?",
+      JSON.stringify(offer),
+      dueAtMs,
+      offer.job_id,
+    );
+  }
+
+  /** Ends a job as canceled without its region, which is told as soon as it can be. False when there is none that has not ended. */
+  function cancel(jobId: string): boolean {
+    const row = rowOf(jobId);
+    if (!row || row.state === "refused" || row.state === "final") return false;
+    const at = new Date(now()).toISOString();
+    setFinal(
+      {
+        job_id: jobId,
+        tenant_id: (JSON.parse(row.draft) as JobDraft).tenant_id,
+        region: row.region,
+        epoch: { dispatch: row.dispatch, attempt: RECORDED_ATTEMPT },
+        status: "canceled",
+        started_at: at,
+        finished_at: at,
+        cost: { usd: 0, stages: [] },
+      },
+      now() + TELL_AFTER_MS,
+    );
+    return true;
+  }
+
+  /** The region knows of the cancel, so it need not be told again. */
+  function told(jobId: string): void {
+    sql.exec(
+      "UPDATE jobs SET due_at = ?, tries = ? WHERE job_id = ? AND state = 'final'",
+      now() + FINAL_KEPT_MS,
+      TOLD,
+      jobId,
+    );
+  }
+
   /**
-   * Up to `limit` reservations that are due to be submitted again, each already put off for the case that
-   * this try fails too. What has outlived its time is cleared away on the same occasion.
+   * Up to `limit` reservations that are due to be submitted again, and canceled jobs whose region has to be told, each already
+   * put off for the case that this try fails too. What has outlived its time is cleared away on the same occasion.
    */
   function takeDue(limit: number): LedgerJob[] {
     const rows = sql
@@ -152,21 +203,31 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
       .toArray();
     const due: LedgerJob[] = [];
     for (const row of rows) {
-      if (row.state !== "reserved") {
+      if (isUntold(row)) {
+        if (row.tries >= MOST_TELLS) told(row.job_id);
+        else {
+          putOff(row);
+          due.push(toJob(row)!);
+        }
+      } else if (row.state !== "reserved") {
         sql.exec("DELETE FROM jobs WHERE job_id = ?", row.job_id);
       } else if (row.created_at + GIVE_UP_AFTER_MS <= now()) {
         refuse(row.job_id, row.dispatch);
       } else {
-        const pause = Math.min(RESUBMIT_AFTER_MS * 2 ** Math.min(row.tries, 10), RESUBMIT_MAX_MS);
-        sql.exec(
-          "UPDATE jobs SET due_at = ?, tries = tries + 1 WHERE job_id = ?",
-          now() + pause,
-          row.job_id,
-        );
+        putOff(row);
         due.push(toJob(row)!);
       }
     }
     return due;
+  }
+
+  function putOff({ job_id, tries }: Row): void {
+    const pause = Math.min(RESUBMIT_AFTER_MS * 2 ** Math.min(tries, 10), RESUBMIT_MAX_MS);
+    sql.exec(
+      "UPDATE jobs SET due_at = ?, tries = tries + 1 WHERE job_id = ?",
+      now() + pause,
+      job_id,
+    );
   }
 
   /** Unix ms of the next thing to do; undefined when there is none. */
@@ -177,5 +238,11 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
     return row?.due_at ?? undefined;
   }
 
-  return { find, reserve, accept, refuse, redispatch, complete, takeDue, nextDue };
+  return { find, reserve, accept, refuse, redispatch, complete, cancel, told, takeDue, nextDue };
+}
+
+/** Whether a job was canceled here, and its region has not heard of it yet. */
+function isUntold({ state, offer, tries }: Row): boolean {
+  if (state !== "final" || offer === null || tries === TOLD) return false;
+  return (JSON.parse(offer) as CompletionOffer).epoch.attempt === RECORDED_ATTEMPT;
 }

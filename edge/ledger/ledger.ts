@@ -3,6 +3,7 @@ import type { CompletionOffer, CompletionVerdict } from "../../shared/contracts/
 import { findRegion } from "../../shared/contracts/regions.ts";
 import { readEdgeConfig, type EdgeBindings, type EdgeConfig } from "../env.ts";
 import { createCallRegion, type CallRegion } from "../forward/call-region.ts";
+import { cancelInRegion } from "../forward/cancel-in-region.ts";
 import { submitJob } from "../forward/submit-job.ts";
 import { describeError, log } from "../ops/log.ts";
 import { createAlarmClock, type AlarmClock } from "./alarm-clock.ts";
@@ -60,6 +61,19 @@ export class Ledger extends DurableObject<EdgeBindings> {
     return this.#store.redispatch(jobId, region);
   }
 
+  /**
+   * Ends a job as canceled whose region cannot be asked; the region is told when it is back, and its other ends of the job are
+   * superseded. The job as it is now: one that had ended stays as it was.
+   */
+  async cancel(jobId: string): Promise<LedgerJob | null> {
+    if (this.#store.cancel(jobId)) {
+      const next = this.#store.nextDue();
+      if (next !== undefined) await this.#clock.wakeBy(next);
+      this.#wake(jobId);
+    }
+    return this.#store.find(jobId);
+  }
+
   async status(jobId: string): Promise<LedgerJob | null> {
     return this.#store.find(jobId);
   }
@@ -99,12 +113,15 @@ export class Ledger extends DurableObject<EdgeBindings> {
     return this.#store.find(jobId);
   }
 
-  /** Submits unresolved reservations again, a bounded batch at a time; never throws, so it always comes again. */
+  /** Submits unresolved reservations again and tells regions of cancels that they missed, a bounded batch at a time; never throws, so it always comes again. */
   override async alarm(): Promise<void> {
     this.#clock.rang();
     try {
       const due = this.#store.takeDue(ALARM_BATCH);
-      if (due.length > 0) await this.#resubmit(due);
+      const reserved = due.filter(({ state }) => state === "reserved");
+      const canceled = due.filter(({ state }) => state === "final");
+      if (reserved.length > 0) await this.#resubmit(reserved);
+      if (canceled.length > 0) await this.#tellOfCancels(canceled);
     } catch (error) {
       log("error", "the ledger's alarm failed", { error: describeError(error) });
     } finally {
@@ -123,6 +140,22 @@ export class Ledger extends DurableObject<EdgeBindings> {
     };
     await Promise.all(Array.from({ length: Math.min(ALARM_PARALLEL, jobs.length) }, runner));
     log("info", "submitted unresolved reservations again", counts);
+  }
+
+  async #tellOfCancels(jobs: LedgerJob[]): Promise<void> {
+    const callRegion = createCallRegion({ config: this.config() });
+    const queue = jobs.values();
+    const runner = async () => {
+      for (const job of queue) {
+        const region = findRegion(job.region);
+        const outcome = region && (await cancelInRegion(callRegion, region, job));
+        // One that refuses does not have the job.
+        if (!region || outcome?.kind === "done" || outcome?.kind === "refused") {
+          this.#store.told(job.draft.id);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(ALARM_PARALLEL, jobs.length) }, runner));
   }
 
   async #resubmitOne(

@@ -2,6 +2,8 @@ import { Hono } from "hono";
 import { z } from "zod";
 import { JobId, TenantId } from "../../shared/contracts/ids.ts";
 import {
+  CancelJob,
+  CancelJobAnswer,
   JobRows,
   ReadResult,
   ReadResultAnswer,
@@ -14,11 +16,12 @@ import { QueueUnreachableError, type Queue } from "../queue/queue-port.ts";
 import type { ResultCache } from "../results/result-cache.ts";
 import type { JobsRead } from "../store/jobs-read.ts";
 import type { ApiEnv } from "./api-context.ts";
+import { createExpectStart } from "./expect-start.ts";
 import { parseBody } from "./parse-body.ts";
 import { createSubmitJob, type SubmitJobParts } from "./submit-job.ts";
 
 export interface JobRoutesParts extends SubmitJobParts {
-  queue: Pick<Queue, "submit" | "submitFinished" | "state">;
+  queue: Pick<Queue, "submit" | "submitFinished" | "state" | "cancel" | "load" | "workers">;
   jobs: JobsRead;
   results: Pick<ResultCache, "read">;
 }
@@ -35,6 +38,14 @@ const ListQuery = z.strictObject({
 export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
   const { queue, jobs, results } = parts;
   const submitJob = createSubmitJob(parts);
+  const expectStart = createExpectStart(queue);
+
+  async function find(id: string, tenantId: string): Promise<RegionJobState> {
+    const found = await queue.state(id).catch(asAway);
+    // A foreign tenant's job is no job.
+    if (found?.tenantId !== tenantId) throw new ApiError("job_not_found");
+    return found.state;
+  }
 
   return new Hono<ApiEnv>()
     .post("/internal/jobs", async (c) => {
@@ -51,17 +62,26 @@ export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
     .get("/internal/jobs/:id", async (c) => {
       const id = parseRequest(JobId, c.req.param("id"));
       const { tenant_id } = parseRequest(OneJob, c.req.query());
-      const found = await queue.state(id).catch((error: unknown) => {
-        if (!(error instanceof QueueUnreachableError)) throw error;
-        throw new ApiError("dependency_unavailable", "The queue is away.", { cause: error });
-      });
-      // A foreign tenant's job is no job.
-      if (found?.tenantId !== tenant_id) throw new ApiError("job_not_found");
-      return c.json(RegionJobState.parse(found.state));
+      const state = await find(id, tenant_id);
+      const expected_at = state.status === "queued" ? await expectStart(state) : undefined;
+      return c.json(RegionJobState.parse({ ...state, ...(expected_at ? { expected_at } : {}) }));
+    })
+    .post("/internal/jobs/:id/cancel", async (c) => {
+      const id = parseRequest(JobId, c.req.param("id"));
+      await find(id, parseBody(c, CancelJob).tenant_id);
+      const outcome = await queue.cancel(id).catch(asAway);
+      if (outcome === "unknown") throw new ApiError("job_not_found");
+      c.var.logger.info({ job_id: id, outcome }, "was asked to cancel a job");
+      return c.json(CancelJobAnswer.parse({ job_id: id, outcome }));
     })
     .post("/internal/results/read", async (c) => {
       const found = await results.read(parseBody(c, ReadResult), c.req.raw.signal);
       if (!found) throw new ApiError("not_found", "The result is not in this region.");
       return c.json(ReadResultAnswer.parse(found));
     });
+}
+
+function asAway(error: unknown): never {
+  if (!(error instanceof QueueUnreachableError)) throw error;
+  throw new ApiError("dependency_unavailable", "The queue is away.", { cause: error });
 }

@@ -97,6 +97,11 @@ export function createClient(options: ClientOptions) {
     return http.call(`/v1/jobs?${search}`, JobList);
   }
 
+  /** Stops a job; canceled then, or about to be. */
+  function cancelJob(id: string): Promise<Job> {
+    return http.call(`/v1/jobs/${encodeURIComponent(id)}/cancel`, Job, { method: "POST" });
+  }
+
   /** Polls until the job is final, ever more slowly up to every two seconds. */
   async function waitForJob(id: string, { signal, onUpdate }: Wait = {}): Promise<Job> {
     for (let pause = POLL_MIN_MS; ; pause = Math.min(pause * 1.5, POLL_MAX_MS)) {
@@ -158,6 +163,7 @@ export function createClient(options: ClientOptions) {
     createAnalysis,
     getJob,
     listJobs,
+    cancelJob,
     waitForJob,
     createSpeech,
     listVoices,
