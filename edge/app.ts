@@ -8,6 +8,7 @@ import { continueTrace, requestIdOf } from "./admit/request-id.ts";
 import { applySecurityHeaders } from "./admit/security-headers.ts";
 import { adminCalls } from "./calls/admin.ts";
 import { createAnalysis } from "./calls/analyses.ts";
+import { cancelJob } from "./calls/cancel-job.ts";
 import { receiveCompletions } from "./calls/completions.ts";
 import { getJob, listJobs } from "./calls/jobs.ts";
 import { listModels } from "./calls/models.ts";
@@ -38,6 +39,9 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
       status: String(c.res.status),
     });
   });
+
+  // Before anything that asks for a key: a preflight carries none.
+  app.use("/v1/*", services.cors);
 
   // Before the routes, because it turns their 404 into a 405 where another method exists. A handler's own
   // 404 is thrown, and therefore left alone.
@@ -73,6 +77,7 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   app.get("/v1/users/:user_id/analyses", client, getUserHistory(services));
   app.get("/v1/jobs", client, listJobs(services));
   app.get("/v1/jobs/:id", client, getJob(services));
+  app.post("/v1/jobs/:id/cancel", client, cancelJob(services));
 
   app.use("/v1/audio/speech", explainToOpenAiClients);
   app.use("/v1/audio/transcriptions", explainToOpenAiClients);
@@ -86,7 +91,11 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
 
   const admin = adminCalls(services);
   app.post("/v1/admin/tenants", operator, admin.createTenant);
+  app.get("/v1/admin/tenants/:id", operator, admin.getTenant);
+  app.patch("/v1/admin/tenants/:id", operator, admin.changeTenant);
   app.post("/v1/admin/keys", operator, admin.createKey);
+  app.get("/v1/admin/keys", operator, admin.listKeys);
+  app.post("/v1/admin/keys/:key_id/rotate", operator, admin.rotateKey);
   app.delete("/v1/admin/keys/:key_id", operator, admin.revokeKey);
 
   // No key: the URL's own signature is the permit.

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { regions, type Region } from "../shared/contracts/regions.ts";
+import { TenantLimits } from "../shared/contracts/tenant-settings.ts";
 import type { AudioUrlKeys } from "../shared/signing/audio-url.ts";
 
 /** What wrangler.toml and the deployment's secrets bind to the Worker. */
@@ -8,6 +9,7 @@ export interface EdgeBindings {
   LEDGER: DurableObjectNamespace;
   IDEMPOTENCY: DurableObjectNamespace;
   REVOCATIONS: DurableObjectNamespace;
+  TENANT_LIMITS: DurableObjectNamespace;
   ENVIRONMENT?: string;
   /** JSON: `{region: [secret, …]}`; the first signs, all verify. */
   LINK_SECRETS?: string;
@@ -16,6 +18,10 @@ export interface EdgeBindings {
   /** JSON: `{region: RegionEndpoint}`. */
   REGION_ENDPOINTS?: string;
   PUBLIC_URL?: string;
+  /** JSON: TenantLimits of tenants that have none of their own. */
+  DEFAULT_LIMITS?: string;
+  /** How long the edge's cache keeps audio of tenants that are bound to no place: 1 to 30. */
+  AUDIO_CACHE_DAYS?: string;
 }
 
 /** Where a region is reached; `public_objects` is the same object store as clients see it. */
@@ -50,6 +56,10 @@ const EdgeEnvironment = z.object({
   ),
   REGION_ENDPOINTS: json.pipe(z.record(z.string(), RegionEndpoint)),
   PUBLIC_URL: z.url().optional(),
+  DEFAULT_LIMITS: json
+    .pipe(TenantLimits)
+    .default({ per_second: 100, per_minute: 3_000, in_flight: 200 }),
+  AUDIO_CACHE_DAYS: z.coerce.number().int().min(1).max(30).default(7),
 });
 
 export interface EdgeConfig {
@@ -60,6 +70,8 @@ export interface EdgeConfig {
   audioUrlKeys: AudioUrlKeys;
   endpoints: Record<string, RegionEndpoint>;
   publicUrl: string | undefined;
+  defaultLimits: TenantLimits;
+  audioCacheDays: number;
 }
 
 /**
@@ -83,5 +95,7 @@ export function readEdgeConfig(bindings: EdgeBindings): EdgeConfig {
     audioUrlKeys: values.AUDIO_URL_KEYS,
     endpoints: values.REGION_ENDPOINTS,
     publicUrl: values.PUBLIC_URL?.replace(/\/+$/, ""),
+    defaultLimits: values.DEFAULT_LIMITS,
+    audioCacheDays: values.AUDIO_CACHE_DAYS,
   };
 }

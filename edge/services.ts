@@ -6,9 +6,14 @@ import {
   type RevocationList,
 } from "./admit/revocation-list.ts";
 import type { Revocations } from "./admit/revocations.ts";
+import { createCors } from "./admit/cors.ts";
+import { createLeaseSource, createTenantGate, type TenantGate } from "./admit/tenant-gate.ts";
+import type { TenantLimits } from "./admit/tenant-limits.ts";
+import { createTokenDirectory, type TokenDirectory } from "./admit/token-directory.ts";
 import { createDeliverAudio, type DeliverAudio } from "./deliver/audio-delivery.ts";
 import { createDescribeJob, type DescribeJob } from "./deliver/describe-job.ts";
 import type { EdgeBindings, EdgeConfig } from "./env.ts";
+import { createCancelJob, type CancelJob } from "./forward/cancel-job.ts";
 import { createCallRegion, type CallRegion } from "./forward/call-region.ts";
 import { createDispatchJob, type DispatchJob } from "./forward/dispatch-job.ts";
 import { createObjectStore, type ObjectStore } from "./forward/object-store.ts";
@@ -30,11 +35,15 @@ export interface EdgeServices {
   callRegion: CallRegion;
   streamRegion: StreamRegion;
   keys: KeyDirectory;
+  tokens: TokenDirectory;
+  gate: TenantGate;
+  cors: ReturnType<typeof createCors>;
   revocations: RevocationList;
   ledger: LedgerClient;
   once: Once;
   objects: ObjectStore;
   dispatchJob: DispatchJob;
+  cancelJob: CancelJob;
   describeJob: DescribeJob;
   deliverAudio: DeliverAudio;
   regionStatus: ReadRegionStatus;
@@ -54,6 +63,7 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     bindings.REVOCATIONS as DurableObjectNamespace<Revocations>,
   );
   const objects = createObjectStore(config, health);
+  const router = createRouter(config, health);
   return {
     config,
     metrics,
@@ -61,11 +71,26 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     streamRegion: createStreamRegion({ config, health, metrics }),
     ledger,
     objects,
-    router: createRouter(config, health),
+    router,
     keys: createKeyDirectory(bindings.KEYS, callRegion),
+    tokens: createTokenDirectory({
+      kv: bindings.KEYS,
+      callRegion,
+      allowHttp: config.environment !== "production",
+    }),
+    gate: createTenantGate({
+      source: createLeaseSource(
+        bindings.TENANT_LIMITS as DurableObjectNamespace<TenantLimits>,
+        placement,
+      ),
+      defaults: config.defaultLimits,
+      metrics,
+    }),
+    cors: createCors({ kv: bindings.KEYS, callRegion, router }),
     revocations: createRevocationList(revocations),
     once: createOnce(idempotency),
     dispatchJob: createDispatchJob(ledger, callRegion),
+    cancelJob: createCancelJob(ledger, callRegion),
     describeJob: createDescribeJob(config, callRegion),
     deliverAudio: createDeliverAudio(config, objects),
     regionStatus: createRegionStatus(config, health),

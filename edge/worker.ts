@@ -8,6 +8,7 @@ import { createServices } from "./services.ts";
 export { Idempotency } from "./ledger/idempotency.ts";
 export { Ledger } from "./ledger/ledger.ts";
 export { Revocations } from "./admit/revocations.ts";
+export { TenantLimits } from "./admit/tenant-limits.ts";
 
 /** One app per isolate: its bindings are the same object for as long as the isolate lives. */
 const apps = new WeakMap<EdgeBindings, ReturnType<typeof createApp>>();

@@ -1,6 +1,7 @@
 import { ApiError } from "../../shared/errors/problem.ts";
 import { createCallObject } from "../ledger/placement.ts";
 import { REVOCATION_KEPT_MS, type Revocation, type Revocations } from "./revocations.ts";
+import { withTimeout } from "./with-timeout.ts";
 
 /** An isolate asks again at most this often, and trusts no list that is older than the second limit. */
 const REFRESH_AFTER_MS = 5_000;
@@ -84,18 +85,4 @@ export function createRevocationList(
   }
 
   return { isRevoked, revoke };
-}
-
-async function withTimeout<T>(promise: Promise<T>, ms: number): Promise<T> {
-  let timer: ReturnType<typeof setTimeout> | null = null;
-  try {
-    return await Promise.race([
-      promise,
-      new Promise<never>((_, reject) => {
-        timer = setTimeout(() => reject(new Error(`no answer within ${ms} ms`)), ms);
-      }),
-    ]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

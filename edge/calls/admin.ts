@@ -1,8 +1,21 @@
 import { z } from "zod";
-import { CreateKey, type CreatedKey } from "../../shared/contracts/api.ts";
+import {
+  CreateKey,
+  RotateKeyRequest,
+  type CreatedKey,
+  type RotatedKey,
+} from "../../shared/contracts/api.ts";
 import { hashApiKey, mintApiKey } from "../../shared/contracts/api-key.ts";
-import { KeyId, systemIdSource } from "../../shared/contracts/ids.ts";
-import { CreateTenant, RevokeKeyAnswer, Tenant } from "../../shared/contracts/internal-api.ts";
+import { KeyId, systemIdSource, TenantId } from "../../shared/contracts/ids.ts";
+import {
+  CreateTenant,
+  KeyList,
+  RevokeKeyAnswer,
+  RotateKeyAnswer,
+  Tenant,
+} from "../../shared/contracts/internal-api.ts";
+import { ListKeysQuery } from "../../shared/contracts/openapi-admin.ts";
+import { ChangeTenant, TenantSettings } from "../../shared/contracts/tenant-settings.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { toHex } from "../../shared/signing/bytes.ts";
 import { parseJson, readJsonText } from "../admit/read-body.ts";
@@ -62,6 +75,81 @@ export function adminCalls({ config, router, callRegion, once, keys, revocations
     });
   }
 
+  /** A control call to whichever region answers. */
+  function control<T extends z.ZodType>(c: EdgeContext, target: string, body: unknown, answer: T) {
+    return tryRegions(callRegion, router.nearest(c.req.raw), {
+      method: "POST",
+      target: `/internal/admin/${target}`,
+      body,
+      answer,
+      timeoutMs: ADMIN_TIMEOUT_MS,
+      trace: traceOf(c),
+    });
+  }
+
+  function tenantOf(c: EdgeContext): TenantId {
+    const id = TenantId.safeParse(c.req.param("id"));
+    if (!id.success) throw new ApiError("not_found", "There is no such tenant.");
+    return id.data;
+  }
+
+  async function getTenant(c: EdgeContext): Promise<Response> {
+    return json(await control(c, "tenants/read", { id: tenantOf(c) }, TenantSettings));
+  }
+
+  /** Cached records of the tenant's keys hold what was before for a minute at most. */
+  async function changeTenant(c: EdgeContext): Promise<Response> {
+    const id = tenantOf(c);
+    const wanted = parseRequest(ChangeTenant, parseJson(await readJsonText(c.req.raw)));
+    const insecure = (wanted.jwt_issuers ?? []).findIndex(
+      ({ jwks_uri }) =>
+        new URL(jwks_uri).protocol !== "https:" && config.environment === "production",
+    );
+    if (insecure >= 0) {
+      throw new ApiError("invalid_request", "Some fields are not valid.", {
+        errors: [{ path: `jwt_issuers.${insecure}.jwks_uri`, message: "must be https" }],
+      });
+    }
+    return json(await control(c, "tenants/change", { ...wanted, id }, TenantSettings));
+  }
+
+  async function listKeys(c: EdgeContext): Promise<Response> {
+    const query = parseRequest(ListKeysQuery, c.req.query());
+    return json(await control(c, "keys/list", query, KeyList));
+  }
+
+  /** Another key of the same tenant and scopes; the old one holds for the overlap, or not at all. */
+  async function rotateKey(c: EdgeContext): Promise<Response> {
+    const old = KeyId.safeParse(c.req.param("key_id"));
+    if (!old.success) throw new ApiError("not_found", "There is no such key.");
+    const body = await readJsonText(c.req.raw);
+    const { overlap_s } = parseRequest(RotateKeyRequest, parseJson(body));
+    return once(c, { body, mintId: mintKeyId, secret: true }, async () => {
+      const keyId = mintKeyId();
+      const key = mintApiKey(KEY_ENVIRONMENTS[config.environment], systemIdSource.randomBytes(32));
+      const order = {
+        key_id: old.data,
+        new_key_id: keyId,
+        new_key_hash: await hashApiKey(key),
+        overlap_s,
+      };
+      const rotated = await control(c, "keys/rotate", order, RotateKeyAnswer);
+      if (overlap_s === 0) await revocations.revoke(old.data);
+      await keys.forget(rotated.key_hash);
+      const { tenant_id, name, scopes, old_expires_at } = rotated;
+      const answer: z.infer<typeof RotatedKey> = {
+        key_id: keyId,
+        key,
+        tenant_id,
+        name,
+        scopes,
+        replaces: old.data,
+        old_expires_at,
+      };
+      return json(answer, 201);
+    });
+  }
+
   async function revokeKey(c: EdgeContext): Promise<Response> {
     const id = KeyId.safeParse(c.req.param("key_id"));
     if (!id.success) throw new ApiError("not_found", "There is no such key.");
@@ -79,7 +167,7 @@ export function adminCalls({ config, router, callRegion, once, keys, revocations
     return json({ key_id: revoked.key_id, revoked_at: revoked.revoked_at });
   }
 
-  return { createTenant, createKey, revokeKey };
+  return { createTenant, getTenant, changeTenant, createKey, listKeys, rotateKey, revokeKey };
 }
 
 type CreatedKeyAnswer = z.infer<typeof CreatedKey>;

@@ -7,6 +7,7 @@ export interface Metrics {
 
 const HELP: Record<string, string> = {
   antiphon_edge_requests_total: "Requests answered by this isolate, by route and status.",
+  antiphon_edge_limited_total: "Requests refused by this isolate for their tenant's limits.",
   antiphon_edge_region_calls_total: "Calls from this isolate to regions, by outcome.",
 };
 

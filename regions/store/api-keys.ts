@@ -1,10 +1,20 @@
-import { eq, sql } from "./drizzle.ts";
+import { and, asc, eq, gt, sql } from "./drizzle.ts";
 import type { z } from "zod";
 import { KeyRecord, type Scope } from "../../shared/contracts/api-key.ts";
-import type { RevokeKeyAnswer, StoreKey } from "../../shared/contracts/internal-api.ts";
+import {
+  KeyList,
+  type ListKeys,
+  RotateKeyAnswer,
+  type RevokeKeyAnswer,
+  type RotateKey,
+  type StoreKey,
+} from "../../shared/contracts/internal-api.ts";
+import { KeyId } from "../../shared/contracts/ids.ts";
+import type { TenantLimits } from "../../shared/contracts/tenant-settings.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { writeAudit, type Actor } from "./audit-log.ts";
 import type { Database, Orm } from "./database.ts";
+import { invalidCursor, readCursor, writeCursor } from "./list-cursor.ts";
 import type { ReplayOptions } from "./replay.ts";
 import { apiKeys, tenants } from "./schema.ts";
 
@@ -39,6 +49,21 @@ export interface ApiKeys {
     by: Actor,
     options?: ReplayOptions,
   ): Promise<z.infer<typeof RevokeKeyAnswer>>;
+  /**
+   * Makes a key like another, which then ends after the overlap, or when it would have ended anyway; repeating it with the same
+   * new key changes nothing.
+   * @throws ApiError not_found | invalid_request (the old key is over, or the new one's id or hash is taken) | dependency_unavailable
+   */
+  rotate(
+    order: z.infer<typeof RotateKey>,
+    by: Actor,
+    options?: ReplayOptions,
+  ): Promise<z.infer<typeof RotateKeyAnswer>>;
+  /**
+   * A tenant's keys by id, a page at a time.
+   * @throws ApiError invalid_request (a foreign cursor) | dependency_unavailable
+   */
+  list(query: z.infer<typeof ListKeys>): Promise<KeyList>;
 }
 
 export function createApiKeys(database: Database): ApiKeys {
@@ -129,6 +154,92 @@ export function createApiKeys(database: Database): ApiKeys {
           revoked_at: row!.revoked_at!.toISOString(),
         };
       }, options),
+
+    rotate: (order, by, options) =>
+      database.controlWrite(async (transaction) => {
+        const [old] = await transaction
+          .select()
+          .from(apiKeys)
+          .where(eq(apiKeys.id, order.key_id))
+          .for("update");
+        if (!old) throw new ApiError("not_found", `There is no key ${order.key_id}.`);
+        const { tenant_id, name, scopes } = old;
+        const [there] = await transaction
+          .select()
+          .from(apiKeys)
+          .where(eq(apiKeys.id, order.new_key_id));
+        const repeated = there?.key_hash === order.new_key_hash && there.tenant_id === tenant_id;
+        let endsAt = old.expires_at;
+        if (!repeated) {
+          const now = Date.now();
+          if (old.revoked_at || (old.expires_at && old.expires_at.getTime() <= now)) {
+            throw new ApiError("invalid_request", "The key is over: create another.");
+          }
+          const made = await transaction
+            .insert(apiKeys)
+            .values({
+              id: order.new_key_id,
+              key_hash: order.new_key_hash,
+              tenant_id,
+              name,
+              scopes,
+              expires_at: null,
+            })
+            .onConflictDoNothing()
+            .returning({ id: apiKeys.id });
+          if (made.length === 0) {
+            throw new ApiError("invalid_request", "The key's id or hash belongs to another key.");
+          }
+          const overlapEnds = new Date(now + order.overlap_s * 1000);
+          endsAt = endsAt && endsAt < overlapEnds ? endsAt : overlapEnds;
+          await transaction
+            .update(apiKeys)
+            .set({ expires_at: endsAt, ...(order.overlap_s === 0 ? { revoked_at: endsAt } : {}) })
+            .where(eq(apiKeys.id, order.key_id));
+          await writeAudit(transaction, by, {
+            action: "key.rotate",
+            target: order.key_id,
+            details: { new_key_id: order.new_key_id, overlap_s: order.overlap_s },
+          });
+        }
+        return RotateKeyAnswer.parse({
+          tenant_id,
+          name,
+          scopes,
+          key_hash: old.key_hash,
+          old_expires_at: endsAt!.toISOString(),
+        });
+      }, options),
+
+    async list({ tenant_id, limit, cursor }) {
+      const scope = ["keys", tenant_id];
+      const after = cursor === undefined ? undefined : KeyId.safeParse(readCursor(cursor, scope));
+      if (after?.success === false) throw invalidCursor();
+      const rows = await database.read((orm) =>
+        orm
+          .select()
+          .from(apiKeys)
+          .where(
+            and(
+              eq(apiKeys.tenant_id, tenant_id),
+              after === undefined ? undefined : gt(apiKeys.id, after.data),
+            ),
+          )
+          .orderBy(asc(apiKeys.id))
+          .limit(limit + 1),
+      );
+      const page = rows.slice(0, limit);
+      return KeyList.parse({
+        data: page.map(({ id, key_hash: _, ...row }) => ({
+          ...row,
+          key_id: id,
+          created_at: row.created_at.toISOString(),
+          expires_at: row.expires_at?.toISOString() ?? null,
+          revoked_at: row.revoked_at?.toISOString() ?? null,
+        })),
+        next_cursor: rows.length > limit ? writeCursor(scope, page.at(-1)!.id) : null,
+      });
+    },
   };
 }
 
@@ -139,6 +250,8 @@ const selectKeys = (orm: Pick<Orm, "select">) =>
       key_hash: apiKeys.key_hash,
       tenant_id: apiKeys.tenant_id,
       residency: tenants.residency,
+      limits: tenants.limits,
+      cors_origins: tenants.cors_origins,
       scopes: apiKeys.scopes,
       expires_at: apiKeys.expires_at,
       revoked_at: apiKeys.revoked_at,
@@ -152,14 +265,18 @@ interface KeyRow {
   key_hash: string;
   tenant_id: string;
   residency: string;
+  limits: TenantLimits | null;
+  cors_origins: string[];
   scopes: string[];
   expires_at: Date | null;
   revoked_at: Date | null;
 }
 
-function toRecord({ key_hash: _, ...row }: KeyRow): KeyRecord {
+function toRecord({ key_hash: _, limits, cors_origins, ...row }: KeyRow): KeyRecord {
   return KeyRecord.parse({
     ...row,
+    ...(limits === null ? {} : { limits }),
+    ...(cors_origins.length === 0 ? {} : { cors_origins }),
     expires_at: row.expires_at?.toISOString() ?? null,
     revoked_at: row.revoked_at?.toISOString() ?? null,
   });

@@ -8,7 +8,13 @@ export interface Actor {
 }
 
 export interface AuditEntry {
-  action: "tenant.create" | "key.create" | "key.grant" | "key.revoke";
+  action:
+    | "tenant.create"
+    | "tenant.change"
+    | "key.create"
+    | "key.grant"
+    | "key.rotate"
+    | "key.revoke";
   target: string;
   details?: Record<string, unknown>;
 }

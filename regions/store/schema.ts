@@ -1,3 +1,4 @@
+import type { TenantLimits } from "../../shared/contracts/tenant-settings.ts";
 import {
   doublePrecision,
   index,
@@ -20,7 +21,24 @@ export const tenants = pgTable("tenants", {
   name: text().notNull(),
   residency: text().notNull(),
   created_at: moment("created_at").notNull().defaultNow(),
+  limits: jsonb().$type<TenantLimits>(),
+  cors_origins: text().array().notNull().default([]),
 });
+
+export const jwtIssuers = pgTable(
+  "jwt_issuers",
+  {
+    issuer: text().notNull(),
+    audience: text().notNull(),
+    tenant_id: text()
+      .notNull()
+      .references(() => tenants.id),
+    jwks_uri: text().notNull(),
+    algorithms: text().array().notNull(),
+    scopes: text().array().notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.issuer, table.audience] })],
+);
 
 export const apiKeys = pgTable("api_keys", {
   id: text().primaryKey(),

@@ -205,6 +205,8 @@ export function edgeBindings(
     ENVIRONMENT: environment,
     PUBLIC_URL: publicUrl,
     LINK_SECRETS: JSON.stringify(entries((id) => [state.regions[id]?.link])),
+    // One machine's worth: nobody shares it, and benches and drills are to meet the platform, not its limits.
+    DEFAULT_LIMITS: JSON.stringify({ per_second: 2_000, per_minute: 100_000, in_flight: 2_000 }),
     AUDIO_URL_KEYS: JSON.stringify({ current: "k1", secrets: { k1: state.audioUrlKey } }),
     REGION_ENDPOINTS: JSON.stringify(
       entries((id) => ({

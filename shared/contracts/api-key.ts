@@ -2,6 +2,7 @@ import { z } from "zod";
 import { crc32Base62, toBase62 } from "./base62.ts";
 import { KeyId, TenantId } from "./ids.ts";
 import { Residency } from "./regions.ts";
+import { TenantLimits } from "./tenant-settings.ts";
 
 export const Scope = z.enum(["analyze", "speak", "admin"]).meta({ id: "Scope" });
 export type Scope = z.infer<typeof Scope>;
@@ -14,6 +15,10 @@ export const KeyRecord = z.strictObject({
   scopes: z.array(Scope),
   expires_at: z.iso.datetime().nullable(),
   revoked_at: z.iso.datetime().nullable(),
+  /** The tenant's own; absent: those of the deployment. */
+  limits: TenantLimits.optional(),
+  /** Whose pages may read the answers. */
+  cors_origins: z.array(z.string()).optional(),
 });
 export type KeyRecord = z.infer<typeof KeyRecord>;
 

@@ -55,7 +55,10 @@ export const Job = z
     created_at: z.iso.datetime(),
     started_at: z.iso.datetime().optional(),
     finished_at: z.iso.datetime().optional(),
-    queue_position: z.int().optional(),
+    queue_position: z.int().optional().meta({ description: "About how many jobs go first" }),
+    expected_at: z.iso.datetime().optional().meta({
+      description: "Of a queued job: when it will be begun, by an estimate that changes",
+    }),
     progress: z.number().min(0).max(1).optional(),
     result: AnalysisResult.optional(),
     error: JobError.optional(),
@@ -137,6 +140,33 @@ export const CreatedKey = z
     expires_at: z.iso.datetime().nullable(),
   })
   .meta({ id: "CreatedKey" });
+
+/** `POST /v1/admin/keys/{id}/rotate` */
+export const RotateKeyRequest = z
+  .strictObject({
+    overlap_s: z
+      .int()
+      .min(0)
+      .max(30 * 24 * 3600)
+      .default(24 * 3600)
+      .meta({
+        description: "How long the old key still holds; 0: it is revoked at once",
+      }),
+  })
+  .meta({ id: "RotateKey" });
+
+export const RotatedKey = z
+  .strictObject({
+    key_id: KeyId,
+    key: z.string(),
+    tenant_id: TenantId,
+    name: z.string(),
+    scopes: z.array(Scope),
+    replaces: KeyId,
+    old_expires_at: z.iso.datetime(),
+  })
+  .meta({ id: "RotatedKey" });
+export type RotatedKey = z.infer<typeof RotatedKey>;
 
 export const RevokedKey = z
   .strictObject({ key_id: KeyId, revoked_at: z.iso.datetime() })

@@ -5,11 +5,12 @@ import { KeyRecord } from "./api-key.ts";
 import { dayRange } from "./day-range.ts";
 import { Epoch } from "./epoch.ts";
 import { KeyId, Sha256Hex, TenantId } from "./ids.ts";
-import { JobStatus, UserId } from "./job.ts";
+import { JobSpec, JobStatus, UserId } from "./job.ts";
 import { Residency } from "./regions.ts";
 import { Scope } from "./api-key.ts";
 import { FeatureName } from "./user-history.ts";
 import { storableText } from "./storable-text.ts";
+import { ChangeTenant, JwtIssuer, Origin } from "./tenant-settings.ts";
 
 /** Signed calls between edge and regions. Every body is JSON; every answer is JSON or a problem. */
 
@@ -28,15 +29,35 @@ export const SubmitAnswer = z.strictObject({
 });
 export type SubmitAnswer = z.infer<typeof SubmitAnswer>;
 
+/** Jobs that a region is given in one call: half a megabyte of specifications, or fewer. */
+export const MAX_BATCH_SUBMIT = 500;
+/** `POST region /internal/jobs/batch` → 202 once all of them are on disk. Idempotent by (job id, dispatch). */
+export const SubmitBatch = z.strictObject({ jobs: z.array(JobSpec).min(1).max(MAX_BATCH_SUBMIT) });
+export const SubmitBatchAnswer = z.strictObject({ taken: z.int() });
+
 /** `GET region /internal/jobs/{id}?tenant_id=` → what the region's Redis knows of a job that is not final. */
 export const RegionJobState = z.strictObject({
   status: JobStatus,
   epoch: Epoch,
   started_at: z.iso.datetime().optional(),
   queue_position: z.int().min(0).optional(),
+  /** When it will be begun, as far as can be told by what goes before it and by the workers there are. */
+  expected_at: z.iso.datetime().optional(),
   progress: z.number().min(0).max(1).optional(),
 });
 export type RegionJobState = z.infer<typeof RegionJobState>;
+
+/** `POST region /internal/jobs/{id}/cancel`: idempotent. A job that is not here, or is another tenant's, is `job_not_found`. */
+export const CancelJob = z.strictObject({ tenant_id: TenantId });
+export const CancelJobAnswer = z.strictObject({
+  job_id: z.string(),
+  /**
+   * `canceled`: it waited, and its end has been offered to the ledger. `canceling`: its worker was told, and its end will be
+   * offered. `too_late`: an end was offered before, whichever it was.
+   */
+  outcome: z.enum(["canceled", "canceling", "too_late"]),
+});
+export type CancelJobAnswer = z.infer<typeof CancelJobAnswer>;
 
 /** `POST region /internal/results/read` → the result of a final run. */
 export const ReadResult = z.strictObject({
@@ -83,6 +104,74 @@ export const RevokeKeyAnswer = z.strictObject({
   key_hash: Sha256Hex,
   revoked_at: z.iso.datetime(),
 });
+
+/**
+ * `POST region /internal/admin/keys/rotate`: another key in place of one, which ends after the overlap; at once when that is 0.
+ * Repeating it with the same new key changes nothing.
+ */
+export const RotateKey = z.strictObject({
+  key_id: KeyId,
+  new_key_id: KeyId,
+  new_key_hash: Sha256Hex,
+  overlap_s: z.int().min(0),
+});
+export const RotateKeyAnswer = z.strictObject({
+  tenant_id: TenantId,
+  name: z.string(),
+  scopes: z.array(Scope),
+  /** Of the old key. */
+  key_hash: Sha256Hex,
+  old_expires_at: z.iso.datetime(),
+});
+
+/** `POST region /internal/admin/keys/list` → keys of a tenant, oldest first; never a hash. */
+export const ListKeys = z.strictObject({
+  tenant_id: TenantId,
+  limit: z.int().min(1).max(100),
+  cursor: z.string().max(512).optional(),
+});
+export const KeyList = z
+  .strictObject({
+    data: z.array(
+      z
+        .strictObject({
+          key_id: KeyId,
+          tenant_id: TenantId,
+          name: z.string(),
+          scopes: z.array(Scope),
+          created_at: z.iso.datetime(),
+          expires_at: z.iso.datetime().nullable(),
+          revoked_at: z.iso.datetime().nullable(),
+        })
+        .meta({ id: "KeySummary" }),
+    ),
+    next_cursor: z.string().nullable(),
+  })
+  .meta({ id: "KeyList" });
+export type KeyList = z.infer<typeof KeyList>;
+
+/** `POST region /internal/admin/tenants/read` and `…/change` → TenantSettings (tenant-settings.ts). */
+export const ReadTenant = z.strictObject({ id: TenantId });
+export const ChangeTenantOrder = ChangeTenant.extend({ id: TenantId });
+export type ChangeTenantOrder = z.output<typeof ChangeTenantOrder>;
+
+/** `POST region /internal/issuers/lookup` → who issues such tokens, and for which tenant they speak; or null. */
+export const LookupIssuer = z.strictObject({
+  issuer: z.string().min(1).max(512),
+  audiences: z.array(z.string().max(255)).min(1).max(10),
+});
+export const IssuerRecord = JwtIssuer.extend({
+  tenant_id: TenantId,
+  residency: Residency,
+  limits: KeyRecord.shape.limits,
+  cors_origins: KeyRecord.shape.cors_origins,
+});
+export type IssuerRecord = z.infer<typeof IssuerRecord>;
+export const LookupIssuerAnswer = z.strictObject({ issuer: IssuerRecord.nullable() });
+
+/** `POST region /internal/origins/lookup` → whether any tenant's pages come from there. */
+export const LookupOrigin = z.strictObject({ origin: Origin });
+export const LookupOriginAnswer = z.strictObject({ known: z.boolean() });
 
 /** `POST region /internal/usage/read` → UsageReport. */
 export const ReadUsage = z.strictObject({

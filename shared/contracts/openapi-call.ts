@@ -7,9 +7,12 @@ import { Problem } from "../errors/problem.ts";
 export const KEY_ERRORS: ErrorCode[] = [
   "unauthenticated",
   "invalid_api_key",
+  "invalid_token",
   "revoked_api_key",
   "expired_api_key",
   "insufficient_scope",
+  "rate_limited",
+  "too_many_in_flight",
   "dependency_unavailable",
   "internal",
 ];
@@ -19,6 +22,7 @@ export const BODY_ERRORS: ErrorCode[] = [
   "malformed_json",
   "unsupported_media_type",
   "body_too_large",
+  "body_too_slow",
   "idempotency_key_reused",
   "request_in_progress",
 ];

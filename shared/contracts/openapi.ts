@@ -1,19 +1,11 @@
 import { z } from "zod";
 import { createDocument, type oas31 } from "zod-openapi";
-import {
-  CreatedKey,
-  CreateKey,
-  CreateUpload,
-  Job,
-  JobList,
-  RegionList,
-  RevokedKey,
-  Upload,
-} from "./api.ts";
-import { JobId, KeyId } from "./ids.ts";
-import { CreateTenant, Tenant } from "./internal-api.ts";
-import { CreateAnalysis, Priority, UserId } from "./job.ts";
+import { CreateUpload, Job, JobList, RegionList, Upload } from "./api.ts";
+import { JobId } from "./ids.ts";
+import { CreateAnalysis, DeadlineS, Priority, UserId } from "./job.ts";
+import { adminPaths } from "./openapi-admin.ts";
 import { modelPaths } from "./openapi-models.ts";
+import { cancelPaths } from "./openapi-cancel.ts";
 import { reportPaths } from "./openapi-reports.ts";
 import { speechPaths } from "./openapi-speech.ts";
 import { transcriptionPaths } from "./openapi-transcription.ts";
@@ -56,7 +48,7 @@ export function describeApi(): oas31.OpenAPIObject {
       title: "Antiphon",
       version: "1.0.0",
       description:
-        "Voice analysis over many regions. Send `Authorization: Bearer <key>`. Every answer carries `X-Request-Id`; errors are RFC 9457 problems whose `code` is the contract. Times are RFC 3339, units are in the names.",
+        "Voice analysis over many regions. Send `Authorization: Bearer <key>`, or a token of an issuer that is set up for your tenant. `RateLimit` and `RateLimit-Policy` on every answer tell of your limits. Every answer carries `X-Request-Id`; errors are RFC 9457 problems whose `code` is the contract. Times are RFC 3339, units are in the names.",
       license: { name: "Apache-2.0", identifier: "Apache-2.0" },
     },
     servers: [{ url: "/" }],
@@ -96,7 +88,7 @@ export function describeApi(): oas31.OpenAPIObject {
             summary: "Analyse a recording",
             tags: ["Analysis"],
             description:
-              "Takes the id of an upload as JSON, or the recording itself as the body (up to 25 MB, with Content-Length; parts, priority and user_id then go into the query).",
+              "Takes the id of an upload as JSON, or the recording itself as the body (up to 25 MB, with Content-Length; parts, priority, user_id and deadline_s then go into the query).",
             requestParams: {
               query: z.object({
                 parts: z
@@ -105,6 +97,7 @@ export function describeApi(): oas31.OpenAPIObject {
                   .meta({ description: "Comma-separated; for a body of audio" }),
                 priority: Priority.optional().meta({ description: "For a body of audio" }),
                 user_id: UserId.optional().meta({ description: "For a body of audio" }),
+                deadline_s: DeadlineS.optional().meta({ description: "For a body of audio" }),
               }),
               header: headers({
                 ...idempotent,
@@ -171,6 +164,7 @@ export function describeApi(): oas31.OpenAPIObject {
           [...KEY_ERRORS, "job_not_found"],
         ),
       },
+      ...cancelPaths,
       ...reportPaths,
       ...speechPaths,
       ...transcriptionPaths,
@@ -191,45 +185,7 @@ export function describeApi(): oas31.OpenAPIObject {
           KEY_ERRORS,
         ),
       },
-      "/v1/admin/tenants": {
-        post: call(
-          {
-            operationId: "createTenant",
-            summary: "Create a tenant",
-            tags: ["Admin"],
-            requestParams: { header: headers(idempotent) },
-            requestBody: { required: true, content: json(CreateTenant) },
-          },
-          [{ status: 201, description: "The tenant", content: json(Tenant) }],
-          [...KEY_ERRORS, ...BODY_ERRORS],
-        ),
-      },
-      "/v1/admin/keys": {
-        post: call(
-          {
-            operationId: "createKey",
-            summary: "Create an API key",
-            tags: ["Admin"],
-            description: "The key is in this answer and nowhere else: only its hash is kept.",
-            requestParams: { header: headers(idempotent) },
-            requestBody: { required: true, content: json(CreateKey) },
-          },
-          [{ status: 201, description: "The key, once", content: json(CreatedKey) }],
-          [...KEY_ERRORS, ...BODY_ERRORS, "not_found"],
-        ),
-      },
-      "/v1/admin/keys/{key_id}": {
-        delete: call(
-          {
-            operationId: "revokeKey",
-            summary: "Revoke an API key, everywhere within 10 seconds",
-            tags: ["Admin"],
-            requestParams: { path: z.object({ key_id: KeyId }), header: headers() },
-          },
-          [{ status: 200, description: "It is revoked", content: json(RevokedKey) }],
-          [...KEY_ERRORS, "not_found"],
-        ),
-      },
+      ...adminPaths,
       "/healthz": {
         get: call(
           {

@@ -50,6 +50,12 @@ export const catalogue = {
     retryable: false,
     help: "Rotate the key.",
   },
+  invalid_token: {
+    status: 401,
+    title: "The token is not valid",
+    retryable: false,
+    help: "Get a fresh token from an issuer that is set up for your tenant; `detail` says what is wrong.",
+  },
   insufficient_scope: {
     status: 403,
     title: "The API key may not do this",
@@ -121,6 +127,12 @@ export const catalogue = {
     title: "A request with this idempotency key is being answered",
     retryable: true,
     help: "Wait a moment, then repeat it.",
+  },
+  body_too_slow: {
+    status: 408,
+    title: "The body took too long to arrive",
+    retryable: true,
+    help: "Send it again over a better connection; use a presigned upload for audio.",
   },
   body_too_large: {
     status: 413,
@@ -235,6 +247,12 @@ export const catalogue = {
     title: "Too many requests",
     retryable: true,
     help: "Wait as long as `Retry-After` says.",
+  },
+  too_many_in_flight: {
+    status: 429,
+    title: "Too many requests wait for their answers",
+    retryable: true,
+    help: "Wait for some of them first; the limit is in `RateLimit-Policy`.",
   },
   system_busy: {
     status: 429,
