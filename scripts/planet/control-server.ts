@@ -38,7 +38,7 @@ export type ControlServerOptions = {
 
 /**
  * HTTP on 127.0.0.1 by which the planet is looked at, disturbed and stopped. Every request needs the bearer token of
- * planet.json. GET /status; POST /stop, /regions/{id}/down, /regions/{id}/up, /processes/{name}/kill, /links.
+ * planet.json. GET /status, /connections; POST /stop, /regions/{id}/down, /regions/{id}/up, /processes/{name}/kill, /links.
  */
 export async function createControlServer({
   planet,
@@ -62,6 +62,7 @@ export async function createControlServer({
   app.notFound((context) => refuse(context, 404, "no such path"));
 
   app.get("/status", (context) => context.json(planet.status()));
+  app.get("/connections", (context) => context.json(planet.connections()));
   app.post("/stop", (context) => {
     // Answered first: stopping also closes this server.
     setTimeout(() => void planet.stop().catch(() => undefined), 50);

@@ -8,8 +8,19 @@ export type PlanetStatus = {
   links: LinkStats[];
 };
 
+/** Where a planet is reached, and with what: for tests and drills, which look behind the API too. Secrets. */
+export type PlanetConnections = {
+  edge: string;
+  keys: { demo: string; operator: string };
+  /** The region whose Postgres is the primary from the start. */
+  primary: string;
+  /** Each region's own Postgres, as the services' role. */
+  databases: Record<string, { postgres: string }>;
+};
+
 /** How a running planet is looked at, disturbed and stopped. */
 export type PlanetControls = {
+  connections(): PlanetConnections;
   readonly regions: ReadonlyMap<string, PlanetRegion>;
   readonly links: ReadonlyMap<string, LinkProxy>;
   readonly supervisor: Supervisor;

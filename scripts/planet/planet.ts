@@ -219,6 +219,16 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
     };
     stopped.promise.catch(() => undefined);
 
+    const databases = Object.fromEntries(
+      regions.map(({ id }) => [
+        id,
+        {
+          postgres: (id === primary ? primaryServer : postgresOf(id)).url(),
+          redisPort: serverPorts[id]?.redis ?? 0,
+          redisPassword: state.regions[id]?.redis ?? "",
+        },
+      ]),
+    );
     const planet: Planet = {
       stateDir,
       urls: {
@@ -240,16 +250,8 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
         ),
       },
       keys: state.apiKeys,
-      databases: Object.fromEntries(
-        regions.map(({ id }) => [
-          id,
-          {
-            postgres: (id === primary ? primaryServer : postgresOf(id)).url(),
-            redisPort: serverPorts[id]?.redis ?? 0,
-            redisPassword: state.regions[id]?.redis ?? "",
-          },
-        ]),
-      ),
+      databases,
+      connections: () => ({ edge: edgeUrl, keys: state.apiKeys, primary, databases }),
       control: { url: "", token: state.controlToken },
       regions: planetRegions,
       links,

@@ -1,0 +1,86 @@
+import { randomInt } from "node:crypto";
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { createClient, type Client } from "../../shared/client/client.ts";
+import type { ClientKind, ClientLedger, Entry } from "./client-ledger.ts";
+
+const SAMPLE = join(import.meta.dirname, "../../samples/hello-antiphon.wav");
+
+/** A client gives one call so long, and then tries anew. Milliseconds. */
+const CALL_MS = 3_000;
+const PAUSE_MS = 200;
+/** A client gives up what was not accepted for so long; nothing was promised then. */
+const GIVE_UP_MS = 60_000;
+
+export interface LoadOptions {
+  ledger: ClientLedger;
+  clients: Record<ClientKind, { client: Client; everyMs: number; parts: "cheap" | "whole" }>;
+  /** Milliseconds of the drill's clock. */
+  now(): number;
+  /** Ends the stream of new requests. */
+  signal: AbortSignal;
+  onAccepted?: (entry: Entry) => void;
+  onFailure?: (entry: Entry, what: string) => void;
+}
+
+/** Sends requests at a fixed pace, whatever comes back; settles once the last one is accepted or given up. */
+export async function runLoad(options: LoadOptions): Promise<void> {
+  const { clients, signal } = options;
+  const original = await readFile(SAMPLE);
+  const running: Promise<void>[] = [];
+  const kinds = Object.keys(clients) as ClientKind[];
+  await Promise.all(
+    kinds.map(async (kind) => {
+      while (!signal.aborted) {
+        running.push(request(kind, newRecording(original), options));
+        await sleep(clients[kind].everyMs, undefined, { signal }).catch(() => undefined);
+      }
+    }),
+  );
+  await Promise.all(running);
+}
+
+/** What a client does for one recording: upload and job, again and again until it is promised. */
+async function request(
+  kind: ClientKind,
+  recording: Blob,
+  { ledger, clients, now, onAccepted, onFailure }: LoadOptions,
+): Promise<void> {
+  const { client, parts } = clients[kind];
+  const entry = ledger.begin(kind, now());
+  const call = () => AbortSignal.timeout(CALL_MS);
+  while (!entry.accepted && now() - entry.startedMs < GIVE_UP_MS) {
+    try {
+      const bytes = recording.size;
+      const upload = await client.createUpload({ content_type: "audio/wav", bytes }, call());
+      await client.putUpload(upload, recording, call());
+      const job = await client.createAnalysis(
+        {
+          upload_id: upload.upload_id,
+          parts: parts === "cheap" ? ["voice_activity"] : ["features", "voice_activity"],
+        },
+        call(),
+      );
+      entry.accepted = { atMs: now(), jobId: job.id, region: job.region };
+      onAccepted?.(entry);
+      ledger.saw(entry, job, now());
+    } catch (error) {
+      const what = error instanceof Error ? error.message : String(error);
+      entry.failures.push({ atMs: now(), what });
+      onFailure?.(entry, what);
+      await sleep(PAUSE_MS);
+    }
+  }
+}
+
+/** The sample, but for its last moment: nobody has sent just this before, so nothing of it is known. */
+function newRecording(original: Buffer): Blob {
+  const bytes = new Uint8Array(original);
+  new DataView(bytes.buffer).setInt32(bytes.length - 4, randomInt(2 ** 31), true);
+  return new Blob([bytes]);
+}
+
+/** A client that leaves all retries to the load, so that each failure is seen. */
+export const drillClient = (baseUrl: string, apiKey: string): Client =>
+  createClient({ baseUrl, apiKey, retries: 0 });

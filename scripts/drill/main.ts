@@ -1,0 +1,108 @@
+import { join } from "node:path";
+import { Argument, Command, InvalidArgumentError } from "commander";
+import { regions } from "../../shared/contracts/regions.ts";
+import { faults, type FaultName } from "./faults.ts";
+import { openPlanet } from "./planet-under-drill.ts";
+import { kept, runDrill, summarize } from "./run-drill.ts";
+import { writeReport } from "./write-report.ts";
+
+/* `npm run drill -- …`: hurts a planet under load, and judges by what clients were told whether its promises hold. */
+
+const ROOT = join(import.meta.dirname, "../..");
+
+const positive = (text: string): number => {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError("A number above 0.");
+  return value;
+};
+
+interface Options {
+  rounds: number;
+  rate: number;
+  hold?: number;
+  settle: number;
+  state: string;
+  own: boolean;
+  out?: string;
+  json: boolean;
+}
+
+const program = new Command("drill").description(
+  "Hurts the planet under load, and judges by what clients were promised and shown. Uses the planet that runs, or one of its own.",
+);
+
+for (const name of Object.keys(faults) as FaultName[]) {
+  program
+    .command(name)
+    .description(faults[name].does.replace("{region}", "REGION"))
+    .addArgument(
+      new Argument("[region]", "which region")
+        .choices(regions.map(({ id }) => id))
+        .default(regions[0]?.id),
+    )
+    .option("--rounds <n>", "how often", positive, 1)
+    .option("--rate <n>", "new requests a second", positive, 2)
+    .option("--hold <s>", "how long the fault lasts, seconds", positive)
+    .option("--settle <s>", "how long jobs may take to end afterwards, seconds", positive, 180)
+    .option("--state <folder>", "of a planet that may run", join(ROOT, ".antiphon"))
+    .option("--own", "start a planet for the drill, also when one runs", false)
+    .option("--out <folder>", "where the report goes (default: drills/ in the planet's folder)")
+    .option("--json", "print only one JSON object", false)
+    .action((region: string, options: Options) => drill(name, region, options));
+}
+
+async function drill(name: FaultName, region: string, options: Options): Promise<void> {
+  const { rounds, rate, hold, settle, state, own, out, json } = options;
+  const fault = faults[name];
+  const say = (line: string) => void (json || process.stdout.write(`${line}\n`));
+  const stop = new AbortController();
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => stop.abort(new Error(`told to stop by ${signal}`)));
+  }
+  const startedAt = new Date();
+  const planet = await openPlanet({
+    stateDir: state,
+    own,
+    workersPerRegion: 1,
+    signal: stop.signal,
+    say,
+  });
+  try {
+    const reports = await runDrill({
+      planet,
+      region,
+      fault,
+      rounds,
+      rate,
+      holdMs: hold === undefined ? fault.holdMs : hold * 1000,
+      beforeMs: 6_000,
+      afterMs: 6_000,
+      settleMs: settle * 1000,
+      signal: stop.signal,
+      say,
+    });
+    const summary = summarize(name, region, reports);
+    const whole = kept(summary, fault);
+    const stamp = startedAt.toISOString().replaceAll(/[:.]/g, "-");
+    const report = await writeReport({
+      folder: out ?? join(state, "drills", `${stamp}-${name}-${region}`),
+      summary,
+      does: fault.does.replace("{region}", region),
+      kept: whole,
+      startedAt,
+      reports,
+    });
+    say(`The report: ${report}`);
+    process.stdout.write(`${JSON.stringify(summary)}\n`);
+    if (!whole) process.exitCode = 1;
+  } finally {
+    // A fault that was broken off must not stay in a planet that is not the drill's own.
+    if (stop.signal.aborted) await fault.heal(planet, region).catch(() => undefined);
+    await planet.close();
+  }
+}
+
+await program.parseAsync().catch((error: unknown) => {
+  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
+  process.exitCode = 1;
+});

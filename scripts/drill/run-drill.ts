@@ -1,0 +1,114 @@
+import { randomUUID } from "node:crypto";
+import { setTimeout as sleep } from "node:timers/promises";
+import { findRegion } from "../../shared/contracts/regions.ts";
+import type { ClientKind } from "./client-ledger.ts";
+import type { Client } from "../../shared/client/client.ts";
+import type { Fault } from "./faults.ts";
+import { drillClient } from "./load.ts";
+import type { PlanetUnderDrill } from "./planet-under-drill.ts";
+import { runRound, type RoundOptions, type RoundReport } from "./run-round.ts";
+
+export interface DrillOptions extends Omit<RoundOptions, "clients"> {
+  rounds: number;
+  onRound?: (round: number, report: RoundReport) => void;
+}
+
+const HEALTHY_WITHIN_MS = 120_000;
+
+/** Rounds of one fault, each begun when every region is healthy. */
+export async function runDrill(options: DrillOptions): Promise<RoundReport[]> {
+  const { planet, region, fault, rounds, signal, say, onRound } = options;
+  const clients = await drillClients(planet, region);
+  const reports: RoundReport[] = [];
+  for (let round = 1; round <= rounds; round++) {
+    await untilHealthy(clients.free, signal);
+    say(`Round ${round} of ${rounds}: ${fault.does.replace("{region}", region)}`);
+    const report = await runRound({ ...options, clients });
+    reports.push(report);
+    onRound?.(round, report);
+  }
+  return reports;
+}
+
+/** A tenant that may go anywhere, and one that is bound to the region's jurisdiction. */
+async function drillClients(
+  planet: PlanetUnderDrill,
+  region: string,
+): Promise<Record<ClientKind, Client>> {
+  const operator = drillClient(planet.edge, planet.keys.operator);
+  const run = randomUUID().slice(0, 8);
+  const jurisdiction = findRegion(region)?.jurisdiction;
+  const make = async (kind: ClientKind, residency: "global" | typeof jurisdiction) => {
+    const id = `ten_drill_${kind}_${run}`;
+    await operator.admin.createTenant({ id, name: "Drill", residency });
+    const { key } = await operator.admin.createKey({ tenant_id: id, name: "drill" });
+    return drillClient(planet.edge, key);
+  };
+  return { free: await make("free", "global"), bound: await make("bound", jurisdiction) };
+}
+
+/** @throws when a region is not healthy within two minutes */
+async function untilHealthy(client: Client, signal: AbortSignal): Promise<void> {
+  const end = performance.now() + HEALTHY_WITHIN_MS;
+  for (;;) {
+    const list = await client.listRegions().catch(() => undefined);
+    const ill = list?.data.filter(({ healthy }) => !healthy).map(({ id }) => id);
+    if (ill?.length === 0) return;
+    if (performance.now() > end) {
+      throw new Error(`not every region is healthy: ${ill?.join(", ") ?? "the edge is away"}`);
+    }
+    await sleep(500, undefined, { signal });
+  }
+}
+
+/** The drill's last line, as quality.md names its fields. */
+export interface DrillSummary {
+  drill: string;
+  region: string;
+  rounds: number;
+  accepted: number;
+  refused: number;
+  lost: number;
+  doubled: number;
+  waited: number;
+  redispatched: number;
+  rto_ms: { p50: number | null; max: number | null };
+  rpo_rows: number;
+}
+
+export function summarize(
+  drill: string,
+  region: string,
+  reports: readonly RoundReport[],
+): DrillSummary {
+  const verdicts = reports.map(({ verdict }) => verdict);
+  const sum = (of: (verdict: RoundReport["verdict"]) => number) =>
+    verdicts.reduce((total, verdict) => total + of(verdict), 0);
+  const times = verdicts
+    .flatMap(({ rtoMs }) => (rtoMs === null ? [] : [Math.round(rtoMs)]))
+    .toSorted((a, b) => a - b);
+  return {
+    drill,
+    region,
+    rounds: reports.length,
+    accepted: sum(({ accepted }) => accepted),
+    refused: sum(({ refused }) => refused),
+    lost: sum(({ lost }) => lost.length),
+    doubled: sum(({ doubled }) => doubled.length),
+    waited: sum(({ waited }) => waited),
+    redispatched: sum(({ redispatched }) => redispatched),
+    rto_ms: { p50: times[Math.floor((times.length - 1) / 2)] ?? null, max: times.at(-1) ?? null },
+    rpo_rows: sum(({ rpoRows }) => rpoRows.length),
+  };
+}
+
+/** Whether a drill kept the promises; a fault that takes no region has no time of recovery to keep. */
+export function kept(
+  { lost, doubled, rpo_rows, rto_ms }: DrillSummary,
+  { takesRegion }: Fault,
+): boolean {
+  const late = takesRegion && (rto_ms.max ?? 0) > MAX_RTO_MS;
+  return lost === 0 && doubled === 0 && rpo_rows === 0 && !late;
+}
+
+const MAX_RTO_MS = 5_000;

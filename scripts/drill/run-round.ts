@@ -1,0 +1,166 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Client } from "../../shared/client/client.ts";
+import { createClientLedger, type ClientKind, type Entry } from "./client-ledger.ts";
+import type { Fault } from "./faults.ts";
+import { followJobs, look } from "./follow-jobs.ts";
+import { judge, type JobRows, type Verdict } from "./judge.ts";
+import { runLoad } from "./load.ts";
+import type { PlanetUnderDrill } from "./planet-under-drill.ts";
+import { readRows } from "./read-rows.ts";
+import { createTimeline, type Moment } from "./timeline.ts";
+
+export interface RoundOptions {
+  planet: PlanetUnderDrill;
+  region: string;
+  fault: Fault;
+  clients: Record<ClientKind, Client>;
+  /** New requests a second, all clients together. */
+  rate: number;
+  /** How long the fault lasts, how long load runs before it and after its end, and how long all jobs may take to end. */
+  holdMs: number;
+  beforeMs: number;
+  afterMs: number;
+  settleMs: number;
+  signal: AbortSignal;
+  say(line: string): void;
+}
+
+export interface RoundReport {
+  verdict: Verdict;
+  moments: readonly Moment[];
+  /** Since the fault: when requests were accepted, and when tries failed. For the picture. */
+  accepted: { atMs: number; region: string; client: ClientKind }[];
+  failed: number[];
+  healedMs: number;
+}
+
+/** One of five requests is of the tenant that is bound to the region. */
+const BOUND_SHARE = 0.2;
+
+/** Load, the fault under it, its end, and the judgement once all has come to rest. */
+export async function runRound(options: RoundOptions): Promise<RoundReport> {
+  const { planet, region, fault, clients, rate, holdMs, signal, say } = options;
+  const now = () => performance.now();
+  const ledger = createClientLedger();
+  const timeline = createTimeline(now, say);
+  const loading = new AbortController();
+  const following = new AbortController();
+  const until = (controller: AbortController) => AbortSignal.any([controller.signal, signal]);
+  const pause = (ms: number) => sleep(ms, undefined, { signal });
+  const urls = Object.values(planet.databases).map(({ postgres }) => postgres);
+  let faultMs = Number.POSITIVE_INFINITY;
+
+  const load = runLoad({
+    ledger,
+    clients: {
+      free: { client: clients.free, everyMs: 1000 / (rate * (1 - BOUND_SHARE)), parts: "cheap" },
+      bound: { client: clients.bound, everyMs: 1000 / (rate * BOUND_SHARE), parts: "cheap" },
+    },
+    now,
+    signal: until(loading),
+    onFailure(entry, what) {
+      if (entry.client === "free") timeline.first("first failed try", `a try failed: ${what}`);
+    },
+    onAccepted(entry) {
+      if (entry.client !== "free" || entry.startedMs < faultMs) return;
+      const { region: by } = entry.accepted!;
+      if (by !== region) timeline.first("accepted elsewhere", `a new request accepted by ${by}`);
+    },
+  });
+  const follow = { ledger, clients, now, onSeen };
+  function onSeen({ dispatch, final, waitedFor }: Entry): void {
+    if (waitedFor.size > 0) timeline.first("waits", "a job waits for its region or its audio");
+    if (dispatch > 1 || (final && final.dispatch > 1)) {
+      timeline.first("re-dispatched", "a job seen under a new dispatch");
+    }
+  }
+  const watching = followJobs({ ...follow, signal: until(following) });
+  const health = watchHealth(clients.free, region, until(following), (healthy) => {
+    if (!healthy) timeline.first("detected", `${region} no longer counts as healthy`);
+    else if (timeline.at("detected") !== undefined) {
+      timeline.first("healthy again", `${region} counts as healthy again`);
+    }
+  });
+
+  try {
+    await pause(options.beforeMs);
+    const before = await readRows(urls, idsOf(ledger.entries));
+    timeline.note(`${idsOf(ledger.entries).length} jobs accepted, ${before.size} with rows`);
+    faultMs = now();
+    timeline.begin();
+    timeline.first("fault", fault.does.replace("{region}", region));
+    await fault.inflict(planet, region);
+    await pause(holdMs);
+    const healedMs = now();
+    timeline.first("mended", "the fault ends");
+    await fault.heal(planet, region);
+    timeline.first("back", `${region} runs again`);
+    await pause(options.afterMs);
+    loading.abort();
+    await load;
+    timeline.first("load ended", `${idsOf(ledger.entries).length} jobs accepted in all`);
+    await settled(() => ledger.open().length === 0, options.settleMs, signal);
+    const left = ledger.open().length;
+    timeline.first("all final", left === 0 ? "all accepted jobs are final" : `${left} still open`);
+    const rows = await settledRows(urls, ledger.entries, options.settleMs, signal);
+    timeline.first("all stored", `${rows.size} jobs have their rows`);
+    // What was final must say the same now.
+    const final = ledger.entries.filter((entry) => entry.final);
+    await look(final, { ...follow, signal });
+    const facts = { entries: ledger.entries, faultMs, healedMs, rows };
+    const verdict = judge({ ...facts, committedBefore: new Set(before.keys()) });
+    return {
+      verdict,
+      moments: timeline.moments,
+      accepted: ledger.entries.flatMap(({ accepted, client }) =>
+        accepted ? [{ atMs: accepted.atMs - faultMs, region: accepted.region, client }] : [],
+      ),
+      failed: ledger.entries.flatMap(({ failures }) => failures.map(({ atMs }) => atMs - faultMs)),
+      healedMs: healedMs - faultMs,
+    };
+  } finally {
+    loading.abort();
+    following.abort();
+    await Promise.allSettled([load, watching, health]);
+  }
+}
+
+const idsOf = (entries: readonly Entry[]): string[] =>
+  entries.flatMap(({ accepted }) => (accepted ? [accepted.jobId] : []));
+
+/** Waits until `done`, for so long at most. */
+async function settled(done: () => boolean, ms: number, signal: AbortSignal): Promise<void> {
+  const end = performance.now() + ms;
+  while (!done() && performance.now() < end) await sleep(200, undefined, { signal });
+}
+
+/** The rows of all that is final, once they are all there, or after so long at most. */
+async function settledRows(
+  urls: readonly string[],
+  entries: readonly Entry[],
+  ms: number,
+  signal: AbortSignal,
+): Promise<Map<string, JobRows>> {
+  const end = performance.now() + ms;
+  const wanted = entries.filter(({ final }) => final).length;
+  for (;;) {
+    const rows = await readRows(urls, idsOf(entries)).catch(() => undefined);
+    if (rows && (rows.size >= wanted || performance.now() >= end)) return rows;
+    if (performance.now() >= end) return new Map();
+    await sleep(500, undefined, { signal });
+  }
+}
+
+async function watchHealth(
+  client: Client,
+  region: string,
+  signal: AbortSignal,
+  onState: (healthy: boolean) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    const list = await client.listRegions().catch(() => undefined);
+    const found = list?.data.find(({ id }) => id === region);
+    if (found) onState(found.healthy);
+    await sleep(500, undefined, { signal }).catch(() => undefined);
+  }
+}

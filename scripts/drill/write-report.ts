@@ -1,0 +1,50 @@
+import { mkdir, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { drawRound } from "./draw-round.ts";
+import type { DrillSummary } from "./run-drill.ts";
+import type { RoundReport } from "./run-round.ts";
+
+export interface WriteReportOptions {
+  folder: string;
+  summary: DrillSummary;
+  does: string;
+  kept: boolean;
+  startedAt: Date;
+  reports: readonly RoundReport[];
+}
+
+/** Writes report.md and a picture of each round; settles to the report's path. */
+export async function writeReport(options: WriteReportOptions): Promise<string> {
+  const { folder, summary, does, kept, startedAt, reports } = options;
+  await mkdir(folder, { recursive: true });
+  await Promise.all(
+    reports.map((report, index) =>
+      writeFile(join(folder, `round-${index + 1}.svg`), drawRound(report)),
+    ),
+  );
+  const { rto_ms, rpo_rows, accepted, refused, lost, doubled, waited, redispatched } = summary;
+  const lines = [
+    `# Drill: ${summary.drill} ${summary.region}`,
+    "",
+    `${startedAt.toISOString()}, ${reports.length} rounds: ${does}. ${kept ? "Every promise was kept." : "**A promise was broken.**"}`,
+    "",
+    "| accepted | lost | doubled | rows lost | waited | re-dispatched | refused | RTO p50 | RTO max |",
+    "|---|---|---|---|---|---|---|---|---|",
+    `| ${accepted} | ${lost} | ${doubled} | ${rpo_rows} | ${waited} | ${redispatched} | ${refused} | ${rto_ms.p50 ?? "-"} ms | ${rto_ms.max ?? "-"} ms |`,
+    "",
+    "RTO is the longest time that a new request, begun while the fault lasted, of a tenant that may go to any region took until it was accepted, its client's tries included.",
+  ];
+  for (const [index, { verdict, moments }] of reports.entries()) {
+    lines.push("", `## Round ${index + 1}`, "", `![timeline](round-${index + 1}.svg)`, "");
+    for (const { atMs, what } of moments) lines.push(`- ${(atMs / 1000).toFixed(1)} s: ${what}`);
+    const faults = [
+      ...verdict.lost.map((id) => `lost: ${id}`),
+      ...verdict.doubled.map((what) => `doubled: ${what}`),
+      ...verdict.rpoRows.map((id) => `no rows: ${id}`),
+    ];
+    if (faults.length > 0) lines.push("", ...faults.map((fault) => `- **${fault}**`));
+  }
+  const path = join(folder, "report.md");
+  await writeFile(path, `${lines.join("\n")}\n`);
+  return path;
+}
