@@ -13,11 +13,14 @@ import { createDecoder } from "./speech/decode/decoder.ts";
 import { createFeaturesThread } from "./speech/features/create-features-thread.ts";
 import { createInference } from "./speech/inference/create-inference.ts";
 import { loadManifest } from "./speech/models/load-manifest.ts";
+import { createSynthesizer } from "./speech/synthesis/create-synthesizer.ts";
+import { createVoices } from "./speech/synthesis/create-voices.ts";
 import { createEngines } from "./speech/transcription/choose-engine.ts";
 import { createTranscriber } from "./speech/transcription/create-transcriber.ts";
 import { createObjectStore } from "./store/object-store.ts";
 import { createAnnouncePlans } from "./workers/announce-plans.ts";
 import { createRunJob } from "./workers/run-job.ts";
+import { createRunSpeechJob } from "./workers/run-speech-job.ts";
 import { openScratch } from "./workers/scratch.ts";
 import { createWorker } from "./workers/worker.ts";
 
@@ -70,7 +73,12 @@ const deviations = metrics.counter(
   "Samples that a model gave something else for in a batch than alone.",
 );
 const features = createFeaturesThread();
-const manifest = loadManifest(config.ANTIPHON_MODELS_MANIFEST, config.ANTIPHON_MODELS_DIR);
+const readManifest = () =>
+  loadManifest(config.ANTIPHON_MODELS_MANIFEST, config.ANTIPHON_MODELS_DIR);
+const manifest = readManifest();
+const synthesizer = createSynthesizer({
+  voices: createVoices({ manifest: readManifest, inference }),
+});
 const transcriber = createTranscriber({
   engines: createEngines({
     manifest,
@@ -97,11 +105,13 @@ const analyzer = createAnalyzer({
   },
 });
 const announcePlans = createAnnouncePlans({ analyzer, plans: createStagePlans({ redis }), logger });
+const analyse = createRunJob({ region, objects, scratch, stages, analyzer, announcePlans });
+const speak = createRunSpeechJob({ region, objects, synthesizer, logger });
 const worker = createWorker({
   workerId,
   queue,
   objects,
-  runJob: createRunJob({ region, objects, scratch, stages, analyzer, announcePlans }),
+  runJob: (run, options) => (run.spec.kind === "synthesis" ? speak : analyse)(run, options),
   concurrency: config.WORKER_CONCURRENCY,
   leaseMs: config.LEASE_MS,
   logger,
@@ -134,7 +144,8 @@ const fail = onShutdown(
     await Promise.all([working, announcing]);
     await Promise.allSettled([
       decoder.close(),
-      inference.close(),
+      // With the inference, which its voices share.
+      synthesizer.close(),
       features.close(),
       transcriber.close(),
       scratch.close(),

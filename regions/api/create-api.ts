@@ -7,6 +7,7 @@ import { createOpsRoutes, type OpsRoutesOptions } from "../ops/ops-routes.ts";
 import { createAdminRoutes, type AdminRoutesParts } from "./admin-routes.ts";
 import type { ApiEnv } from "./api-context.ts";
 import { identifyRequests } from "./identify-requests.ts";
+import { createBatchRoutes } from "./batch-routes.ts";
 import { createJobRoutes, type JobRoutesParts } from "./job-routes.ts";
 import { createLoadRoutes, type LoadRoutesParts } from "./load-routes.ts";
 import { createSpeechRoutes, type SpeechRoutesParts } from "./speech-routes.ts";
@@ -24,6 +25,7 @@ export interface ApiParts
     ReportRoutesParts {
   queue: JobRoutesParts["queue"] & LoadRoutesParts["queue"];
   objects: JobRoutesParts["objects"] & SpeechRoutesParts["objects"];
+  speech: SpeechRoutesParts["speech"];
   /** Of the link to the edge; all verify. */
   linkSecrets: readonly string[];
   logger: Logger;
@@ -60,6 +62,8 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
       now,
     }),
   );
+  // Before the routes with an id in this place.
+  app.route("/", createBatchRoutes(parts));
   app.route("/", createJobRoutes(parts));
   app.route("/", createLoadRoutes(parts));
   app.route("/", createAdminRoutes(parts));

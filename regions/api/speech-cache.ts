@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import { ApiError } from "../../shared/errors/problem.ts";
 import type { Logger } from "../ops/logger.ts";
+import { DURATION, MAX_KEPT_SPEECH_BYTES } from "../store/kept-speech.ts";
 import type { ObjectStore } from "../store/object-store-port.ts";
 
 export interface SpeechCacheParts {
@@ -20,8 +21,8 @@ export interface CachedSpeech {
 /** Audio on its way to a client, kept aside to be stored once it is whole. */
 export interface SpeechRecord {
   add(bytes: Uint8Array): void;
-  /** Stores what was added; a store that is away is only logged. */
-  commit(): Promise<void>;
+  /** Stores what was added, of this length in seconds; a store that is away is only logged. */
+  commit(durationS: number): Promise<void>;
   /** Forgets it; harmless after `commit`. */
   drop(): void;
 }
@@ -35,7 +36,12 @@ export interface SpeechCache {
 const MEBIBYTE = 2 ** 20;
 
 export function createSpeechCache(parts: SpeechCacheParts): SpeechCache {
-  const { objects, logger, maxEntryBytes = 16 * MEBIBYTE, maxHeldBytes = 64 * MEBIBYTE } = parts;
+  const {
+    objects,
+    logger,
+    maxEntryBytes = MAX_KEPT_SPEECH_BYTES,
+    maxHeldBytes = 64 * MEBIBYTE,
+  } = parts;
   let held = 0;
 
   return {
@@ -71,10 +77,11 @@ export function createSpeechCache(parts: SpeechCacheParts): SpeechCache {
           size += bytes.length;
           held += bytes.length;
         },
-        async commit() {
+        async commit(durationS) {
           if (chunks === undefined) return;
           try {
-            await objects.put(key, Buffer.concat(chunks), { contentType });
+            const metadata = { [DURATION]: String(durationS) };
+            await objects.put(key, Buffer.concat(chunks), { contentType, metadata });
           } catch (error) {
             logger.warn({ err: error }, "speech could not be kept");
           } finally {

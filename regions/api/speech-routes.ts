@@ -129,7 +129,9 @@ export function createSpeechRoutes(parts: SpeechRoutesParts): Hono<ApiEnv> {
     }
     gone.addEventListener("abort", finish);
 
+    let durationS = 0;
     const audio = prepared.audio(AbortSignal.any([gone, leaving.signal]), (summary) => {
+      durationS = summary.duration_s;
       const usd = (summary.engine_ms / 1000) * prices.cpu_second_usd;
       answers.inc({ cache: "miss", format });
       seconds.inc({ voice }, summary.duration_s);
@@ -152,7 +154,7 @@ export function createSpeechRoutes(parts: SpeechRoutesParts): Hono<ApiEnv> {
         const { done: ended, value } = await audio.next();
         if (ended !== true) return value;
         finish();
-        void record.commit();
+        void record.commit(durationS);
         return undefined;
       } catch (error) {
         finish();

@@ -1,9 +1,11 @@
 import { MAX_UPLOAD_BYTES } from "../../shared/contracts/api.ts";
 import type { SubmitAnswer } from "../../shared/contracts/internal-api.ts";
-import type { JobSpec } from "../../shared/contracts/job.ts";
+import type { JobSpec, SpeechTask } from "../../shared/contracts/job.ts";
 import { uploadKey } from "../../shared/contracts/object-keys.ts";
 import { isPermitted, type Region } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
+import { speechComputeS } from "../../shared/policies/speech-estimate.ts";
+import { failed } from "../queue/completion.ts";
 import {
   QueueFullError,
   QueueUnreachableError,
@@ -15,52 +17,68 @@ import {
 } from "../queue/queue-port.ts";
 import type { ObjectStore } from "../store/object-store-port.ts";
 import type { FinishAtAccept } from "./finish-at-accept.ts";
+import type { SpeechSource } from "./speech-routes.ts";
 
 export interface SubmitJobParts {
   region: Region;
   queue: Pick<Queue, "submit" | "submitFinished">;
-  objects: Pick<ObjectStore, "head">;
+  objects: Pick<ObjectStore, "head" | "getText">;
+  /** Knows what is wrong with a text or a voice before anybody works on it. */
+  speech: Pick<SpeechSource, "prepare">;
   /** Knows jobs that need no work; without it every job waits for a worker. */
   finishAtAccept?: FinishAtAccept | undefined;
 }
 
 /**
- * Takes a job that the ledger gave to this region, once its audio is known to be here, and ends it at once where its result is
- * known too. After the answer it is on disk.
- * @throws ApiError region_unavailable | upload_not_found | upload_too_large | audio_empty | replayed_request |
- *   dependency_unavailable (nothing was taken)
+ * Takes a job that the ledger gave to this region, once its audio or text is known to be here, and ends it at once where its result
+ * is known too. After the answer it is on disk.
+ * @throws ApiError region_unavailable | upload_not_found | upload_too_large | audio_empty | replayed_request | what is wrong with a
+ *   text or voice | dependency_unavailable, system_busy (nothing was taken)
  */
-export function createSubmitJob({ region, queue, objects, finishAtAccept }: SubmitJobParts) {
-  async function take(spec: JobSpec, complete: Complete | undefined) {
-    if (complete === undefined) return queue.submit(spec);
-    let completion: Completion | undefined;
-    const taken = await queue.submitFinished(spec, (run) => (completion = complete(run)));
-    // Of a dispatch that was here before, nobody knows how it ended, or will end, but its own offer.
-    return taken.duplicate || !completion ? taken : { ...taken, completion: completion.offer };
+export function createSubmitJob(parts: SubmitJobParts) {
+  const { region, queue, objects, speech, finishAtAccept } = parts;
+  const take = createTakeJob(queue);
+
+  /** Text that nobody could speak is refused; a whole batch's is left to the workers. */
+  async function checkText(spec: JobSpec, task: SpeechTask, signal?: AbortSignal): Promise<void> {
+    const { text, voice, response_format: format, speed } = task;
+    const found = await objects.getText(inputKeyOf(spec), text.bytes, {
+      range: text,
+      ...(signal ? { signal } : {}),
+    });
+    if (found === undefined) throw new ApiError("upload_not_found");
+    speech.prepare({ input: found, voice, format, speed });
   }
 
-  return async (spec: JobSpec, signal?: AbortSignal): Promise<SubmitAnswer> => {
-    // The edge checks this too; content must not end up here by one mistake alone.
-    if (!isPermitted(spec.residency, region)) {
-      throw new ApiError(
-        "region_unavailable",
-        `${region.id} may not hold what is bound to ${spec.residency}.`,
-      );
-    }
-    const owner = { residency: spec.residency, tenantId: spec.tenant_id };
-    const upload = await objects.head(
-      uploadKey(owner, spec.upload_id),
-      signal ? { signal } : undefined,
-    );
+  async function checkAudio(spec: JobSpec, signal?: AbortSignal): Promise<Complete | undefined> {
+    const upload = await objects.head(inputKeyOf(spec), signal ? { signal } : undefined);
     if (!upload) throw new ApiError("upload_not_found");
     if (upload.bytes === 0) throw new ApiError("audio_empty");
     if (upload.bytes > MAX_UPLOAD_BYTES) {
       throw new ApiError("upload_too_large", `An upload has at most ${MAX_UPLOAD_BYTES} bytes.`);
     }
-    const complete = await finishAtAccept?.(spec, upload, signal);
+    return finishAtAccept?.(spec, upload, signal);
+  }
+
+  return async (spec: JobSpec, signal?: AbortSignal): Promise<SubmitAnswer> => {
+    assertPermitted(spec, region);
+    let complete = faultOf(spec, region);
+    if (spec.kind === "analysis") complete ??= await checkAudio(spec, signal);
+    else if (spec.speech && !spec.batch) await checkText(spec, spec.speech, signal);
+    const taken = await take(spec, complete);
+    return { job_id: spec.id, dispatch: spec.dispatch, ...taken };
+  };
+}
+
+/** Puts a job into the queue, or its end where that is known. @throws ApiError when nothing was taken */
+export function createTakeJob(queue: Pick<Queue, "submit" | "submitFinished">) {
+  return async (spec: JobSpec, complete: Complete | undefined) => {
     try {
-      const taken = await take(spec, complete);
-      return { job_id: spec.id, dispatch: spec.dispatch, ...taken };
+      if (complete === undefined) return await queue.submit(spec, estimateOf(spec));
+      let completion: Completion | undefined;
+      const taken = await queue.submitFinished(spec, (run) => (completion = complete(run)));
+      // Of a dispatch that was here before, nobody knows how it ended, or will end, but its own offer.
+      return taken.duplicate || !completion ? taken : { ...taken, completion: completion.offer };
     } catch (error) {
       if (error instanceof StaleDispatchError) {
         throw new ApiError("replayed_request", "A newer dispatch of this job is here.", {
@@ -79,3 +97,25 @@ export function createSubmitJob({ region, queue, objects, finishAtAccept }: Subm
     }
   };
 }
+
+/** The edge checks this too; content must not end up here by one mistake alone. @throws ApiError region_unavailable */
+export function assertPermitted({ residency }: Pick<JobSpec, "residency">, region: Region): void {
+  if (isPermitted(residency, region)) return;
+  throw new ApiError(
+    "region_unavailable",
+    `${region.id} may not hold what is bound to ${residency}.`,
+  );
+}
+
+/** The end of an item that was wrong to begin with. */
+export function faultOf({ fault }: JobSpec, region: Region): Complete | undefined {
+  if (!fault) return undefined;
+  return (run) => failed({ ...run, region: region.id, finishedAtMs: run.startedAtMs, ...fault });
+}
+
+/** Where a job's recording or text lies. */
+export const inputKeyOf = (spec: JobSpec): string =>
+  uploadKey({ residency: spec.residency, tenantId: spec.tenant_id }, spec.upload_id);
+
+const estimateOf = ({ speech }: JobSpec) =>
+  speech ? { estimateS: speechComputeS(speech.voice, speech.text.bytes) } : {};

@@ -30,6 +30,29 @@ export function succeeded(
   });
 }
 
+/** What a synthesis gave, and what it took; what was spoken before takes nothing. */
+export interface Spoken {
+  audio: NonNullable<CompletionOffer["audio"]>;
+  /** Absent: it was found again. */
+  made?: { characters: number };
+}
+
+/** The offer and the envelope of a run that spoke a text. Its result is the audio. */
+export function spoken(ending: Ending & { cost: JobCost } & Spoken): Completion {
+  const { audio, made } = ending;
+  const end = complete(ending, "succeeded", { audio });
+  const named = { job_id: ending.spec.id, tenant_id: ending.spec.tenant_id, usd: 0 };
+  const usage: UsageRow[] = end.envelope.usage.filter(({ stage }) => stage !== "audio");
+  // The same stages as of speech that was listened to while it was made.
+  if (made) {
+    usage.push(
+      { ...named, stage: "speech_text", quantity: made.characters, unit: "character" },
+      { ...named, stage: "speech_audio", quantity: audio.duration_s, unit: "audio_second" },
+    );
+  }
+  return { ...end, envelope: { ...end.envelope, usage } };
+}
+
 /** The offer and the envelope of a run that failed for good, with a code that the client will see. */
 export function failed(ending: Ending & { code: ErrorCode; detail?: string }): Completion {
   const { code, detail = catalogue[code].title } = ending;

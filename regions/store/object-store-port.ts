@@ -11,6 +11,8 @@ export interface ObjectHead {
 }
 
 export interface StoredObject extends ObjectHead {
+  /** What was put with it, by lower-case names. */
+  metadata: Readonly<Record<string, string>>;
   /** Destroy it when it is not read to the end. */
   body: Readable;
 }
@@ -27,6 +29,13 @@ export interface PutObject extends ObjectCall {
   contentType: string;
   /** Needed for a stream, whose length the store cannot see. */
   bytes?: number;
+  /** Kept with the object: a few short values. */
+  metadata?: Record<string, string>;
+}
+
+export interface GetText extends ObjectCall {
+  /** Of the object's bytes; absent: all of them. */
+  range?: { offset: number; bytes: number };
 }
 
 /**
@@ -36,8 +45,8 @@ export interface PutObject extends ObjectCall {
 export interface ObjectStore {
   head(key: string, call?: ObjectCall): Promise<ObjectHead | undefined>;
   get(key: string, call?: ObjectCall): Promise<StoredObject | undefined>;
-  /** The whole object as text; throws RangeError when it is larger than `maxBytes`. */
-  getText(key: string, maxBytes: number, call?: ObjectCall): Promise<string | undefined>;
+  /** An object, or a range of it, as text; throws RangeError when that is larger than `maxBytes`. */
+  getText(key: string, maxBytes: number, call?: GetText): Promise<string | undefined>;
   put(key: string, body: Uint8Array | string | Readable, options: PutObject): Promise<void>;
   /** Writes an object that is not there yet; false, without effect, when one is. */
   putNew(key: string, body: Uint8Array | string, options: PutObject): Promise<boolean>;

@@ -79,12 +79,21 @@ export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
     async get(key, call) {
       return orUndefined(call, async () => {
         const found = await client.send(new GetObjectCommand(at(key)), abort(call));
-        return { ...toHead(found), body: found.Body as Readable };
+        return {
+          ...toHead(found),
+          metadata: found.Metadata ?? {},
+          body: found.Body as Readable,
+        };
       });
     },
     async getText(key, maxBytes, call) {
+      const { offset = 0, bytes: wanted } = call?.range ?? {};
+      const range = wanted === undefined ? {} : { Range: `bytes=${offset}-${offset + wanted - 1}` };
       return orUndefined(call, async () => {
-        const found = await client.send(new GetObjectCommand(at(key)), abort(call));
+        const found = await client.send(
+          new GetObjectCommand({ ...at(key), ...range }),
+          abort(call),
+        );
         const body = found.Body as Readable;
         const chunks: Buffer[] = [];
         let bytes = 0;
@@ -97,12 +106,13 @@ export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
         return Buffer.concat(chunks).toString("utf8");
       });
     },
-    async put(key, body, { contentType, bytes, ...call }) {
+    async put(key, body, { contentType, bytes, metadata, ...call }) {
       const length = bytes === undefined ? {} : { ContentLength: bytes };
       const command = new PutObjectCommand({
         ...at(key),
         Body: body,
         ContentType: contentType,
+        ...(metadata ? { Metadata: metadata } : {}),
         ...length,
       });
       await orAway(call, () => client.send(command, abort(call)));

@@ -22,6 +22,13 @@ export type UploadId = z.infer<typeof UploadId>;
 export const SpeechId = z.string().regex(new RegExp(`^spc_[a-z]{3}_${UUID7}$`));
 export type SpeechId = z.infer<typeof SpeechId>;
 
+/** `bat_<region code>_<uuidv7>`: a batch of jobs, minted by the edge; the ids of its jobs and of their text follow from it. */
+export const BatchId = z
+  .string()
+  .regex(new RegExp(`^bat_[a-z]{3}_${UUID7}$`))
+  .meta({ id: "BatchId", example: "bat_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d" });
+export type BatchId = z.infer<typeof BatchId>;
+
 export const TenantId = z
   .string()
   .regex(/^ten_[a-z0-9][a-z0-9_-]{0,47}$/)
@@ -59,9 +66,23 @@ export function mintSpeechId(region: Region, source: IdSource = systemIdSource):
   return `spc_${region.code}_${uuidv7(source.now(), source.randomBytes(10))}`;
 }
 
-/** Birth region and creation time (Unix ms) of a job, upload or speech id; undefined when it is not one of ours. */
+export function mintBatchId(region: Region, source: IdSource = systemIdSource): BatchId {
+  return `bat_${region.code}_${uuidv7(source.now(), source.randomBytes(10))}`;
+}
+
+/**
+ * Id of the n-th job of a batch (n below 65,536): the batch's own, with n as its last 16 bits. A request that is resumed thus
+ * makes the same jobs again, and 10,000 ids need not be kept for it.
+ */
+export const batchJobId = (batchId: BatchId, n: number): JobId =>
+  `job${batchId.slice(3, -4)}${n.toString(16).padStart(4, "0")}`;
+
+/** The upload that holds what the jobs of a batch, or one job without a recording, are to work on. */
+export const textUploadId = (id: BatchId | JobId): UploadId => `upl${id.slice(3)}`;
+
+/** Birth region and creation time (Unix ms) of a job, upload, speech or batch id; undefined when it is not one of ours. */
 export function readId(id: string): { region: Region; createdAtMs: number } | undefined {
-  const match = /^(?:job|upl|spc)_([a-z]{3})_(.{36})$/.exec(id);
+  const match = /^(?:job|upl|spc|bat)_([a-z]{3})_(.{36})$/.exec(id);
   const region = match ? findRegionByCode(match[1]!) : undefined;
   if (!match || !region) return undefined;
   return { region, createdAtMs: uuidv7Time(match[2]!) };

@@ -1,11 +1,13 @@
 import { z } from "zod";
 import { Epoch } from "./epoch.ts";
-import { JobId, Sha256Hex, TenantId, UploadId } from "./ids.ts";
+import { BatchId, JobId, Sha256Hex, TenantId, UploadId } from "./ids.ts";
 import { ErrorCode } from "../errors/catalogue.ts";
+import { speechSpeed, SpeechFormat, VoiceName } from "./speech.ts";
 import { SpokenLanguage, TranscriptModel } from "./spoken-language.ts";
 import { storableText } from "./storable-text.ts";
+import { JobWebhook, WebhookUrl } from "./webhook-url.ts";
 
-export const JobKind = z.enum(["analysis"]).meta({ id: "JobKind" });
+export const JobKind = z.enum(["analysis", "synthesis"]).meta({ id: "JobKind" });
 export type JobKind = z.infer<typeof JobKind>;
 
 export const JobStatus = z
@@ -52,6 +54,12 @@ export const JobCost = z
   .meta({ id: "JobCost" });
 export type JobCost = z.infer<typeof JobCost>;
 
+/** A job that has not ended so many seconds after it was accepted fails with `deadline_exceeded`; at most a week. */
+export const DeadlineS = z
+  .number()
+  .min(1)
+  .max(7 * 24 * 3600);
+
 /** `POST /v1/analyses` with a JSON body. */
 export const CreateAnalysis = z
   .strictObject({
@@ -63,9 +71,32 @@ export const CreateAnalysis = z
     priority: Priority.default("standard"),
     user_id: UserId.optional(),
     metadata: Metadata.optional(),
+    webhook_url: WebhookUrl.optional().meta({
+      description:
+        "Told once the job has ended, beside the tenant's endpoints; signed with the secret of `POST /v1/webhook-secret/rotate`",
+    }),
+    webhook_include_result: z.boolean().optional().meta({
+      description: "Results up to 256 KiB go with the event to `webhook_url`",
+    }),
+    deadline_s: DeadlineS.optional().meta({
+      description:
+        "Seconds from now by which it is to be done, else it fails with `deadline_exceeded`",
+    }),
   })
   .meta({ id: "CreateAnalysis" });
 export type CreateAnalysis = z.infer<typeof CreateAnalysis>;
+
+/**
+ * What a synthesis is to speak, and how. The text itself is content, which no specification holds: it lies in the job's upload,
+ * UTF-8, perhaps among others'.
+ */
+export const SpeechTask = z.strictObject({
+  text: z.strictObject({ offset: z.int().min(0), bytes: z.int().min(1) }),
+  voice: VoiceName,
+  response_format: SpeechFormat,
+  speed: speechSpeed,
+});
+export type SpeechTask = z.infer<typeof SpeechTask>;
 
 /** An accepted job as the ledger hands it to a region: everything a region needs, nothing it must look up. */
 export const JobSpec = z
@@ -77,14 +108,23 @@ export const JobSpec = z
     residency: z.enum(["global", "us", "eu", "in"]),
     dispatch: z.int().min(1),
     priority: Priority,
-    parts: z.array(AnalysisPart).min(1),
+    /** Of an analysis; a synthesis has none. */
+    parts: z.array(AnalysisPart),
+    /** Of a synthesis. */
+    speech: SpeechTask.optional(),
     language: SpokenLanguage.optional(),
     model: TranscriptModel.optional(),
+    /** The recording; of a synthesis, what holds its text. */
     upload_id: UploadId,
     /** Of the upload, where it streamed through the edge and nobody else can write it. */
     audio_sha256: Sha256Hex.optional(),
     user_id: UserId.optional(),
     metadata: Metadata.optional(),
+    webhook: JobWebhook.optional(),
+    /** Which item of which batch it is. */
+    batch: z.strictObject({ id: BatchId, item: z.int().min(0) }).optional(),
+    /** An item that was wrong to begin with: the region ends its job as failed with this, and runs nothing. */
+    fault: z.strictObject({ code: ErrorCode, detail: z.string().max(1000) }).optional(),
     created_at: z.iso.datetime(),
     /** When it may start at the earliest, and must have ended at the latest. */
     not_before: z.iso.datetime().optional(),

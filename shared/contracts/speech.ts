@@ -69,7 +69,7 @@ const byName = new Map(
 export const voiceId = (name: string): string => byName.get(name) ?? name;
 
 /** What any id of a voice looks like. Which ones there are is known by the regions, which may have models installed. */
-const VoiceName = z
+export const VoiceName = z
   .string()
   .regex(/^[A-Za-z0-9][\w.:-]{0,129}$/, "is no name of a voice; see GET /v1/voices");
 
@@ -91,7 +91,8 @@ const SpeechModel = z.enum(["flite", "kokoro", "piper", "tts-1", "tts-1-hd", "gp
     "is not a model here; there are flite, kokoro, piper and OpenAI's names tts-1, tts-1-hd, gpt-4o-mini-tts",
 });
 
-const input = z
+/** A text to be spoken. */
+export const speechInput = z
   .string()
   .min(1, "must not be empty")
   .superRefine((text, context) => {
@@ -102,7 +103,19 @@ const input = z
       context.addIssue({ code: "custom", message });
     }
   });
-const speed = z.number().min(0.25, "must be 0.25 at least").max(4, "must be 4 at most").default(1);
+export const speechSpeed = z
+  .number()
+  .min(0.25, "must be 0.25 at least")
+  .max(4, "must be 4 at most")
+  .default(1);
+
+/** A format as a client asks for it. */
+export const WantedFormat = z.enum(SpeechFormat.options, {
+  error: ({ input: given }) =>
+    given === "aac"
+      ? "aac is not made here; take mp3 or opus, or flac, wav, pcm"
+      : `is not a format; there are ${SpeechFormat.options.join(", ")}`,
+});
 
 /** `POST /v1/audio/speech`: OpenAI's request. */
 export const CreateSpeech = z
@@ -110,23 +123,15 @@ export const CreateSpeech = z
     model: SpeechModel.default("flite").meta({
       description: "Any of these names; the voice decides which engine speaks.",
     }),
-    input: input.meta({ description: "English text", maxLength: MAX_SPEECH_CHARACTERS }),
+    input: speechInput.meta({ description: "English text", maxLength: MAX_SPEECH_CHARACTERS }),
     voice: VoiceName.default("slt").meta({
       description: "An id of `GET /v1/voices`, or one of its aliases",
     }),
-    response_format: z
-      .enum(SpeechFormat.options, {
-        error: ({ input: given }) =>
-          given === "aac"
-            ? "aac is not made here; take mp3 or opus, or flac, wav, pcm"
-            : `is not a format; there are ${SpeechFormat.options.join(", ")}`,
-      })
-      .default("mp3")
-      .meta({
-        description:
-          "pcm is 16-bit little-endian mono at 24 kHz; opus comes in Ogg; the others have the voice's own rate.",
-      }),
-    speed: speed.meta({ description: "0.25 to 4" }),
+    response_format: WantedFormat.default("mp3").meta({
+      description:
+        "pcm is 16-bit little-endian mono at 24 kHz; opus comes in Ogg; the others have the voice's own rate.",
+    }),
+    speed: speechSpeed.meta({ description: "0.25 to 4" }),
     instructions: z
       .string()
       .max(MAX_SPEECH_CHARACTERS)
@@ -141,10 +146,10 @@ export type CreateSpeech = z.infer<typeof CreateSpeech>;
 export const SpeakOrder = z.strictObject({
   tenant_id: TenantId,
   residency: Residency,
-  input,
+  input: speechInput,
   voice: VoiceName,
   response_format: SpeechFormat,
-  speed,
+  speed: speechSpeed,
 });
 export type SpeakOrder = z.infer<typeof SpeakOrder>;
 

@@ -20,3 +20,10 @@ export function wavHeader(rate: number, samples?: number): Uint8Array<ArrayBuffe
   view.setUint32(40, bytes, true);
   return header;
 }
+
+/** Puts the lengths into a whole wav that was made as a stream, and so began without them. */
+export function setWavLengths(wav: Uint8Array): void {
+  const view = new DataView(wav.buffer, wav.byteOffset, wav.byteLength);
+  view.setUint32(4, wav.byteLength - 8, true);
+  view.setUint32(40, wav.byteLength - HEADER_BYTES, true);
+}
