@@ -1,0 +1,7 @@
+output "name" {
+  value = var.bucket
+}
+
+output "arn" {
+  value = "arn:aws:s3:::${var.bucket}"
+}
