@@ -15,6 +15,7 @@ export function draftAnalysis(
   const { key } = c.get("caller");
   const { requestId, traceparent } = traceOf(c);
   const { parts, language, model, upload_id, priority, user_id, metadata, deadline_s } = wanted;
+  const { webhook_url: url, webhook_include_result: include_result } = wanted;
   const createdAtMs = readId(jobId)!.createdAtMs;
   return {
     v: 1,
@@ -31,6 +32,9 @@ export function draftAnalysis(
     ...(audioSha256 === undefined ? {} : { audio_sha256: audioSha256 }),
     ...(user_id === undefined ? {} : { user_id }),
     ...(metadata === undefined ? {} : { metadata }),
+    ...(url === undefined
+      ? {}
+      : { webhook: { url, ...(include_result === undefined ? {} : { include_result }) } }),
     created_at: new Date(createdAtMs).toISOString(),
     ...(deadline_s === undefined
       ? {}

@@ -1,5 +1,5 @@
 import type { AnalysisResult } from "../../shared/contracts/analysis-result.ts";
-import type { CompletionOffer, UsageRow } from "../../shared/contracts/completion.ts";
+import type { CompletionOffer, RunWebhook, UsageRow } from "../../shared/contracts/completion.ts";
 import type { Epoch } from "../../shared/contracts/epoch.ts";
 import type { FinalStatus, JobCost, JobError, JobSpec } from "../../shared/contracts/job.ts";
 import { catalogue, type ErrorCode } from "../../shared/errors/catalogue.ts";
@@ -98,7 +98,9 @@ function complete(ending: Ending, status: FinalStatus, outcome: Outcome): Comple
       usd: 0,
     });
   }
+  const webhook = webhookOf(spec);
   return {
+    ...(webhook ? { webhook } : {}),
     offer: {
       job_id: spec.id,
       tenant_id: spec.tenant_id,
@@ -139,4 +141,13 @@ function complete(ending: Ending, status: FinalStatus, outcome: Outcome): Comple
       usage,
     },
   };
+}
+
+function webhookOf({ webhook: own, user_id, metadata }: JobSpec): RunWebhook | undefined {
+  const known = {
+    ...(own ? { own } : {}),
+    ...(user_id === undefined ? {} : { user_id }),
+    ...(metadata === undefined ? {} : { metadata }),
+  };
+  return Object.keys(known).length === 0 ? undefined : known;
 }

@@ -1,4 +1,8 @@
-import type { CompletionOffer, OutboxEnvelope } from "../../shared/contracts/completion.ts";
+import type {
+  CompletionOffer,
+  OutboxEnvelope,
+  RunWebhook,
+} from "../../shared/contracts/completion.ts";
 import type { Epoch } from "../../shared/contracts/epoch.ts";
 import type { RegionJobState } from "../../shared/contracts/internal-api.ts";
 import type { JobSpec, Priority } from "../../shared/contracts/job.ts";
@@ -33,6 +37,8 @@ export interface Run {
 export interface Completion {
   offer: CompletionOffer;
   envelope: OutboxEnvelope;
+  /** For webhooks, once the ledger has accepted the run. */
+  webhook?: RunWebhook;
 }
 
 export interface SubmitOptions {

@@ -8,6 +8,7 @@ import type { ResultCache } from "./result-cache.ts";
 import { groups, resultKeys } from "./result-keys.ts";
 import { createScripts } from "./scripts.ts";
 import { consumeStream, type StreamConsumerOptions, type StreamEntry } from "./stream-consumer.ts";
+import { webhookEventOf } from "./webhook-event.ts";
 
 export interface OfferRelayOptions {
   redis: Redis;
@@ -15,6 +16,11 @@ export interface OfferRelayOptions {
   /** Removes the result of a run that was not accepted; its failure is only logged. */
   deleteObject(key: string, signal: AbortSignal): Promise<void>;
   cache: Pick<ResultCache, "write">;
+  /** Absent: acceptance makes no webhooks. */
+  webhooks?: {
+    /** Seals the result of a tenant of whom none is kept; undefined for all others. What it throws puts the acceptance off. */
+    seal?(offered: OfferEntry): Promise<string | undefined>;
+  };
   logger: Logger;
   metrics: Metrics;
   stream?: Partial<
@@ -63,7 +69,9 @@ export function createOfferRelay(options: OfferRelayOptions): {
         // Only saves a read of the object; the job is no less final without it.
         await cache.write(offer.job_id, JSON.stringify(envelope.result)).catch(() => undefined);
       }
-      await scripts.settle(entryId, offer, envelope);
+      const { webhooks } = options;
+      const event = webhooks && webhookEventOf(offered, await webhooks.seal?.(offered));
+      await scripts.settle(entryId, offer, envelope, event);
       return;
     }
     logger.info(

@@ -1,10 +1,14 @@
 import { z } from "zod";
-import { CompletionOffer, OutboxEnvelope } from "../../shared/contracts/completion.ts";
+import { CompletionOffer, OutboxEnvelope, RunWebhook } from "../../shared/contracts/completion.ts";
 import { compareEpochs } from "../../shared/contracts/epoch.ts";
 
 /** What a finished run leaves on the offers stream, in the field `offer`. */
 export const OfferEntry = z
-  .strictObject({ offer: CompletionOffer, envelope: OutboxEnvelope })
+  .strictObject({
+    offer: CompletionOffer,
+    envelope: OutboxEnvelope,
+    webhook: RunWebhook.optional(),
+  })
   .refine(
     ({ offer, envelope: { job } }) =>
       offer.job_id === job.id &&

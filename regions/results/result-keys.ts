@@ -7,7 +7,11 @@ export const resultKeys = {
   offers: "{antiphon}:offers",
   deadOffers: "{antiphon}:offers:dead",
   outbox: "{antiphon}:outbox",
+  /** What happened to jobs, for webhooks. */
+  webhooks: "{antiphon}:webhooks",
   deadOutbox: "{antiphon}:outbox:dead",
+  /** What jobs took, for estimates. */
+  history: "antiphon:job-history",
   result: (jobId: string) => `antiphon:result:${jobId}`,
 };
 

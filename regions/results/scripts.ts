@@ -2,13 +2,16 @@ import { readFileSync } from "node:fs";
 import type { CompletionOffer, OutboxEnvelope } from "../../shared/contracts/completion.ts";
 import type { Redis } from "./redis.ts";
 import { groups, resultKeys } from "./result-keys.ts";
+import type { WebhookEvent } from "./webhook-event.ts";
 
 /** The atomic steps from an offer to the database. Each is safe to repeat. */
 export interface Scripts {
+  /** `event`: what webhooks tell of it. */
   settle(
     entryId: string,
     offer: CompletionOffer,
     envelope: OutboxEnvelope,
+    event?: WebhookEvent,
   ): Promise<"settled" | "gone">;
   discard(entryId: string, offer: CompletionOffer): Promise<void>;
   buryOffer(entryId: string, reason: string): Promise<void>;
@@ -22,15 +25,16 @@ const KEEP_FINAL_S = 86_400;
 
 /** Registers the scripts on this connection (sent once, called by hash afterwards). */
 export function createScripts(redis: Redis): Scripts {
-  const settle = define(redis, "settle", 4);
+  const settle = define(redis, "settle", 5);
   const discard = define(redis, "discard", 3);
   const bury = define(redis, "bury", 2);
   const trim = define(redis, "trim", 1);
   const { offers, deadOffers, outbox, deadOutbox } = resultKeys;
 
   return {
-    async settle(entryId, { job_id, epoch, status }, envelope) {
-      const keys = [resultKeys.job(job_id), resultKeys.spec(job_id), offers, outbox];
+    async settle(entryId, { job_id, epoch, status }, envelope, event) {
+      const { webhooks } = resultKeys;
+      const keys = [resultKeys.job(job_id), resultKeys.spec(job_id), offers, outbox, webhooks];
       const run = [String(epoch.dispatch), String(epoch.attempt)];
       const args = [
         entryId,
@@ -40,6 +44,7 @@ export function createScripts(redis: Redis): Scripts {
         String(KEEP_FINAL_S),
         JSON.stringify(envelope),
         resultKeys.events,
+        event === undefined ? "" : JSON.stringify(event),
       ];
       return (await settle(...keys, ...args)) as "settled" | "gone";
     },
@@ -60,11 +65,17 @@ export function createScripts(redis: Redis): Scripts {
   };
 }
 
-type Command = (...args: string[]) => Promise<unknown>;
+export type Command = (...args: string[]) => Promise<unknown>;
 
-function define(redis: Redis, name: string, numberOfKeys: number): Command {
-  const lua = readFileSync(new URL(`./${name}.lua`, import.meta.url), "utf8");
-  const command = `antiphon_${name}`;
+/** A script beside this module (or another) as a command of the connection: keys first, then arguments. */
+export function define(
+  redis: Redis,
+  name: string,
+  numberOfKeys: number,
+  beside: string = import.meta.url,
+): Command {
+  const lua = readFileSync(new URL(`./${name}.lua`, beside), "utf8");
+  const command = `antiphon_${name.replaceAll("-", "_")}`;
   redis.defineCommand(command, { numberOfKeys, lua });
   return (...args) => (redis as unknown as Record<string, Command>)[command]!(...args);
 }

@@ -1,8 +1,8 @@
--- Makes an accepted run the job's final state in this region, and hands its envelope to the batch writer.
+-- Makes an accepted run the job's final state in this region, hands its envelope to the batch writer, and tells webhooks.
 -- The offer goes in the same step, so that whoever settles it second (after a crash, or beside a peer) adds nothing.
--- KEYS: job (MessagePack, as the queue keeps it), its specification, offers, outbox
+-- KEYS: job (MessagePack, as the queue keeps it), its specification, offers, outbox, webhooks
 -- ARGV: offer's entry id, consumer group, dispatch, attempt, final status, seconds to keep the job, envelope (JSON),
---       channel of the queue's events (in the same slot)
+--       channel of the queue's events (in the same slot), what webhooks tell (JSON; empty: nothing)
 -- Result: "settled" | "gone" (settled before)
 local job, offers, outbox = KEYS[1], KEYS[3], KEYS[4]
 local entry, group = ARGV[1], ARGV[2]
@@ -11,6 +11,9 @@ if redis.call('XDEL', offers, entry) == 0 then
   return 'gone'
 end
 redis.call('XADD', outbox, '*', 'envelope', ARGV[7])
+if ARGV[9] ~= '' then
+  redis.call('XADD', KEYS[5], '*', 'event', ARGV[9])
+end
 local packed = redis.call('GET', job)
 local state = packed and cmsgpack.unpack(packed)
 if state and state.dispatch == tonumber(ARGV[3]) and state.attempt == tonumber(ARGV[4]) then

@@ -2,8 +2,9 @@ import { z } from "zod";
 import { AudioFacts } from "./analysis-result.ts";
 import { Epoch } from "./epoch.ts";
 import { JobId, SpeechId, TenantId } from "./ids.ts";
-import { FinalStatus, JobCost, JobError, UserId } from "./job.ts";
+import { FinalStatus, JobCost, JobError, Metadata, UserId } from "./job.ts";
 import { UsageUnit } from "./usage.ts";
+import { JobWebhook } from "./webhook-url.ts";
 
 /**
  * What a region offers to the ledger when a run has ended. The first offer that the ledger accepts is
@@ -91,6 +92,14 @@ export const OutboxEnvelope = z
   })
   .meta({ id: "OutboxEnvelope" });
 export type OutboxEnvelope = z.infer<typeof OutboxEnvelope>;
+
+/** What a job's webhooks need to know besides: content, which stays in the region and goes to the client alone. */
+export const RunWebhook = z.strictObject({
+  own: JobWebhook.optional(),
+  user_id: UserId.optional(),
+  metadata: Metadata.optional(),
+});
+export type RunWebhook = z.infer<typeof RunWebhook>;
 
 /**
  * Usage of work that is no job, such as speech that was made while its client listened. `id` says when; rows are unique by
