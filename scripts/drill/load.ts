@@ -10,12 +10,15 @@ const SAMPLE = join(import.meta.dirname, "../../samples/hello-antiphon.wav");
 /** A client gives one call so long, and then tries anew. Milliseconds. */
 const CALL_MS = 3_000;
 const PAUSE_MS = 200;
+/** One of so many recordings is so many times as long, so that some jobs run when the fault comes. */
+const LONG_EVERY = 4;
+const LONG_TIMES = 40;
 /** A client gives up what was not accepted for so long; nothing was promised then. */
 const GIVE_UP_MS = 60_000;
 
 export interface LoadOptions {
   ledger: ClientLedger;
-  clients: Record<ClientKind, { client: Client; everyMs: number; parts: "cheap" | "whole" }>;
+  clients: Record<ClientKind, { client: Client; everyMs: number }>;
   /** Milliseconds of the drill's clock. */
   now(): number;
   /** Ends the stream of new requests. */
@@ -33,7 +36,8 @@ export async function runLoad(options: LoadOptions): Promise<void> {
   await Promise.all(
     kinds.map(async (kind) => {
       while (!signal.aborted) {
-        running.push(request(kind, newRecording(original), options));
+        const long = running.length % LONG_EVERY === 0;
+        running.push(request(kind, newRecording(original, long ? LONG_TIMES : 1), options));
         await sleep(clients[kind].everyMs, undefined, { signal }).catch(() => undefined);
       }
     }),
@@ -47,7 +51,7 @@ async function request(
   recording: Blob,
   { ledger, clients, now, onAccepted, onFailure }: LoadOptions,
 ): Promise<void> {
-  const { client, parts } = clients[kind];
+  const { client } = clients[kind];
   const entry = ledger.begin(kind, now());
   const call = () => AbortSignal.timeout(CALL_MS);
   while (!entry.accepted && now() - entry.startedMs < GIVE_UP_MS) {
@@ -56,10 +60,7 @@ async function request(
       const upload = await client.createUpload({ content_type: "audio/wav", bytes }, call());
       await client.putUpload(upload, recording, call());
       const job = await client.createAnalysis(
-        {
-          upload_id: upload.upload_id,
-          parts: parts === "cheap" ? ["voice_activity"] : ["features", "voice_activity"],
-        },
+        { upload_id: upload.upload_id, parts: ["features", "voice_activity"] },
         call(),
       );
       entry.accepted = { atMs: now(), jobId: job.id, region: job.region };
@@ -74,10 +75,15 @@ async function request(
   }
 }
 
-/** The sample, but for its last moment: nobody has sent just this before, so nothing of it is known. */
-function newRecording(original: Buffer): Blob {
-  const bytes = new Uint8Array(original);
-  new DataView(bytes.buffer).setInt32(bytes.length - 4, randomInt(2 ** 31), true);
+/** The sample so many times over, but for its last moment: nobody has sent just this before, so nothing of it is known. */
+function newRecording(original: Buffer, times: number): Blob {
+  const start = original.indexOf("data") + 8;
+  const bytes = Buffer.alloc(start + times * (original.length - start));
+  original.copy(bytes);
+  bytes.fill(original.subarray(start), start);
+  bytes.writeUInt32LE(bytes.length - 8, 4);
+  bytes.writeUInt32LE(bytes.length - start, start - 4);
+  bytes.writeInt32LE(randomInt(2 ** 31), bytes.length - 4);
   return new Blob([bytes]);
 }
 

@@ -53,8 +53,8 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
   const load = runLoad({
     ledger,
     clients: {
-      free: { client: clients.free, everyMs: 1000 / (rate * (1 - BOUND_SHARE)), parts: "cheap" },
-      bound: { client: clients.bound, everyMs: 1000 / (rate * BOUND_SHARE), parts: "cheap" },
+      free: { client: clients.free, everyMs: 1000 / (rate * (1 - BOUND_SHARE)) },
+      bound: { client: clients.bound, everyMs: 1000 / (rate * BOUND_SHARE) },
     },
     now,
     signal: until(loading),
