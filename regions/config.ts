@@ -69,6 +69,8 @@ export type ApiConfig = z.infer<typeof ApiConfig>;
 export const WorkerConfig = common.extend(models.shape).extend({
   WORKER_ID: z.string().regex(/^[\w.-]{1,64}$/),
   WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
+  /** How fast one of its runs is, next to those of the region's other workers. */
+  WORKER_SPEED: z.coerce.number().positive().max(1000).default(1),
   LEASE_MS: z.coerce.number().int().min(500).max(300_000).default(10_000),
   MAX_AUDIO_S: z.coerce
     .number()

@@ -6,6 +6,7 @@ import { createReadiness } from "./ops/readiness.ts";
 import { repeat } from "./ops/repeat.ts";
 import { onShutdown } from "./ops/shutdown.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
+import { createWatchLoad } from "./queue/watch-load.ts";
 import { createBatchWriter } from "./results/batch-writer.ts";
 import { createEdgeCompletions } from "./results/edge-completions.ts";
 import { createOfferRelay } from "./results/offer-relay.ts";
@@ -101,6 +102,12 @@ metrics.onScrape(async () => {
   }
 });
 
+const load = createWatchLoad({
+  region,
+  queue,
+  metrics,
+  onError: (error) => logger.debug({ err: error }, "cannot look at the queue now"),
+});
 const usage = createUsageRollup(database);
 
 let schemaIsCurrent = false;
@@ -164,6 +171,7 @@ const { signal } = stop;
 const loops = Promise.all([
   relay.run(signal),
   writer.run(signal),
+  load.run(signal),
   repeat(keepSchema, {
     everyMs: PARTITIONS_EVERY_MS,
     signal,

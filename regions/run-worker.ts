@@ -5,6 +5,7 @@ import { createOpsServer } from "./ops/ops-server.ts";
 import { createReadiness } from "./ops/readiness.ts";
 import { onShutdown } from "./ops/shutdown.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
+import { createJobHistory } from "./results/job-history.ts";
 import { createRedis } from "./results/redis.ts";
 import { createStageCache } from "./results/stage-cache.ts";
 import { createStagePlans } from "./results/stage-plans.ts";
@@ -105,7 +106,21 @@ const analyzer = createAnalyzer({
   },
 });
 const announcePlans = createAnnouncePlans({ analyzer, plans: createStagePlans({ redis }), logger });
-const analyse = createRunJob({ region, objects, scratch, stages, analyzer, announcePlans });
+const history = createJobHistory({
+  redis,
+  onError: (error) => logger.debug({ err: error }, "cannot tell what jobs took"),
+});
+const speed = config.WORKER_SPEED;
+const analyse = createRunJob({
+  region,
+  objects,
+  scratch,
+  stages,
+  analyzer,
+  announcePlans,
+  observe: history.observe,
+  speed,
+});
 const speak = createRunSpeechJob({ region, objects, synthesizer, logger });
 const worker = createWorker({
   workerId,
@@ -114,6 +129,7 @@ const worker = createWorker({
   runJob: (run, options) => (run.spec.kind === "synthesis" ? speak : analyse)(run, options),
   concurrency: config.WORKER_CONCURRENCY,
   leaseMs: config.LEASE_MS,
+  speed,
   logger,
   metrics,
 });
@@ -136,7 +152,7 @@ const ops = await createOpsServer({
 
 const working = worker.run();
 const stop = new AbortController();
-const announcing = announcePlans.run(stop.signal);
+const announcing = Promise.all([announcePlans.run(stop.signal), history.run(stop.signal)]);
 const fail = onShutdown(
   async () => {
     worker.stop();

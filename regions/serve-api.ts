@@ -11,6 +11,7 @@ import { createMetrics } from "./ops/metrics.ts";
 import { createReadiness } from "./ops/readiness.ts";
 import { onShutdown } from "./ops/shutdown.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
+import { createJobHistory } from "./results/job-history.ts";
 import { createRedis } from "./results/redis.ts";
 import { createResultCache } from "./results/result-cache.ts";
 import { createStageCache } from "./results/stage-cache.ts";
@@ -101,6 +102,12 @@ const finishAtAccept = createFinishAtAccept({
   metrics,
 });
 
+const jobHistory = createJobHistory({
+  redis,
+  onError: (error) => logger.debug({ err: error }, "cannot read what jobs took"),
+});
+void jobHistory.run(stopping.signal);
+
 const jobsWaiting = metrics.gauge("antiphon_jobs_waiting", "Jobs that wait in this region.");
 const jobsRunning = metrics.gauge("antiphon_jobs_running", "Jobs that run in this region.");
 metrics.onScrape(async () => {
@@ -115,6 +122,7 @@ const app = createApi({
   queue,
   objects,
   finishAtAccept,
+  jobHistory,
   speech: synthesizer,
   models: () => listEngines(manifest(), config.PATH),
   jobs: createJobsRead(database),

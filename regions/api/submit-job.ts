@@ -16,6 +16,7 @@ import {
   type Queue,
 } from "../queue/queue-port.ts";
 import type { ObjectStore } from "../store/object-store-port.ts";
+import type { JobHistoryStore } from "../results/job-history.ts";
 import type { FinishAtAccept } from "./finish-at-accept.ts";
 import type { SpeechSource } from "./speech-routes.ts";
 
@@ -27,6 +28,8 @@ export interface SubmitJobParts {
   speech: Pick<SpeechSource, "prepare">;
   /** Knows jobs that need no work; without it every job waits for a worker. */
   finishAtAccept?: FinishAtAccept | undefined;
+  /** What jobs took before; without it all analyses count as equally long. */
+  jobHistory?: Pick<JobHistoryStore, "estimateS"> | undefined;
 }
 
 /**
@@ -36,7 +39,7 @@ export interface SubmitJobParts {
  *   text or voice | dependency_unavailable, system_busy (nothing was taken)
  */
 export function createSubmitJob(parts: SubmitJobParts) {
-  const { region, queue, objects, speech, finishAtAccept } = parts;
+  const { region, queue, objects, speech, finishAtAccept, jobHistory } = parts;
   const take = createTakeJob(queue);
 
   /** Text that nobody could speak is refused; a whole batch's is left to the workers. */
@@ -50,31 +53,37 @@ export function createSubmitJob(parts: SubmitJobParts) {
     speech.prepare({ input: found, voice, format, speed });
   }
 
-  async function checkAudio(spec: JobSpec, signal?: AbortSignal): Promise<Complete | undefined> {
+  async function checkAudio(
+    spec: JobSpec,
+    signal?: AbortSignal,
+  ): Promise<{ complete: Complete | undefined; estimateS?: number | undefined }> {
     const upload = await objects.head(inputKeyOf(spec), signal ? { signal } : undefined);
     if (!upload) throw new ApiError("upload_not_found");
     if (upload.bytes === 0) throw new ApiError("audio_empty");
     if (upload.bytes > MAX_UPLOAD_BYTES) {
       throw new ApiError("upload_too_large", `An upload has at most ${MAX_UPLOAD_BYTES} bytes.`);
     }
-    return finishAtAccept?.(spec, upload, signal);
+    const complete = await finishAtAccept?.(spec, upload, signal);
+    return { complete, estimateS: jobHistory?.estimateS(spec, upload) };
   }
 
   return async (spec: JobSpec, signal?: AbortSignal): Promise<SubmitAnswer> => {
     assertPermitted(spec, region);
-    let complete = faultOf(spec, region);
-    if (spec.kind === "analysis") complete ??= await checkAudio(spec, signal);
-    else if (spec.speech && !spec.batch) await checkText(spec, spec.speech, signal);
-    const taken = await take(spec, complete);
+    const fault = faultOf(spec, region);
+    const audio = spec.kind === "analysis" && !fault ? await checkAudio(spec, signal) : undefined;
+    if (spec.speech && !spec.batch) await checkText(spec, spec.speech, signal);
+    const taken = await take(spec, fault ?? audio?.complete, audio?.estimateS);
     return { job_id: spec.id, dispatch: spec.dispatch, ...taken };
   };
 }
 
 /** Puts a job into the queue, or its end where that is known. @throws ApiError when nothing was taken */
 export function createTakeJob(queue: Pick<Queue, "submit" | "submitFinished">) {
-  return async (spec: JobSpec, complete: Complete | undefined) => {
+  return async (spec: JobSpec, complete: Complete | undefined, estimateS?: number) => {
     try {
-      if (complete === undefined) return await queue.submit(spec, estimateOf(spec));
+      if (complete === undefined) {
+        return await queue.submit(spec, estimateS === undefined ? estimateOf(spec) : { estimateS });
+      }
       let completion: Completion | undefined;
       const taken = await queue.submitFinished(spec, (run) => (completion = complete(run)));
       // Of a dispatch that was here before, nobody knows how it ended, or will end, but its own offer.

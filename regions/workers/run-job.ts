@@ -4,6 +4,7 @@ import { StageName } from "../../shared/contracts/stages.ts";
 import type { ErrorCode } from "../../shared/errors/catalogue.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { defaultPrices, type PriceTable } from "../../shared/policies/price.ts";
+import type { ObservedJob } from "../../shared/policies/job-estimate.ts";
 import { failed, succeeded, type Ending } from "../queue/completion.ts";
 import type { Completion, Run } from "../queue/queue-port.ts";
 import { audioExtension } from "../results/audio-extension.ts";
@@ -28,10 +29,12 @@ export interface RunJobParts {
   stages: StageCache;
   /** Told of what each job's parts are made with. */
   announcePlans?: Pick<AnnouncePlans, "tell"> | undefined;
+  /** Told what jobs took whose stages were all made here: what estimates are learnt from. */
+  observe?: ((spec: Run["spec"], job: ObservedJob) => void) | undefined;
+  /** Compute-seconds that a run does in a second. */
+  speed?: number;
   prices?: PriceTable;
   maxUploadBytes?: number;
-  /** Unix ms. */
-  now?: () => number;
 }
 
 export interface RunJobOptions {
@@ -54,10 +57,15 @@ const finalCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 export function createRunJob(parts: RunJobParts): RunJob {
-  const { region, objects, analyzer, scratch, stages, announcePlans } = parts;
-  const { prices = defaultPrices, maxUploadBytes = MAX_UPLOAD_BYTES, now = Date.now } = parts;
+  const { region, objects, analyzer, scratch, stages, announcePlans, observe } = parts;
+  const { speed = 1, prices = defaultPrices, maxUploadBytes = MAX_UPLOAD_BYTES } = parts;
 
-  async function analyse(run: Run, path: string, options: RunJobOptions): Promise<Completion> {
+  async function analyse(
+    run: Run,
+    path: string,
+    now: () => number,
+    options: RunJobOptions,
+  ): Promise<Completion> {
     const { spec, epoch, startedAtMs } = run;
     const { signal, onProgress } = options;
     const owner = { residency: spec.residency, tenantId: spec.tenant_id };
@@ -121,6 +129,14 @@ export function createRunJob(parts: RunJobParts): RunJob {
     });
     const key = resultKey(owner, spec.id, epoch);
     await objects.put(key, JSON.stringify(result), { contentType: "application/json", signal });
+    if (Object.keys(known).length === 0) {
+      observe?.(spec, {
+        bytes: upload.bytes,
+        contentType: upload.contentType,
+        audioSeconds: composed.audio.duration_s,
+        computeSeconds: ((now() - startedAtMs) / 1000) * speed,
+      });
+    }
     return succeeded({
       spec,
       epoch,
@@ -136,8 +152,9 @@ export function createRunJob(parts: RunJobParts): RunJob {
 
   return async (run, options) => {
     const path = scratch.path();
+    const now = clockOf(run);
     try {
-      return await analyse(run, path, options);
+      return await analyse(run, path, now, options);
     } catch (error) {
       options.signal.throwIfAborted();
       const { spec, epoch, startedAtMs } = run;
@@ -156,6 +173,12 @@ export function createRunJob(parts: RunJobParts): RunJob {
       await scratch.remove(path);
     }
   };
+}
+
+/** The region's time, in Unix ms: as it was when the run was claimed, and what has passed since. Our own clock may be wrong. */
+export function clockOf({ startedAtMs }: Run): () => number {
+  const began = performance.now();
+  return () => Math.round(startedAtMs + performance.now() - began);
 }
 
 /** Another worker's models may be whole. */

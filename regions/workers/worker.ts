@@ -1,4 +1,5 @@
-import { LOAD_REPORT_TTL_MS } from "../../shared/contracts/load-report.ts";
+import { setTimeout as sleep } from "node:timers/promises";
+import { LOAD_REPORT_TTL_MS, type WorkerLoad } from "../../shared/contracts/load-report.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { remainingCompute } from "../../shared/policies/compute-estimate.ts";
 import type { Logger } from "../ops/logger.ts";
@@ -7,6 +8,7 @@ import type { Metrics } from "../ops/metrics.ts";
 import { repeat } from "../ops/repeat.ts";
 import type { Completion, Queue, ReleaseOptions, Run } from "../queue/queue-port.ts";
 import type { ObjectStore } from "../store/object-store-port.ts";
+import { createClaimTerms } from "./claim-terms.ts";
 import { CancelRequestedError, DeadlineError, keepLease } from "./lease-keeper.ts";
 import type { RunJob } from "./run-job.ts";
 
@@ -37,6 +39,8 @@ export interface Worker {
 }
 
 const PROGRESS_EVERY_MS = 1000;
+/** A worker that began or ended something says so this soon, between its regular reports. */
+const REPORT_WITHIN_MS = 100;
 
 /** Takes jobs from the queue and runs them, several at once. Its own thread does I/O alone, so leases never wait for computing. */
 export function createWorker(options: WorkerOptions): Worker {
@@ -144,14 +148,13 @@ export function createWorker(options: WorkerOptions): Worker {
       signal.addEventListener("abort", () => resolve(), { once: true });
     });
     while (!signal.aborted) {
-      const max = concurrency - active.size;
-      if (max <= 0) {
+      if (active.size >= concurrency) {
         await Promise.race([...active.keys(), stopped]);
         continue;
       }
       let runs: Run[];
       try {
-        runs = await queue.claimMany({ workerId, signal, max });
+        runs = await claimOnTerms(signal);
         backoff.reset();
       } catch (error) {
         if (signal.aborted) return;
@@ -160,19 +163,42 @@ export function createWorker(options: WorkerOptions): Worker {
         continue;
       }
       for (const run of runs) {
-        const task = work(run).finally(() => active.delete(task));
+        const task = work(run).finally(() => {
+          active.delete(task);
+          reportSoon();
+        });
         active.set(task, { run, since: performance.now() });
+      }
+      if (runs.length > 0) {
+        terms.claimed();
+        reportSoon();
       }
     }
   }
 
-  /** Says what it has and can do, so that others can tell how long a job that comes now would wait. */
-  async function reportLoad(): Promise<void> {
+  /** Jobs that this worker should take, or none by the time its terms have to be weighed anew. */
+  async function claimOnTerms(signal: AbortSignal): Promise<Run[]> {
+    const { maxEstimateS, forMs } = await terms.now();
+    if (signal.aborted) return [];
+    if (maxEstimateS === 0) {
+      await sleep(forMs, undefined, { signal }).catch(() => undefined);
+      return [];
+    }
+    return queue.claimMany({
+      workerId,
+      signal: AbortSignal.any([signal, AbortSignal.timeout(forMs)]),
+      max: concurrency - active.size,
+      ...(maxEstimateS === undefined ? {} : { maxEstimateS }),
+    });
+  }
+
+  /** What it has and can do. */
+  function describe(): Omit<WorkerLoad, "reported_at_ms"> {
     let ahead = 0;
     for (const { run, since } of active.values()) {
       ahead += remainingCompute(run.estimateS, ((performance.now() - since) / 1000) * speed);
     }
-    await queue.reportLoad({
+    return {
       v: 1,
       worker_id: workerId,
       capacity: concurrency,
@@ -181,7 +207,20 @@ export function createWorker(options: WorkerOptions): Worker {
       speed,
       draining: stopping.signal.aborted,
       ttl_ms: LOAD_REPORT_TTL_MS,
-    });
+    };
+  }
+
+  const terms = createClaimTerms({ workerId, queue, self: describe });
+  /** So that others can tell how long a job that comes now would wait, and whether to leave it to this one. */
+  const reportLoad = () => queue.reportLoad(describe());
+  const cannotReport = (error: unknown) =>
+    logger.debug({ err: error }, "could not report the load");
+  let reportTimer: NodeJS.Timeout | undefined;
+  function reportSoon(): void {
+    reportTimer ??= setTimeout(() => {
+      reportTimer = undefined;
+      reportLoad().catch(cannotReport);
+    }, REPORT_WITHIN_MS);
   }
 
   return {
@@ -190,7 +229,7 @@ export function createWorker(options: WorkerOptions): Worker {
       const reports = repeat(reportLoad, {
         everyMs: LOAD_REPORT_TTL_MS / 3,
         signal: reporting.signal,
-        onError: (error) => logger.debug({ err: error }, "could not report the load"),
+        onError: cannotReport,
       });
       await claimAll(stopping.signal);
       const all = Promise.all(active.keys());
@@ -199,6 +238,7 @@ export function createWorker(options: WorkerOptions): Worker {
         await all;
       } finally {
         clearTimeout(grace);
+        clearTimeout(reportTimer);
         reporting.abort();
         await reports;
       }
