@@ -14,7 +14,12 @@ export interface AuditEntry {
     | "key.create"
     | "key.grant"
     | "key.rotate"
-    | "key.revoke";
+    | "key.revoke"
+    | "webhook.create"
+    | "webhook.change"
+    | "webhook.rotate"
+    | "webhook.stop"
+    | "webhook.delete";
   target: string;
   details?: Record<string, unknown>;
 }

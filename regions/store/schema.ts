@@ -127,4 +127,10 @@ export const auditLog = pgTable(
 );
 
 /** The tables that are partitioned by month on `created_at`. */
-export const partitionedTables = ["jobs", "results", "usage_events", "audit_log"] as const;
+export const partitionedTables = [
+  "jobs",
+  "results",
+  "usage_events",
+  "audit_log",
+  "webhook_deliveries",
+] as const;
