@@ -9,7 +9,9 @@ import { applySecurityHeaders } from "./admit/security-headers.ts";
 import { adminCalls } from "./calls/admin.ts";
 import { createAnalysis } from "./calls/analyses.ts";
 import { cancelJob } from "./calls/cancel-job.ts";
+import { createSpeechJob } from "./calls/async-speech.ts";
 import { receiveCompletions } from "./calls/completions.ts";
+import { deadLetterCalls } from "./calls/dead-letters.ts";
 import { getJob, listJobs } from "./calls/jobs.ts";
 import { listModels } from "./calls/models.ts";
 import { opsCalls } from "./calls/ops.ts";
@@ -70,19 +72,22 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   const client = requireScope(services, "analyze");
   const speaker = requireScope(services, "speak");
   const operator = requireScope(services, "admin");
+  // Of either kind of job.
+  const owner = requireScope(services, ["analyze", "speak"]);
 
   app.post("/v1/uploads", client, createUpload(services));
   app.post("/v1/analyses", client, createAnalysis(services));
-  app.get("/v1/usage", requireScope(services, ["analyze", "speak"]), getUsage(services));
+  app.get("/v1/usage", owner, getUsage(services));
   app.get("/v1/users/:user_id/analyses", client, getUserHistory(services));
-  app.get("/v1/jobs", client, listJobs(services));
-  app.get("/v1/jobs/:id", client, getJob(services));
-  app.post("/v1/jobs/:id/cancel", client, cancelJob(services));
+  app.get("/v1/jobs", owner, listJobs(services));
+  app.get("/v1/jobs/:id", owner, getJob(services));
+  app.post("/v1/jobs/:id/cancel", owner, cancelJob(services));
 
   app.use("/v1/audio/speech", explainToOpenAiClients);
   app.use("/v1/audio/transcriptions", explainToOpenAiClients);
   app.post("/v1/audio/transcriptions", client, createTranscription(services));
   app.post("/v1/audio/speech", speaker, createSpeech(services));
+  app.post("/v1/audio/speech/async", speaker, createSpeechJob(services));
   app.get("/v1/voices", speaker, listVoices(services));
 
   const ops = opsCalls(services);
@@ -97,6 +102,12 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   app.get("/v1/admin/keys", operator, admin.listKeys);
   app.post("/v1/admin/keys/:key_id/rotate", operator, admin.rotateKey);
   app.delete("/v1/admin/keys/:key_id", operator, admin.revokeKey);
+
+  const deadLetters = deadLetterCalls(services);
+  app.get("/v1/admin/dead-letters", operator, deadLetters.list);
+  app.get("/v1/admin/dead-letters/:id", operator, deadLetters.get);
+  app.post("/v1/admin/dead-letters/replay", operator, deadLetters.replay);
+  app.post("/v1/admin/dead-letters/discard", operator, deadLetters.discard);
 
   // No key: the URL's own signature is the permit.
   app.get("/v1/audio/:region/:file", (c) => services.deliverAudio(c.req.raw));

@@ -5,18 +5,16 @@ import type { Region } from "../../shared/contracts/regions.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { parseJson, readJsonText } from "../admit/read-body.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
-import { describeError, log } from "../ops/log.ts";
 import type { EdgeServices } from "../services.ts";
 import { baseUrl, json } from "./answer.ts";
 import { draftAnalysis } from "./draft-analysis.ts";
-import { preferredWait } from "./preferred-wait.ts";
 import { readRawAudio } from "./raw-audio.ts";
-
-const MAX_WAIT_S = 60;
+import { createWaitForJob } from "./wait-for-job.ts";
 
 /** `POST /v1/analyses`: a job from an upload, or from the audio itself as the body. */
 export function createAnalysis(services: EdgeServices) {
-  const { config, router, once, objects, dispatchJob, describeJob, ledger } = services;
+  const { config, router, once, objects, dispatchJob, describeJob } = services;
+  const waitForJob = createWaitForJob(services);
 
   async function submit(
     c: EdgeContext,
@@ -66,23 +64,9 @@ export function createAnalysis(services: EdgeServices) {
     return response;
   }
 
-  /** `Prefer: wait=N`: the whole job with 200 when it is final in time, else the 202 as it is. */
   async function waitFor(c: EdgeContext, accepted: Response): Promise<Response> {
-    const seconds = preferredWait(c.req.header("prefer"), MAX_WAIT_S);
-    if (seconds === undefined) return accepted;
-    accepted.headers.set("preference-applied", `wait=${seconds}`);
     const { id } = Job.parse(await accepted.clone().json());
-    try {
-      const key = { id, tenant_id: c.get("caller").key.tenant_id };
-      const job = await ledger.wait(key, seconds * 1000);
-      if (job?.state !== "final") return accepted;
-      const whole = await describeJob.whole(job, baseUrl(c, config.publicUrl), traceOf(c));
-      return json(whole, 200, Object.fromEntries(accepted.headers));
-    } catch (error) {
-      // The job is accepted whatever happens here; the client can still ask for it.
-      log("warn", "waiting for a job failed", { job_id: id, error: describeError(error) });
-      return accepted;
-    }
+    return waitForJob(c, accepted, id);
   }
 
   return async (c: EdgeContext): Promise<Response> => {

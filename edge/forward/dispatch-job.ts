@@ -16,6 +16,8 @@ export type DispatchJob = (
   draft: JobDraft,
   candidates: readonly Region[],
   trace: Trace,
+  /** Brings to a region what the job needs there, before the job; a region where that fails is passed over. */
+  bring?: (region: Region) => Promise<void>,
 ) => Promise<Dispatched>;
 
 /**
@@ -29,7 +31,7 @@ export type DispatchJob = (
  *   dependency_unavailable (the job may yet be taken)
  */
 export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion): DispatchJob {
-  return async (draft, candidates, trace) => {
+  return async (draft, candidates, trace, bring) => {
     let job: LedgerJob | null = await ledger.reserve(draft, candidates[0]!.id);
     const key = job.draft;
     // A resumed request goes on where the first one stopped: same region, same dispatch.
@@ -43,6 +45,15 @@ export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion):
       if (last || region.id !== job.region) job = await ledger.newDispatch(key, region.id);
       if (!job) throw new ApiError("region_unavailable");
       if (job.state !== "reserved") return { job };
+      const missing = await bring?.(region).then(
+        () => undefined,
+        (error: unknown) => error,
+      );
+      if (missing !== undefined) {
+        const error = new ApiError("region_unavailable", undefined, { cause: missing });
+        last = { kind: "unavailable", error };
+        continue;
+      }
       const outcome = await submitJob(callRegion, region, job, trace);
       if (outcome.kind === "done") {
         const accepted = await ledger.accept(key, job.dispatch, outcome.value.completion);
@@ -70,13 +81,17 @@ export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion):
       const taken = await ledger.status(key);
       if (taken && taken.state !== "reserved") return { job: taken };
     }
-    if (last?.error.status === 429) throw last.error;
+    if (last?.error.status === 429 || last?.error.code === "voice_not_installed") throw last.error;
     throw new ApiError("region_unavailable", undefined, { cause: last?.error });
   };
 }
 
-/** An upload that a region lacks may still lie in its home region, which is asked later or is away. */
+/**
+ * An upload that a region lacks may still lie in its home region, which is asked later or is away; a voice may be installed in
+ * another.
+ */
 function mayLieElsewhere(error: ApiError, draft: JobDraft, region: Region): boolean {
+  if (error.code === "voice_not_installed") return true;
   const home = readId(draft.upload_id)?.region;
   if (error.code !== "upload_not_found" || !home || home.id === region.id) return false;
   return isPermitted(draft.residency, home);

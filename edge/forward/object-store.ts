@@ -27,8 +27,14 @@ export interface PresignedPut {
 export interface ObjectStore {
   /** A URL for one PUT of exactly this length, type and (when declared) content. */
   presignPut(region: Region, key: string, input: PresignInput): Promise<PresignedPut>;
-  /** Streams `body` into an object. @throws ApiError dependency_unavailable */
-  put(region: Region, key: string, body: ReadableStream, contentType: string): Promise<void>;
+  /** Puts `body` into an object, streaming it where it is a stream. @throws ApiError dependency_unavailable */
+  put(
+    region: Region,
+    key: string,
+    body: ReadableStream | Uint8Array,
+    contentType: string,
+    timeoutMs?: number,
+  ): Promise<void>;
   /** GET or HEAD of an object; resolves with S3's answer, its body not yet read. @throws when there is no connection */
   get(region: Region, key: string, method: "GET" | "HEAD", range?: string): Promise<Response>;
 }
@@ -78,8 +84,9 @@ export function createObjectStore(config: EdgeConfig, health: RegionHealth): Obj
   async function put(
     region: Region,
     key: string,
-    body: ReadableStream,
+    body: ReadableStream | Uint8Array,
     contentType: string,
+    timeoutMs = PUT_TIMEOUT_MS,
   ): Promise<void> {
     const { endpoint, aws } = open(region);
     const signed = await aws.sign(address(endpoint.objects, endpoint.bucket, key), {
@@ -93,15 +100,15 @@ export function createObjectStore(config: EdgeConfig, health: RegionHealth): Obj
         headers: signed.headers,
         body,
         redirect: "manual",
-        signal: AbortSignal.timeout(PUT_TIMEOUT_MS),
+        signal: AbortSignal.timeout(timeoutMs),
       });
     } catch (cause) {
-      throw new ApiError("dependency_unavailable", "The recording could not be stored.", { cause });
+      throw new ApiError("dependency_unavailable", "What was sent could not be stored.", { cause });
     }
     await response.body?.cancel();
     if (response.ok) return;
     const cause = new Error(`the object store answered ${response.status}`);
-    throw new ApiError("dependency_unavailable", "The recording could not be stored.", { cause });
+    throw new ApiError("dependency_unavailable", "What was sent could not be stored.", { cause });
   }
 
   async function get(

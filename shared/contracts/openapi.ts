@@ -4,7 +4,9 @@ import { CreateUpload, Job, JobList, RegionList, Upload } from "./api.ts";
 import { JobId } from "./ids.ts";
 import { CreateAnalysis, DeadlineS, Priority, UserId } from "./job.ts";
 import { adminPaths } from "./openapi-admin.ts";
+import { batchPaths } from "./openapi-batches.ts";
 import { modelPaths } from "./openapi-models.ts";
+import { deadLetterPaths } from "./openapi-dead-letters.ts";
 import { cancelPaths } from "./openapi-cancel.ts";
 import { reportPaths } from "./openapi-reports.ts";
 import { speechPaths } from "./openapi-speech.ts";
@@ -167,6 +169,7 @@ export function describeApi(): oas31.OpenAPIObject {
       ...cancelPaths,
       ...reportPaths,
       ...speechPaths,
+      ...batchPaths,
       ...transcriptionPaths,
       ...modelPaths,
       "/v1/audio/{region}/{file}": {
@@ -186,6 +189,7 @@ export function describeApi(): oas31.OpenAPIObject {
         ),
       },
       ...adminPaths,
+      ...deadLetterPaths,
       "/healthz": {
         get: call(
           {
