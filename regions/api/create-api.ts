@@ -6,9 +6,11 @@ import type { Metrics } from "../ops/metrics.ts";
 import { createOpsRoutes, type OpsRoutesOptions } from "../ops/ops-routes.ts";
 import { createAdminRoutes, type AdminRoutesParts } from "./admin-routes.ts";
 import type { ApiEnv } from "./api-context.ts";
+import { createDeletionRoutes, type DeletionRoutesParts } from "./deletion-routes.ts";
 import { identifyRequests } from "./identify-requests.ts";
 import { createBatchRoutes } from "./batch-routes.ts";
 import { createJobRoutes, type JobRoutesParts } from "./job-routes.ts";
+import { createDeadLetterRoutes, type DeadLetterRoutesParts } from "./dead-letter-routes.ts";
 import { createLoadRoutes, type LoadRoutesParts } from "./load-routes.ts";
 import { createSpeechRoutes, type SpeechRoutesParts } from "./speech-routes.ts";
 import { createModelRoutes, type ModelRoutesParts } from "./model-routes.ts";
@@ -19,11 +21,12 @@ export interface ApiParts
   extends
     JobRoutesParts,
     LoadRoutesParts,
+    DeadLetterRoutesParts,
     AdminRoutesParts,
     SpeechRoutesParts,
     ModelRoutesParts,
     ReportRoutesParts {
-  queue: JobRoutesParts["queue"] & LoadRoutesParts["queue"];
+  queue: JobRoutesParts["queue"] & LoadRoutesParts["queue"] & DeadLetterRoutesParts["queue"];
   objects: JobRoutesParts["objects"] & SpeechRoutesParts["objects"];
   speech: SpeechRoutesParts["speech"];
   /** Of the link to the edge; all verify. */
@@ -66,6 +69,7 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   app.route("/", createBatchRoutes(parts));
   app.route("/", createJobRoutes(parts));
   app.route("/", createLoadRoutes(parts));
+  app.route("/", createDeadLetterRoutes(parts));
   app.route("/", createAdminRoutes(parts));
   app.route("/", createReportRoutes(parts));
   app.route("/", createSpeechRoutes(parts));

@@ -9,6 +9,14 @@ import {
   CreatedKey,
   RevokedKey,
 } from "../contracts/api.ts";
+import {
+  DeadLetter,
+  DeadLetterList,
+  DiscardedDeadLetters,
+  type ListDeadLetters,
+  type PickDeadLetters,
+  ReplayedDeadLetters,
+} from "../contracts/dead-letters.ts";
 import type { CreateTenant } from "../contracts/internal-api.ts";
 import { Tenant } from "../contracts/internal-api.ts";
 import type { CreateAnalysis } from "../contracts/job.ts";
@@ -155,6 +163,20 @@ export function createClient(options: ClientOptions) {
       http.call("/v1/admin/keys", CreatedKey, { method: "POST", body: key }),
     revokeKey: (keyId: string) =>
       http.call(`/v1/admin/keys/${encodeURIComponent(keyId)}`, RevokedKey, { method: "DELETE" }),
+    listDeadLetters: (query: z.input<typeof ListDeadLetters> = {}) =>
+      http.call(`/v1/admin/dead-letters${searchOf(query)}`, DeadLetterList),
+    getDeadLetter: (id: string) =>
+      http.call(`/v1/admin/dead-letters/${encodeURIComponent(id)}`, DeadLetter),
+    replayDeadLetters: (picked: PickDeadLetters) =>
+      http.call("/v1/admin/dead-letters/replay", ReplayedDeadLetters, {
+        method: "POST",
+        body: picked,
+      }),
+    discardDeadLetters: (picked: PickDeadLetters) =>
+      http.call("/v1/admin/dead-letters/discard", DiscardedDeadLetters, {
+        method: "POST",
+        body: picked,
+      }),
   };
 
   return {

@@ -122,6 +122,12 @@ export const catalogue = {
     retryable: false,
     help: "Read its result instead.",
   },
+  not_replayable: {
+    status: 409,
+    title: "The job cannot be submitted again",
+    retryable: false,
+    help: "See `detail`; a job like it has to be made anew.",
+  },
   request_in_progress: {
     status: 409,
     title: "A request with this idempotency key is being answered",
