@@ -48,7 +48,10 @@ interface Held {
   tokens: number;
   tokensUntil: number;
   unused: number;
+  /** How many requests may be in flight here, as of the question numbered `slotsOf`. */
   slots: number;
+  slotsOf: number;
+  questions: number;
   active: number;
   /** How many tokens are asked for next: twice as many when a lease was used up, half when it was not. */
   size: number;
@@ -102,6 +105,8 @@ export function createTenantGate({
       tokensUntil: 0,
       unused: 0,
       slots: 0,
+      slotsOf: 0,
+      questions: 0,
       active: 0,
       size: 1,
       burstFullAt: 0,
@@ -122,7 +127,7 @@ export function createTenantGate({
     held: Held,
     key: Pick<KeyRecord, "tenant_id" | "residency">,
     limits: Limits,
-  ): Promise<Lease> {
+  ): Promise<Lease & { enoughSlots: boolean }> {
     // Randomness may not be drawn before the first request.
     isolate ??= crypto.randomUUID();
     const most = Math.max(
@@ -134,25 +139,29 @@ export function createTenantGate({
       limits,
       tokens: Math.min(held.size, most),
       unused: held.unused,
-      slots: held.active + 1 + Math.max(1, Math.floor(limits.in_flight / 50)),
+      slots: held.active + Math.max(1, Math.floor(limits.in_flight / 50)),
     };
+    const question = ++held.questions;
     held.unused = 0;
     let lease: Lease;
     try {
       lease = await withTimeout(source(key.tenant_id, key.residency, request), ASK_TIMEOUT_MS);
       held.alone = undefined;
     } catch (error) {
-      log("warn", "limits are counted by this isolate alone", { error: describeError(error) });
-      held.alone ??= createLimitState(now);
+      if (!held.alone) {
+        log("warn", "limits are counted by this isolate alone", { error: describeError(error) });
+        held.alone = createLimitState(now);
+      }
       lease = held.alone({ ...request, unused: 0 });
     }
     held.tokens += lease.tokens;
     held.tokensUntil = now() + LEASE_LIFE_MS;
-    held.slots = lease.slots;
+    // Of questions that were on their way together the last one counts there, and so here.
+    if (question > held.slotsOf) [held.slots, held.slotsOf] = [lease.slots, question];
     held.burstFullAt = lease.burstFullAt;
     held.sustainedFullAt = lease.sustainedFullAt;
-    held.size = Math.min(held.size * 2, LARGEST_LEASE);
-    return lease;
+    held.size = Math.min(held.size * 2, most);
+    return { ...lease, enoughSlots: lease.slots >= request.slots || held.active <= lease.slots };
   }
 
   function headersOf(held: Held, limits: Limits): Record<string, string> {
@@ -191,13 +200,16 @@ export function createTenantGate({
       held.tokens = 0;
       held.size = Math.max(1, held.size >> 1);
     }
-    if (held.tokens === 0 || held.active >= held.slots) {
-      const { retryMs } = await ask(held, key, limits);
+    held.active++;
+    if (held.tokens === 0 || held.active > held.slots) {
+      const { retryMs, enoughSlots } = await ask(held, key, limits);
       if (held.tokens === 0) {
+        held.active--;
         held.refusedUntil = now() + Math.max(1, retryMs);
         refuse(held, limits);
       }
-      if (held.active >= held.slots) {
+      if (!enoughSlots) {
+        held.active--;
         metrics?.count("antiphon_edge_limited_total", { limit: "in_flight" });
         throw new ApiError(
           "too_many_in_flight",
@@ -207,7 +219,6 @@ export function createTenantGate({
       }
     }
     held.tokens--;
-    held.active++;
     // Asked for before the lease is used up, so that no request has to wait for it.
     if (held.tokens < held.size >> 2 && !held.isAsking) {
       held.isAsking = true;

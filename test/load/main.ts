@@ -2,6 +2,7 @@ import { Command } from "commander";
 import { benchAccept } from "./accept.ts";
 import { benchBatching } from "./batching.ts";
 import { benchCached } from "./cached.ts";
+import { benchEdge } from "./edge.ts";
 import { benchFeatures } from "./features.ts";
 import { benchPartitions } from "./partitions.ts";
 import { benchRouting } from "./routing.ts";
@@ -33,6 +34,14 @@ program
   .description("Jobs that a region's API takes per second of CPU, against a bare Hono route.")
   .option("--json", "print only one JSON object", false)
   .action((options: { json: boolean }) => benchAccept(options));
+
+program
+  .command("edge")
+  .description(
+    "Requests through the whole edge Worker, against a bare Worker under the same workerd.",
+  )
+  .option("--json", "print only one JSON object", false)
+  .action((options: { json: boolean }) => benchEdge(options));
 
 program
   .command("routing")

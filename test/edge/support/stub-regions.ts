@@ -29,6 +29,7 @@ export function stubRegions() {
   const requests: RegionRequest[] = [];
   const objectRequests: { region: string; method: string; headers: Headers }[] = [];
   const down = new Set<string>();
+  const elsewhere = new Map<string, (request: Request) => Response | Promise<Response>>();
 
   answers.set("POST /internal/keys/lookup", ({ body }) => ({
     key: keys.get(String(body["key_hash"])) ?? null,
@@ -104,7 +105,10 @@ export function stubRegions() {
 
   vi.stubGlobal("fetch", async (input: RequestInfo | URL, init?: RequestInit) => {
     const request = new Request(input as RequestInfo, init);
-    const [region = "", kind] = new URL(request.url).hostname.split(".");
+    const { hostname } = new URL(request.url);
+    const host = elsewhere.get(hostname);
+    if (host) return host(request);
+    const [region = "", kind] = hostname.split(".");
     if (down.has(region)) throw new Error("Network connection lost.");
     if (kind === "objects") return answerObjects(region, request);
     return answerApi(region, request).catch((error: unknown) => {
@@ -136,6 +140,8 @@ export function stubRegions() {
     objectRequests,
     /** Regions to which no connection can be made. */
     down,
+    /** Hosts that are no region's, by name. */
+    elsewhere,
     /** Answers `METHOD /path` in every region; a thrown ApiError becomes a problem, a TimeoutError no answer. */
     on: (name: string, answer: Answer) => void answers.set(name, answer),
     refuse: (name: string, code: ErrorCode) =>
