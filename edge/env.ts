@@ -9,6 +9,8 @@ export interface EdgeBindings {
   LEDGER: DurableObjectNamespace;
   IDEMPOTENCY: DurableObjectNamespace;
   REVOCATIONS: DurableObjectNamespace;
+  REGION_PROBES: DurableObjectNamespace;
+  OPEN_SHARDS: DurableObjectNamespace;
   TENANT_LIMITS: DurableObjectNamespace;
   ENVIRONMENT?: string;
   /** JSON: `{region: [secret, …]}`; the first signs, all verify. */

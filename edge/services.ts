@@ -25,7 +25,10 @@ import type { Ledger } from "./ledger/ledger.ts";
 import { createMetrics, type Metrics } from "./ops/metrics.ts";
 import { createRouter, type Router } from "./route/candidates.ts";
 import { createRegionHealth } from "./route/region-health.ts";
+import type { RegionProbes } from "./route/region-probes.ts";
 import { createRegionStatus, type ReadRegionStatus } from "./route/region-status.ts";
+import { createRefreshHealth } from "./route/refresh-health.ts";
+import { createVantages } from "./route/vantages.ts";
 
 /** What the calls are made of; built once per isolate, and passed to them. */
 export interface EdgeServices {
@@ -47,6 +50,8 @@ export interface EdgeServices {
   describeJob: DescribeJob;
   deliverAudio: DeliverAudio;
   regionStatus: ReadRegionStatus;
+  /** Brings this isolate's view of the regions up to date, if it is time. */
+  refreshHealth: () => Promise<void> | undefined;
 }
 
 export function createServices(bindings: EdgeBindings, config: EdgeConfig): EdgeServices {
@@ -94,5 +99,12 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     describeJob: createDescribeJob(config, callRegion),
     deliverAudio: createDeliverAudio(config, objects),
     regionStatus: createRegionStatus(config, health),
+    refreshHealth: createRefreshHealth(
+      createVantages(
+        bindings.REGION_PROBES as DurableObjectNamespace<RegionProbes>,
+        config.regions,
+      ),
+      health,
+    ),
   };
 }

@@ -3,29 +3,40 @@ import { requestIdOf } from "./admit/request-id.ts";
 import { createApp } from "./app.ts";
 import { readEdgeConfig, type EdgeBindings } from "./env.ts";
 import { describeError, log } from "./ops/log.ts";
-import { createServices } from "./services.ts";
+import { createServices, type EdgeServices } from "./services.ts";
 
 export { Idempotency } from "./ledger/idempotency.ts";
 export { Ledger } from "./ledger/ledger.ts";
+export { OpenShards } from "./ledger/open-shards.ts";
+export { RegionProbes } from "./route/region-probes.ts";
 export { Revocations } from "./admit/revocations.ts";
 export { TenantLimits } from "./admit/tenant-limits.ts";
 
 /** One app per isolate: its bindings are the same object for as long as the isolate lives. */
-const apps = new WeakMap<EdgeBindings, ReturnType<typeof createApp>>();
+const apps = new WeakMap<EdgeBindings, Edge>();
 
-function appFor(bindings: EdgeBindings): ReturnType<typeof createApp> {
-  let app = apps.get(bindings);
-  if (!app) {
-    app = createApp(createServices(bindings, readEdgeConfig(bindings)));
-    apps.set(bindings, app);
+interface Edge {
+  app: ReturnType<typeof createApp>;
+  services: EdgeServices;
+}
+
+function edgeFor(bindings: EdgeBindings): Edge {
+  let edge = apps.get(bindings);
+  if (!edge) {
+    const services = createServices(bindings, readEdgeConfig(bindings));
+    edge = { app: createApp(services), services };
+    apps.set(bindings, edge);
   }
-  return app;
+  return edge;
 }
 
 export default {
   async fetch(request, bindings, context): Promise<Response> {
     try {
-      return await appFor(bindings).fetch(request, bindings, context);
+      const { app, services } = edgeFor(bindings);
+      const refresh = services.refreshHealth();
+      if (refresh) context.waitUntil(refresh);
+      return await app.fetch(request, bindings, context);
     } catch (error) {
       // Only an incomplete environment gets here; the app answers for everything else itself.
       log("error", "the edge cannot serve", { error: describeError(error) });

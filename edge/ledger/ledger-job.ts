@@ -13,5 +13,7 @@ export const LedgerJob = z.strictObject({
   region: z.string(),
   dispatch: z.int(),
   offer: CompletionOffer.nullable(),
+  /** An accepted job that no region can take now: its region is away, or its recording lies only in one that is. */
+  waiting_for: z.enum(["region", "audio"]).optional(),
 });
 export type LedgerJob = z.infer<typeof LedgerJob>;

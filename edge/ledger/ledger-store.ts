@@ -1,9 +1,13 @@
 import type { CompletionOffer, CompletionVerdict } from "../../shared/contracts/completion.ts";
+import { readId } from "../../shared/contracts/ids.ts";
 import type { JobDraft, LedgerJob } from "./ledger-job.ts";
 
 /** A reservation that nobody resolved is looked at again after this long: longer than any request lives. */
 export const RESUBMIT_AFTER_MS = 30_000;
 const RESUBMIT_MAX_MS = 5 * 60_000;
+/** Of an accepted job that has not ended its region is asked after this long, and then ever more rarely. */
+const CHECK_AFTER_MS = 15 * 60_000;
+const CHECK_DOUBLINGS = 3;
 /** An unresolved reservation is given up: its client never got a 202, so nothing promised is lost. */
 const GIVE_UP_AFTER_MS = 24 * 3_600_000;
 /** A region that was away when one of its jobs was canceled hears of it this soon, and then as often as a reservation. */
@@ -28,6 +32,8 @@ type Row = {
   offer: string | null;
   created_at: number;
   tries: number;
+  waiting_for: "region" | "audio" | null;
+  home: string | null;
 };
 
 export type LedgerStore = ReturnType<typeof createLedgerStore>;
@@ -54,7 +60,17 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
       tries INTEGER NOT NULL DEFAULT 0
     ) WITHOUT ROWID;
     CREATE INDEX IF NOT EXISTS jobs_due ON jobs (due_at) WHERE due_at IS NOT NULL;
+    CREATE INDEX IF NOT EXISTS jobs_open ON jobs (region) WHERE state IN ('reserved', 'accepted');
   `);
+  const columns = sql
+    .exec<{ name: string }>("SELECT name FROM pragma_table_info('jobs')")
+    .toArray();
+  if (!columns.some(({ name }) => name === "waiting_for")) {
+    // What an accepted job waits for that no region takes, and the region where its upload lies.
+    sql.exec("ALTER TABLE jobs ADD COLUMN waiting_for TEXT");
+    sql.exec("ALTER TABLE jobs ADD COLUMN home TEXT");
+  }
+  sql.exec("CREATE INDEX IF NOT EXISTS jobs_waiting ON jobs (home) WHERE waiting_for IS NOT NULL");
 
   const rowOf = (jobId: string): Row | undefined =>
     sql.exec<Row>("SELECT * FROM jobs WHERE job_id = ?", jobId).toArray()[0];
@@ -68,6 +84,7 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
           region: row.region,
           dispatch: row.dispatch,
           offer: row.offer === null ? null : (JSON.parse(row.offer) as CompletionOffer),
+          ...(row.waiting_for === null ? {} : { waiting_for: row.waiting_for }),
         };
 
   /** The job, or null when there is none (or its reservation was removed). */
@@ -96,12 +113,78 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
   /** The region has the job on disk. Without effect on any other dispatch, and once final. */
   function accept(jobId: string, dispatch: number): LedgerJob | null {
     sql.exec(
-      `UPDATE jobs SET state = 'accepted', due_at = NULL
-       WHERE job_id = ? AND state = 'reserved' AND dispatch = ?`,
+      `UPDATE jobs SET state = 'accepted', waiting_for = NULL, home = NULL,
+         due_at = ?3 + (CASE state WHEN 'reserved' THEN ?4 ELSE ?4 << min(tries, ?5) END),
+         tries = CASE state WHEN 'reserved' THEN 0 ELSE tries END
+       WHERE job_id = ?1 AND state IN ('reserved', 'accepted') AND dispatch = ?2`,
+      jobId,
+      dispatch,
+      now(),
+      CHECK_AFTER_MS,
+      CHECK_DOUBLINGS,
+    );
+    return find(jobId);
+  }
+
+  /**
+   * Assigns an open job, accepted ones too, to another region; null when it is no longer open under this dispatch. The old dispatch can
+   * no longer end it.
+   */
+  function reassign(jobId: string, dispatch: number, region: string): LedgerJob | null {
+    const changed = sql.exec(
+      `UPDATE jobs SET dispatch = dispatch + 1, region = ?, due_at = ?
+       WHERE job_id = ? AND dispatch = ? AND state IN ('reserved', 'accepted')`,
+      region,
+      now() + RESUBMIT_AFTER_MS,
       jobId,
       dispatch,
     );
-    return find(jobId);
+    return changed.rowsWritten > 0 ? find(jobId) : null;
+  }
+
+  /** An accepted job that no region takes now. */
+  function waits(jobId: string, waitingFor: "region" | "audio"): void {
+    const row = rowOf(jobId);
+    if (row?.state !== "accepted") return;
+    const { upload_id } = JSON.parse(row.draft) as JobDraft;
+    sql.exec(
+      "UPDATE jobs SET waiting_for = ?, home = ? WHERE job_id = ?",
+      waitingFor,
+      readId(upload_id)?.region.id ?? row.region,
+      jobId,
+    );
+  }
+
+  /** Has the accepted jobs of a region looked at as soon as may be; and those that wait for any. */
+  function hurry(region: string): void {
+    sql.exec(
+      `UPDATE jobs SET due_at = ?1, tries = 0
+       WHERE region = ?2 AND state IN ('reserved', 'accepted') AND state = 'accepted'`,
+      now(),
+      region,
+    );
+    sql.exec(
+      `UPDATE jobs SET due_at = ?1, tries = 0
+       WHERE waiting_for IS NOT NULL AND state = 'accepted'`,
+      now(),
+    );
+  }
+
+  /** Whichever job, open or final; undefined when there is none. */
+  function anyJob(): JobDraft | undefined {
+    const [row] = sql
+      .exec<{ draft: string }>("SELECT draft FROM jobs WHERE state <> 'refused' LIMIT 1")
+      .toArray();
+    return row && (JSON.parse(row.draft) as JobDraft);
+  }
+
+  /** Regions whose loss or return matters to an open job. */
+  function openRegions(): Set<string> {
+    const rows = sql.exec<{ region: string }>(
+      `SELECT DISTINCT region FROM jobs WHERE state IN ('reserved', 'accepted')
+       UNION SELECT DISTINCT home FROM jobs WHERE waiting_for IS NOT NULL AND state = 'accepted'`,
+    );
+    return new Set(rows.toArray().map(({ region }) => region));
   }
 
   /** Removes a reservation; false when it is not (or no longer) a reservation of that dispatch. */
@@ -155,7 +238,8 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
 
   function setFinal(offer: CompletionOffer, dueAtMs: number): void {
     sql.exec(
-      "UPDATE jobs SET state = 'final', offer = ?, due_at = ?, tries = 0 WHERE job_id = ?",
+      `UPDATE jobs SET state = 'final', offer = ?, due_at = ?, tries = 0, waiting_for = NULL, home = NULL
+       WHERE job_id = ?`,
       JSON.stringify(offer),
       dueAtMs,
       offer.job_id,
@@ -194,7 +278,7 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
   }
 
   /**
-   * Up to `limit` reservations that are due to be submitted again, and canceled jobs whose region has to be told, each already
+   * Up to `limit` open jobs that are due to be looked at again, and canceled jobs whose region has to be told, each already
    * put off for the case that this try fails too. What has outlived its time is cleared away on the same occasion.
    */
   function takeDue(limit: number): LedgerJob[] {
@@ -209,9 +293,9 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
           putOff(row);
           due.push(toJob(row)!);
         }
-      } else if (row.state !== "reserved") {
+      } else if (row.state === "final" || row.state === "refused") {
         sql.exec("DELETE FROM jobs WHERE job_id = ?", row.job_id);
-      } else if (row.created_at + GIVE_UP_AFTER_MS <= now()) {
+      } else if (row.state === "reserved" && row.created_at + GIVE_UP_AFTER_MS <= now()) {
         refuse(row.job_id, row.dispatch);
       } else {
         putOff(row);
@@ -238,7 +322,23 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
     return row?.due_at ?? undefined;
   }
 
-  return { find, reserve, accept, refuse, redispatch, complete, cancel, told, takeDue, nextDue };
+  return {
+    find,
+    reserve,
+    accept,
+    refuse,
+    redispatch,
+    reassign,
+    waits,
+    hurry,
+    anyJob,
+    openRegions,
+    complete,
+    cancel,
+    told,
+    takeDue,
+    nextDue,
+  };
 }
 
 /** Whether a job was canceled here, and its region has not heard of it yet. */

@@ -1,14 +1,20 @@
 import { DurableObject } from "cloudflare:workers";
 import type { CompletionOffer, CompletionVerdict } from "../../shared/contracts/completion.ts";
 import { findRegion } from "../../shared/contracts/regions.ts";
+import { ledgerShardName } from "../../shared/policies/ledger-shard.ts";
+import { trustedViews, type VantageView } from "../../shared/policies/region-verdict.ts";
 import { readEdgeConfig, type EdgeBindings, type EdgeConfig } from "../env.ts";
-import { createCallRegion, type CallRegion } from "../forward/call-region.ts";
+import { createCallRegion } from "../forward/call-region.ts";
 import { cancelInRegion } from "../forward/cancel-in-region.ts";
-import { submitJob } from "../forward/submit-job.ts";
 import { describeError, log } from "../ops/log.ts";
+import type { RegionProbes } from "../route/region-probes.ts";
+import { createVantages } from "../route/vantages.ts";
 import { createAlarmClock, type AlarmClock } from "./alarm-clock.ts";
 import type { JobDraft, LedgerJob } from "./ledger-job.ts";
 import { createLedgerStore, RESUBMIT_AFTER_MS, type LedgerStore } from "./ledger-store.ts";
+import type { OpenShards } from "./open-shards.ts";
+import { createPlaceJob } from "./place-job.ts";
+import { createRegistrations, REGISTERED_FOR_MS } from "./registrations.ts";
 
 const ALARM_BATCH = 50;
 /** Open connections that a Worker may have at once. */
@@ -20,11 +26,19 @@ const MAX_WAITERS = 1_000;
  * Dispatch numbers come from here alone.
  */
 export class Ledger extends DurableObject<EdgeBindings> {
-  /** Held by tests, as is `config`; otherwise the wall clock and the environment. */
+  /** Held by tests, as are `config` and `look`; otherwise the wall clock, the environment and the probes. */
   now: () => number = () => Date.now();
   config: () => EdgeConfig = () => readEdgeConfig(this.env);
+  look: () => Promise<VantageView[]> = () =>
+    createVantages(
+      this.env.REGION_PROBES as DurableObjectNamespace<RegionProbes>,
+      this.config().regions,
+    ).look();
   readonly #store: LedgerStore;
   readonly #clock: AlarmClock;
+  readonly #registrations: ReturnType<typeof createRegistrations>;
+  /** Its own name, once a job has told it. */
+  #name: string | undefined;
   /** Callbacks by job; gone with the object, after which its callers poll. */
   readonly #waiters = new Map<string, Set<() => void>>();
   #waiting = 0;
@@ -33,11 +47,17 @@ export class Ledger extends DurableObject<EdgeBindings> {
     super(ctx, env);
     this.#store = createLedgerStore(ctx.storage.sql, () => this.now());
     this.#clock = createAlarmClock(ctx.storage);
+    this.#registrations = createRegistrations(
+      ctx.storage.sql,
+      this.#store,
+      () => this.env.OPEN_SHARDS as DurableObjectNamespace<OpenShards>,
+    );
   }
 
   async reserve(draft: JobDraft, region: string): Promise<LedgerJob> {
     const job = this.#store.reserve(draft, region);
     if (job.state === "reserved") await this.#clock.wakeBy(this.now() + RESUBMIT_AFTER_MS);
+    this.#register(job);
     return job;
   }
 
@@ -58,7 +78,21 @@ export class Ledger extends DurableObject<EdgeBindings> {
   }
 
   async newDispatch(jobId: string, region: string): Promise<LedgerJob | null> {
-    return this.#store.redispatch(jobId, region);
+    const job = this.#store.redispatch(jobId, region);
+    if (job) this.#register(job);
+    return job;
+  }
+
+  /** The region is declared lost: its accepted jobs go elsewhere, or wait, a bounded batch at a time. */
+  async regionLost(region: string): Promise<void> {
+    this.#store.hurry(region);
+    await this.#wakeNext();
+  }
+
+  /** The region is back: what waited is placed again, and what it was given before is looked for there. */
+  async regionBack(region: string): Promise<void> {
+    this.#store.hurry(region);
+    await this.#wakeNext();
   }
 
   /**
@@ -67,8 +101,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
    */
   async cancel(jobId: string): Promise<LedgerJob | null> {
     if (this.#store.cancel(jobId)) {
-      const next = this.#store.nextDue();
-      if (next !== undefined) await this.#clock.wakeBy(next);
+      await this.#wakeNext();
       this.#wake(jobId);
     }
     return this.#store.find(jobId);
@@ -81,8 +114,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
   /** Verdicts in the order of the offers, all written together. */
   async complete(offers: CompletionOffer[]): Promise<CompletionVerdict["verdict"][]> {
     const verdicts = offers.map((offer) => this.#store.complete(offer));
-    const next = this.#store.nextDue();
-    if (next !== undefined) await this.#clock.wakeBy(next);
+    await this.#wakeNext();
     for (const [i, offer] of offers.entries()) {
       if (verdicts[i] === "accepted") this.#wake(offer.job_id);
     }
@@ -113,33 +145,68 @@ export class Ledger extends DurableObject<EdgeBindings> {
     return this.#store.find(jobId);
   }
 
-  /** Submits unresolved reservations again and tells regions of cancels that they missed, a bounded batch at a time; never throws, so it always comes again. */
+  /**
+   * Looks after open jobs that are due (reservations that nobody resolved, jobs whose region is lost or was not heard of for long), and
+   * tells regions of cancels that they missed: a bounded batch at a time. Never throws, so it always comes again.
+   */
   override async alarm(): Promise<void> {
     this.#clock.rang();
     try {
       const due = this.#store.takeDue(ALARM_BATCH);
-      const reserved = due.filter(({ state }) => state === "reserved");
+      const open = due.filter(({ state }) => state !== "final");
       const canceled = due.filter(({ state }) => state === "final");
-      if (reserved.length > 0) await this.#resubmit(reserved);
+      if (open.length > 0) await this.#placeAll(open);
       if (canceled.length > 0) await this.#tellOfCancels(canceled);
+      const name = this.#ownName();
+      if (name !== undefined) await this.#registrations.sync(name);
     } catch (error) {
       log("error", "the ledger's alarm failed", { error: describeError(error) });
     } finally {
-      const next = this.#store.nextDue();
       // At the soonest in a second: a backlog must not keep the object from answering.
-      if (next !== undefined) await this.#clock.wakeBy(Math.max(next, this.now() + 1_000));
+      await this.#wakeNext(1_000);
     }
   }
 
-  async #resubmit(jobs: LedgerJob[]): Promise<void> {
-    const callRegion = createCallRegion({ config: this.config() });
-    const counts = { accepted: 0, refused: 0, unresolved: 0 };
+  /** Sets the alarm for what is to be done next. */
+  async #wakeNext(leastMs = 0): Promise<void> {
+    const due = this.#store.nextDue() ?? Number.POSITIVE_INFINITY;
+    const idle = this.#registrations.isIdle()
+      ? this.now() + REGISTERED_FOR_MS
+      : Number.POSITIVE_INFINITY;
+    const next = Math.max(Math.min(due, idle), this.now() + leastMs);
+    if (Number.isFinite(next)) await this.#clock.wakeBy(next);
+  }
+
+  /** The region's loss will be told to this shard from now on. Not waited for: the alarm does what fails here. */
+  #register({ draft, region, state }: LedgerJob): void {
+    this.#name ??= ledgerShardName(draft.tenant_id, draft.id);
+    if (state === "final" || this.#name === undefined) return;
+    this.ctx.waitUntil(this.#registrations.ensure(region, this.#name));
+  }
+
+  /** As any of its jobs tells it; an object is not told its own name. */
+  #ownName(): string | undefined {
+    const job = this.#name === undefined ? this.#store.anyJob() : undefined;
+    if (job) this.#name = ledgerShardName(job.tenant_id, job.id);
+    return this.#name;
+  }
+
+  async #placeAll(jobs: LedgerJob[]): Promise<void> {
+    const config = this.config();
+    const place = createPlaceJob({
+      regions: config.regions,
+      callRegion: createCallRegion({ config }),
+      views: trustedViews(await this.look()),
+      store: this.#store,
+      accept: (id, dispatch, completion) => this.accept(id, dispatch, completion),
+    });
+    const counts = { placed: 0, refused: 0, waiting: 0 };
     const queue = jobs.values();
     const runner = async () => {
-      for (const job of queue) counts[await this.#resubmitOne(callRegion, job)]++;
+      for (const job of queue) counts[await place(job)]++;
     };
     await Promise.all(Array.from({ length: Math.min(ALARM_PARALLEL, jobs.length) }, runner));
-    log("info", "submitted unresolved reservations again", counts);
+    log("info", "looked after open jobs", counts);
   }
 
   async #tellOfCancels(jobs: LedgerJob[]): Promise<void> {
@@ -156,23 +223,6 @@ export class Ledger extends DurableObject<EdgeBindings> {
       }
     };
     await Promise.all(Array.from({ length: Math.min(ALARM_PARALLEL, jobs.length) }, runner));
-  }
-
-  async #resubmitOne(
-    callRegion: CallRegion,
-    job: LedgerJob,
-  ): Promise<"accepted" | "refused" | "unresolved"> {
-    const region = findRegion(job.region);
-    const outcome = region && (await submitJob(callRegion, region, job));
-    if (outcome?.kind === "done") {
-      await this.accept(job.draft.id, job.dispatch, outcome.value.completion);
-      return "accepted";
-    }
-    if (outcome?.kind === "refused") {
-      this.#store.refuse(job.draft.id, job.dispatch);
-      return "refused";
-    }
-    return "unresolved";
   }
 
   #wake(jobId: string): void {

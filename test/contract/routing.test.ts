@@ -3,7 +3,14 @@ import { expect, test } from "vitest";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { isPermitted, Residency, roundTripMs, regions } from "../../shared/contracts/regions.ts";
 import { LEDGER_BUCKETS, ledgerShardName } from "../../shared/policies/ledger-shard.ts";
-import { distanceKm, routeCandidates } from "../../shared/policies/route.ts";
+import {
+  costMs,
+  distanceKm,
+  rankRegions,
+  shareOf,
+  UNKNOWN_REGION,
+  type RegionView,
+} from "../../shared/policies/route.ts";
 import { mintJobId } from "../../shared/contracts/ids.ts";
 
 const residency = fc.constantFrom(...Residency.options);
@@ -11,45 +18,98 @@ const place = fc.record({
   lat: fc.double({ min: -90, max: 90, noNaN: true }),
   lon: fc.double({ min: -180, max: 180, noNaN: true }),
 });
+const orNull = <T>(value: fc.Arbitrary<T>) => fc.option(value, { nil: null });
+const seconds = fc.oneof(fc.double({ min: 0, max: 600, noNaN: true }), fc.constant(Infinity));
+const view: fc.Arbitrary<RegionView> = fc.record({
+  healthy: fc.boolean(),
+  slow: fc.boolean(),
+  latencyMs: orNull(fc.double({ min: 0, max: 5_000, noNaN: true })),
+  expectedWaitS: orNull(seconds),
+  backForMs: orNull(fc.double({ min: 0, max: 60_000, noNaN: true })),
+});
 const anything = fc.record({
   residency,
   client: place,
-  away: fc.subarray(regions.map((region) => region.id)),
+  views: fc.tuple(...regions.map(() => view)),
   preferred: fc.option(fc.constantFrom(...regions.map((region) => region.id)), { nil: undefined }),
+  draw: fc.double({ min: 0, max: 1, maxExcluded: true, noNaN: true }),
 });
-const route = (input: {
-  residency: Residency;
-  client: { lat: number; lon: number };
-  away: string[];
-  preferred: string | undefined;
-}) => routeCandidates({ ...input, regions, isHealthy: (id) => !input.away.includes(id) });
+type Anything = typeof anything extends fc.Arbitrary<infer T> ? T : never;
+const viewOf = ({ views }: Anything, id: string) =>
+  views[regions.findIndex((region) => region.id === id)]!;
+const rank = (input: Anything, order: readonly Region[] = regions) =>
+  rankRegions({ ...input, regions: order, view: (id) => viewOf(input, id) });
 
 test("a request never goes to a region that residency forbids or that is away, and to every other one", () => {
   fc.assert(
     fc.property(anything, (input) => {
       const expected = regions.filter(
-        (r) => isPermitted(input.residency, r) && !input.away.includes(r.id),
+        (r) => isPermitted(input.residency, r) && viewOf(input, r.id).healthy,
       );
-      expect(new Set(route(input))).toEqual(new Set(expected));
+      const ranked = rank(input);
+      expect(new Set(ranked)).toEqual(new Set(expected));
+      expect(ranked).toHaveLength(expected.length);
     }),
   );
 });
 
-test("the nearest comes first, unless another permitted region was asked for", () => {
+test("the best of the healthy comes first: what was asked for, else the cheapest that is not slow and has its share", () => {
   fc.assert(
     fc.property(anything, (input) => {
-      const [first, ...rest] = route(input);
+      const ranked = rank(input);
+      const [first, ...rest] = ranked;
       if (!first) return;
-      const asked = [first, ...rest].some((region) => region.id === input.preferred);
-      if (asked) expect(first.id).toBe(input.preferred);
-      else
-        for (const other of rest) {
-          expect(distanceKm(input.client, first)).toBeLessThanOrEqual(
-            distanceKm(input.client, other),
-          );
-        }
+      if (ranked.some(({ id }) => id === input.preferred)) {
+        expect(first.id).toBe(input.preferred);
+        return;
+      }
+      const cost = (region: Region) =>
+        costMs(viewOf(input, region.id), distanceKm(input.client, region));
+      const isFull = ({ id }: Region) =>
+        !viewOf(input, id).slow && input.draw < shareOf(viewOf(input, id));
+      if (ranked.some(isFull)) expect(isFull(first)).toBe(true);
+      for (const other of rest) {
+        if (isFull(other) === isFull(first)) expect(cost(first)).toBeLessThanOrEqual(cost(other));
+      }
     }),
   );
+});
+
+test("the order is a total one: of any two regions the same goes first, whichever others there are", () => {
+  fc.assert(
+    fc.property(anything, fc.subarray([...regions]), (input, some) => {
+      const ranked = rank(input);
+      expect(rank(input, some)).toEqual(ranked.filter((region) => some.includes(region)));
+    }),
+  );
+});
+
+test("a region that came back gets a share that grows until it gets all", () => {
+  const share = (backForMs: number | null) => {
+    const view = (id: string) => ({
+      ...UNKNOWN_REGION,
+      ...(id === "eu-west" ? { backForMs } : {}),
+    });
+    const client = { lat: 53.3, lon: -6.3 };
+    const draws = Array.from({ length: 100 }, (_, i) => i / 100);
+    const firsts = draws.map(
+      (draw) => rankRegions({ regions, residency: "global", client, view, draw })[0]!.id,
+    );
+    return firsts.filter((id) => id === "eu-west").length;
+  };
+  expect([share(0), share(15_000), share(30_000), share(null)]).toEqual([10, 50, 100, 100]);
+});
+
+test("a long wait nearby sends a request farther, and a short one does not", () => {
+  const first = (expectedWaitS: number) =>
+    rankRegions({
+      regions,
+      residency: "global",
+      client: { lat: 53.3, lon: -6.3 },
+      view: (id) => ({ ...UNKNOWN_REGION, expectedWaitS: id === "eu-west" ? expectedWaitS : 0 }),
+      draw: 0,
+    })[0]!.id;
+  expect([first(0.9), first(5), first(Infinity)]).toEqual(["eu-west", "us-east", "us-east"]);
 });
 
 test.each([
@@ -58,7 +118,13 @@ test.each([
   ["Singapore", 1.35, 103.8, "ap-south"],
 ])("a client in %s is served nearby", (_, lat, lon, expected) => {
   expect(
-    route({ residency: "global", client: { lat, lon }, away: [], preferred: undefined })[0]?.id,
+    rankRegions({
+      regions,
+      residency: "global",
+      client: { lat, lon },
+      view: () => UNKNOWN_REGION,
+      draw: 0,
+    })[0]?.id,
   ).toBe(expected);
 });
 
