@@ -39,9 +39,12 @@ export interface Tenants {
 }
 
 export function createTenants(database: Database): Tenants {
-  async function readSettings(orm: Pick<Orm, "select">, id: string): Promise<TenantSettings> {
+  async function readSettings(
+    orm: Pick<Orm, "select">,
+    id: string,
+  ): Promise<TenantSettings | undefined> {
     const [row] = await orm.select().from(tenants).where(eq(tenants.id, id));
-    if (!row) throw new ApiError("not_found", `There is no tenant ${id}.`);
+    if (!row) return undefined;
     const issuers = await orm
       .select()
       .from(jwtIssuers)
@@ -82,7 +85,11 @@ export function createTenants(database: Database): Tenants {
       return row && toTenant(row);
     },
 
-    settings: (id) => database.read((orm) => readSettings(orm, id)),
+    async settings(id) {
+      const settings = await database.read((orm) => readSettings(orm, id));
+      if (!settings) throw new ApiError("not_found", `There is no tenant ${id}.`);
+      return settings;
+    },
 
     change: ({ id, limits, cors_origins, jwt_issuers }, by, options) =>
       database.controlWrite(async (transaction) => {
@@ -124,7 +131,7 @@ export function createTenants(database: Database): Tenants {
           target: id,
           details: { limits, cors_origins, jwt_issuers },
         });
-        return readSettings(transaction, id);
+        return (await readSettings(transaction, id))!;
       }, options),
 
     async findIssuer({ issuer, audiences }) {

@@ -29,7 +29,8 @@ export const Origin = z
   .string()
   .max(255)
   .refine(
-    (origin) => /^https?:\/\//.test(origin) && URL.parse(origin)?.origin === origin,
+    (origin) =>
+      /^https?:\/\/[a-z0-9.-]+(:\d{1,5})?$/.test(origin) && URL.parse(origin)?.origin === origin,
     "must be an origin such as https://app.example.com",
   )
   .meta({ id: "Origin", example: "https://app.example.com" });

@@ -1,9 +1,15 @@
 import { runInDurableObject, listDurableObjectIds } from "cloudflare:test";
 import { expect, test } from "vitest";
 import type { Idempotency } from "../../edge/ledger/idempotency.ts";
-import { CreatedKey, RevokedKey } from "../../shared/contracts/api.ts";
+import { Hono } from "hono";
+import { createKeyDirectory } from "../../edge/admit/key-directory.ts";
+import { adminCalls } from "../../edge/calls/admin.ts";
+import type { EdgeHono } from "../../edge/context.ts";
+import type { CallRegion } from "../../edge/forward/call-region.ts";
+import { CreatedKey, RevokedKey, RotatedKey } from "../../shared/contracts/api.ts";
 import { hashApiKey, isApiKey } from "../../shared/contracts/api-key.ts";
 import { StoreKey } from "../../shared/contracts/internal-api.ts";
+import { ApiError } from "../../shared/errors/problem.ts";
 import { codeOf, newTenant, problemOf, startEdge } from "./support/start-edge.ts";
 
 /** An edge before regions that keep tenants and keys. */
@@ -132,4 +138,129 @@ test("a revoked key is refused by an isolate that has not met it, whatever a lag
     },
   }));
   expect(await codeOf(await other.call("/v1/jobs", { key: created.key }))).toBe("revoked_api_key");
+});
+
+test("a rotated key is replaced by one that is shown once, and is over at once where no overlap is wanted", async () => {
+  const { call, regions, operator, createKey } = await ready();
+  const tenant = newTenant();
+  const old = CreatedKey.parse(await (await createKey(tenant)).json());
+  regions.on("POST /internal/admin/keys/rotate", ({ body }) => {
+    const [hash, record] = [...regions.keys].find(([, { key_id }]) => key_id === body["key_id"])!;
+    regions.keys.set(String(body["new_key_hash"]), {
+      ...record,
+      key_id: String(body["new_key_id"]),
+    });
+    return {
+      tenant_id: record.tenant_id,
+      name: "first",
+      scopes: record.scopes,
+      key_hash: hash,
+      old_expires_at: new Date(Date.now() + Number(body["overlap_s"]) * 1000).toISOString(),
+    };
+  });
+  const rotate = (id: string, body: object) =>
+    call(`/v1/admin/keys/${id}/rotate`, { key: operator, body });
+  const overlapped = RotatedKey.parse(await (await rotate(old.key_id, { overlap_s: 60 })).json());
+  expect(overlapped).toMatchObject({
+    tenant_id: tenant,
+    replaces: old.key_id,
+    scopes: ["analyze"],
+  });
+  expect(JSON.stringify(regions.asked("/internal/admin/keys/rotate"))).not.toContain(
+    overlapped.key,
+  );
+  for (const key of [old.key, overlapped.key]) {
+    expect((await call("/v1/jobs", { key })).status).toBe(200);
+  }
+  const next = RotatedKey.parse(await (await rotate(overlapped.key_id, { overlap_s: 0 })).json());
+  expect(await codeOf(await call("/v1/jobs", { key: overlapped.key }))).toBe("revoked_api_key");
+  expect((await call("/v1/jobs", { key: next.key })).status).toBe(200);
+  expect(await codeOf(await rotate(old.key_id, { overlap_s: -1 }))).toBe("invalid_request");
+  expect(await codeOf(await rotate("..%2f", {}))).toBe("not_found");
+});
+
+test("what is set of a tenant is checked before any region is asked, and https alone will do in production", async () => {
+  const { call, regions, operator } = await ready();
+  const id = newTenant();
+  const issuer = {
+    issuer: "https://login.acme.test/",
+    audience: "antiphon",
+    jwks_uri: "https://login.acme.test/keys",
+    algorithms: ["ES256"],
+    scopes: ["analyze"],
+  };
+  const wrong = [
+    { limits: { per_second: 0, per_minute: 1, in_flight: 1 } },
+    { limits: { per_second: 1 } },
+    { cors_origins: ["https://app.acme.test/path"] },
+    { cors_origins: ["*"] },
+    { cors_origins: ["https://*.acme.test"] },
+    { jwt_issuers: [{ ...issuer, algorithms: ["HS256"] }] },
+    { jwt_issuers: [{ ...issuer, algorithms: ["none"] }] },
+    { jwt_issuers: [{ ...issuer, scopes: ["admin"] }] },
+    { residency: "eu" },
+  ];
+  const patch = (body: object, as = call) =>
+    as(`/v1/admin/tenants/${id}`, { method: "PATCH", key: operator, body });
+  for (const body of wrong) expect(await codeOf(await patch(body))).toBe("invalid_request");
+  expect(regions.asked("/internal/admin/tenants/change")).toEqual([]);
+
+  regions.on("POST /internal/admin/tenants/change", ({ body }) => ({
+    name: "Acme",
+    residency: "global",
+    created_at: new Date().toISOString(),
+    limits: null,
+    cors_origins: [],
+    jwt_issuers: [],
+    ...body,
+  }));
+  const plain = { jwt_issuers: [{ ...issuer, jwks_uri: "http://localhost:1/keys" }] };
+  const kept = await patch({ ...plain, cors_origins: ["http://localhost:5173"] });
+  expect([kept.status, await kept.json()]).toEqual([
+    200,
+    expect.objectContaining({ id, ...plain }),
+  ]);
+  const production = startEdge({ ENVIRONMENT: "production" });
+  const { changeTenant } = adminCalls(production.services);
+  const app = new Hono<EdgeHono>().patch("/v1/admin/tenants/:id", changeTenant);
+  await expect(
+    app
+      .onError((error) => Response.json({ code: (error as ApiError).code }))
+      .request(`/v1/admin/tenants/${id}`, {
+        method: "PATCH",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(plain),
+      })
+      .then((answer) => answer.json()),
+  ).resolves.toEqual({ code: "invalid_request" });
+});
+
+test("a key that is known goes on while no region answers, but not for ever", async () => {
+  const { regions, bindings } = await ready();
+  const edge = startEdge();
+  let now = Date.now();
+  const key = await regions.addKey({ tenant_id: newTenant() });
+  const record = regions.keys.get(await hashApiKey(key))!;
+  let away = false;
+  const directory = createKeyDirectory(
+    bindings.KEYS,
+    (async () =>
+      away
+        ? { kind: "unavailable", error: new ApiError("region_unavailable") }
+        : { kind: "done", value: { key: record } }) as unknown as CallRegion,
+    () => now,
+  );
+  const find = () =>
+    directory
+      .find(key, () => edge.services.config.regions, { requestId: "req_1", traceparent: "" })
+      .then(
+        ({ key_id }) => key_id,
+        (error: ApiError) => error.code,
+      );
+  expect(await find()).toBe(record.key_id);
+  away = true;
+  now += 5 * 60_000;
+  expect(await find()).toBe(record.key_id);
+  now += 10 * 60_000;
+  expect(await find()).toBe("dependency_unavailable");
 });

@@ -42,6 +42,12 @@ describe("a request that the edge did not sign", () => {
     ["POST", "/internal/admin/tenants"],
     ["POST", "/internal/admin/keys"],
     ["POST", "/internal/admin/keys/revoke"],
+    ["POST", "/internal/admin/keys/rotate"],
+    ["POST", "/internal/admin/keys/list"],
+    ["POST", "/internal/admin/tenants/read"],
+    ["POST", "/internal/admin/tenants/change"],
+    ["POST", "/internal/issuers/lookup"],
+    ["POST", "/internal/origins/lookup"],
     ["GET", "/internal/nothing"],
   ])("%s %s is refused", async (method, path) => {
     const request = new Request(`http://region.test${path}`, { method });

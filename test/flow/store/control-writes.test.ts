@@ -84,6 +84,111 @@ test("keys that cannot be are refused: no tenant, a taken id, a taken hash, noth
   expect(await keys.lookup("f".repeat(64))).toBeNull();
 });
 
+test("a rotated key has a successor, and ends after the overlap, once however often it is asked for", async () => {
+  const keys = createApiKeys(database);
+  await createTenants(database).create(tenant("ten_rotate"), by);
+  const old = await key("key_rotate", "ten_rotate");
+  await keys.store(old, by);
+  const order = {
+    key_id: "key_rotate",
+    new_key_id: "key_rotated",
+    new_key_hash: await hashApiKey("key_rotated"),
+    overlap_s: 600,
+  };
+  const begun = Date.now();
+  const rotated = await keys.rotate(order, by);
+  expect(rotated).toMatchObject({
+    tenant_id: "ten_rotate",
+    scopes: ["analyze"],
+    key_hash: old.key_hash,
+  });
+  const endsAt = Date.parse(rotated.old_expires_at);
+  expect(endsAt).toBeGreaterThanOrEqual(begun + 600_000);
+  expect(endsAt).toBeLessThan(begun + 660_000);
+  expect(await keys.rotate(order, by)).toEqual(rotated);
+  expect(await keys.lookup(old.key_hash)).toMatchObject({ expires_at: rotated.old_expires_at });
+  expect(await keys.lookup(order.new_key_hash)).toMatchObject({
+    key_id: "key_rotated",
+    expires_at: null,
+  });
+
+  // A second rotation cannot make the old key live longer, and one without overlap revokes.
+  const again = {
+    ...order,
+    new_key_id: "key_other",
+    new_key_hash: "1".repeat(64),
+    overlap_s: 7200,
+  };
+  expect((await keys.rotate(again, by)).old_expires_at).toBe(rotated.old_expires_at);
+  const last = {
+    key_id: "key_other",
+    new_key_id: "key_last",
+    new_key_hash: "2".repeat(64),
+    overlap_s: 0,
+  };
+  await keys.rotate(last, by);
+  expect(await keys.lookup("1".repeat(64))).toMatchObject({ revoked_at: expect.any(String) });
+  const over = { ...last, new_key_id: "key_never", new_key_hash: "3".repeat(64) };
+  await expect(keys.rotate(over, by)).rejects.toMatchObject({ code: "invalid_request" });
+
+  const first = await keys.list({ tenant_id: "ten_rotate", limit: 3 });
+  expect(JSON.stringify(first)).not.toContain(old.key_hash);
+  const rest = await keys.list({ tenant_id: "ten_rotate", limit: 3, cursor: first.next_cursor! });
+  const ids = [...first.data, ...rest.data].map(({ key_id }) => key_id);
+  expect(ids).toEqual(["key_last", "key_other", "key_rotate", "key_rotated"]);
+  await expect(
+    keys.list({ tenant_id: "ten_a", limit: 3, cursor: first.next_cursor! }),
+  ).rejects.toMatchObject({ code: "invalid_request" });
+});
+
+test("what is set of a tenant goes with its keys; an issuer and audience are one tenant's", async () => {
+  const [tenants, keys] = [createTenants(database), createApiKeys(database)];
+  await tenants.create(tenant("ten_set"), by);
+  await tenants.create(tenant("ten_other"), by);
+  const own = await key("key_set", "ten_set");
+  await keys.store(own, by);
+  expect(await keys.lookup(own.key_hash)).not.toHaveProperty("limits");
+  const limits = { per_second: 5, per_minute: 50, in_flight: 3 };
+  const issuer = {
+    issuer: "https://login.example/",
+    audience: "antiphon",
+    jwks_uri: "https://login.example/keys",
+    algorithms: ["ES256" as const],
+    scopes: ["analyze" as const],
+  };
+  const set = { limits, cors_origins: ["https://app.example"], jwt_issuers: [issuer] };
+  const made = await tenants.change({ id: "ten_set", ...set }, by);
+  expect(made).toMatchObject({ id: "ten_set", residency: "eu", ...set });
+  expect(await tenants.settings("ten_set")).toEqual(made);
+  expect(await keys.lookup(own.key_hash)).toMatchObject({ limits, cors_origins: set.cors_origins });
+
+  const found = { ...issuer, tenant_id: "ten_set", residency: "eu", limits };
+  const token = { issuer: issuer.issuer, audiences: ["another", "antiphon"] };
+  expect(await tenants.findIssuer(token)).toMatchObject(found);
+  expect(await tenants.findIssuer({ ...token, audiences: ["another"] })).toBeNull();
+  expect(await tenants.isKnownOrigin("https://app.example")).toBe(true);
+  expect(await tenants.isKnownOrigin("https://app.example.evil")).toBe(false);
+  await expect(
+    tenants.change({ id: "ten_other", jwt_issuers: [issuer] }, by),
+  ).rejects.toMatchObject({ code: "invalid_request" });
+
+  // What is left out stays; null and empty lists take away.
+  expect(await tenants.change({ id: "ten_set", limits: null }, by)).toEqual({
+    ...made,
+    limits: null,
+  });
+  await tenants.change({ id: "ten_set", cors_origins: [], jwt_issuers: [] }, by);
+  expect(await tenants.findIssuer(token)).toBeNull();
+  expect(await tenants.isKnownOrigin("https://app.example")).toBe(false);
+  expect(await tenants.change({ id: "ten_other", jwt_issuers: [issuer] }, by)).toMatchObject({
+    jwt_issuers: [issuer],
+  });
+  await expect(tenants.change({ id: "ten_nobody" }, by)).rejects.toMatchObject({
+    code: "not_found",
+  });
+  await expect(tenants.settings("ten_nobody")).rejects.toMatchObject({ code: "not_found" });
+});
+
 test("the first tenants are made sure of, however often the keeper starts", async () => {
   const stores = { tenants: createTenants(database), apiKeys: createApiKeys(database) };
   const { key_id, key_hash, name, scopes } = await key("key_first", "ten_first");
