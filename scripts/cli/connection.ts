@@ -21,16 +21,20 @@ const stateDir = () =>
 
 /**
  * A client for the API named by --url/--key, or ANTIPHON_URL/ANTIPHON_API_KEY, or else for the planet
- * that runs on this machine.
+ * that runs on this machine. An operator's key has the scope `admin`.
  * @throws UsageError when there is neither
  */
-export async function connect(options: ConnectionOptions): Promise<Client> {
-  const { url, key } = await resolveConnection(options);
+export async function connect(
+  options: ConnectionOptions,
+  as: "client" | "operator" = "client",
+): Promise<Client> {
+  const { url, key } = await resolveConnection(options, as);
   return createClient({ baseUrl: url, apiKey: key, region: options.region });
 }
 
 async function resolveConnection(
   options: ConnectionOptions,
+  as: "client" | "operator",
 ): Promise<{ url: string; key: string }> {
   const url = options.url ?? process.env.ANTIPHON_URL;
   const key = options.key ?? process.env.ANTIPHON_API_KEY;
@@ -42,7 +46,7 @@ async function resolveConnection(
       "no planet is running here: start one with `npm start`, or give --url and --key",
     );
   }
-  return { url: local.url, key: key ?? local.api_key };
+  return { url: local.url, key: key ?? (as === "operator" ? local.admin_key : local.api_key) };
 }
 
 async function readLocalCredentials(): Promise<z.infer<typeof Credentials> | undefined> {

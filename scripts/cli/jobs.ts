@@ -1,10 +1,19 @@
-import { connect, type ConnectionOptions } from "./connection.ts";
+import { connect, UsageError, type ConnectionOptions } from "./connection.ts";
 import { renderJob } from "./render-job.ts";
 
 export interface JobsOptions extends ConnectionOptions {
   json?: boolean;
   limit?: string;
   user?: string;
+}
+
+/** Stops a job, and prints it as it is then. */
+export async function cancelJob(id: string | undefined, options: JobsOptions): Promise<number> {
+  if (id === undefined) throw new UsageError("give the id of the job to cancel");
+  const job = await (await connect(options)).cancelJob(id);
+  const told = job.status === "canceled" ? "canceled" : "about to be canceled";
+  process.stdout.write(options.json ? `${JSON.stringify(job, null, 2)}\n` : `${job.id} ${told}\n`);
+  return 0;
 }
 
 /** Prints one job, or the newest ones. */

@@ -1,11 +1,18 @@
-import { Command, Option } from "commander";
+import { Argument, Command, Option } from "commander";
 import { AntiphonError, ConnectionError } from "../../shared/client/errors.ts";
 import { Priority } from "../../shared/contracts/job.ts";
 import { SpeechFormat } from "../../shared/contracts/speech.ts";
 import { TranscriptionFormat } from "../../shared/contracts/transcription.ts";
 import { analyze, type AnalyzeOptions } from "./analyze.ts";
 import { UsageError, type ConnectionOptions } from "./connection.ts";
-import { jobs, type JobsOptions } from "./jobs.ts";
+import {
+  discardDeadLetters,
+  listDeadLetters,
+  replayDeadLetters,
+  showDeadLetter,
+  type DeadLettersOptions,
+} from "./dead-letters.ts";
+import { cancelJob, jobs, type JobsOptions } from "./jobs.ts";
 import { speak, type SpeakOptions } from "./speak.ts";
 import { status } from "./status.ts";
 import { transcribe, type TranscribeOptions } from "./transcribe.ts";
@@ -62,11 +69,30 @@ connected("analyze", "upload a recording, analyse it, print the result")
     run(() => analyze(file, options, abort.signal)),
   );
 
-connected("jobs", "show one job, or list the newest")
-  .argument("[id]")
+connected("jobs", "show one job, or list the newest; `jobs cancel <id>` stops one")
+  .argument("[id]", "a job's id, or cancel")
+  .argument("[canceled]", "the job to cancel")
   .option("--limit <n>", "how many", "20")
   .option("--user <id>", "only this end user's")
-  .action((id: string | undefined, options: JobsOptions) => run(() => jobs(id, options)));
+  .action((id: string | undefined, canceled: string | undefined, options: JobsOptions) =>
+    run(() => (id === "cancel" ? cancelJob(canceled, options) : jobs(id, options))),
+  );
+
+connected(
+  "dead-letters",
+  "jobs that failed on every attempt: list, show <id>, replay <id…>, discard <id…>",
+)
+  .addArgument(new Argument("[act]").choices(["list", "show", "replay", "discard"]).default("list"))
+  .argument("[ids...]", "letters' ids")
+  .option("--all", "replay or discard all of them (of one region with --region)")
+  .action((act: string, ids: string[], options: DeadLettersOptions) =>
+    run(() => {
+      if (act === "show") return showDeadLetter(ids, options);
+      if (act === "replay") return replayDeadLetters(ids, options);
+      if (act === "discard") return discardDeadLetters(ids, options);
+      return listDeadLetters(options);
+    }),
+  );
 
 connected("usage", "show what was used by day, and what it cost")
   .option("--from <day>", "first day, such as 2026-11-01 (default: 30 days ago)")
