@@ -69,6 +69,8 @@ run "primary" {
 }
 
 run "replica" {
+  state_key = "replica"
+
   variables {
     name       = "antiphon-eu-west"
     role       = "replica"
@@ -83,7 +85,7 @@ run "replica" {
     error_message = "the replica is encrypted with its own region's key"
   }
   assert {
-    condition     = aws_db_instance.this.username == null || aws_db_instance.this.db_name == null
+    condition     = aws_db_instance.this.db_name != "antiphon" && aws_db_instance.this.username != "antiphon"
     error_message = "the replica has no database of its own"
   }
   assert {
