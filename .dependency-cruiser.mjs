@@ -9,9 +9,11 @@ const regionFolders = {
   workers: ["queue", "speech", "results", "store", "ops"],
   streams: ["queue", "speech", "results", "ops"],
   speech: [],
+  deletions: ["queue", "results", "store", "ops"],
   queue: ["ops"],
   results: ["ops"],
   store: ["ops"],
+  webhooks: ["results", "ops"],
   ops: [],
 };
 

@@ -1,4 +1,5 @@
 import { KeeperConfig, readConfig } from "./config.ts";
+import { createDeletions } from "./deletions/create-deletions.ts";
 import { createLogger } from "./ops/logger.ts";
 import { createMetrics } from "./ops/metrics.ts";
 import { createOpsServer } from "./ops/ops-server.ts";
@@ -8,14 +9,18 @@ import { onShutdown } from "./ops/shutdown.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
 import { createWatchLoad } from "./queue/watch-load.ts";
 import { createBatchWriter } from "./results/batch-writer.ts";
+import { createDeletionOrders } from "./results/deletion-orders.ts";
 import { createEdgeCompletions } from "./results/edge-completions.ts";
+import { createEraseJobs } from "./results/erase-jobs.ts";
 import { createOfferRelay } from "./results/offer-relay.ts";
 import { createRedis } from "./results/redis.ts";
 import { createResultCache } from "./results/result-cache.ts";
 import { resultKeys } from "./results/result-keys.ts";
+import { createTombstones } from "./results/tombstones.ts";
 import { createApiKeys } from "./store/api-keys.ts";
 import { bootstrapTenants } from "./store/bootstrap.ts";
 import { createDatabase } from "./store/database.ts";
+import { createDatabaseDeletions } from "./store/deletions.ts";
 import { createFinalJobs } from "./store/final-jobs.ts";
 import { migrate } from "./store/migrate.ts";
 import { createObjectStore } from "./store/object-store.ts";
@@ -35,6 +40,7 @@ const REAP_EVERY_MS = 500;
 const MIGRATION_MS = 300_000;
 /** The keepers of all regions take turns: within the pause, one alone sums. */
 const USAGE_EVERY_MS = 10_000;
+const DELETIONS_EVERY_MS = 1_000;
 const PARTITIONS_EVERY_MS = 6 * 3600 * 1000;
 
 const config = readConfig(KeeperConfig, process.env);
@@ -86,6 +92,18 @@ const writer = createBatchWriter({
     write: finalJobs.write,
     waitForReplay: (lsn, signal) => waitForReplay(database.primary, lsn, { signal }),
   },
+  logger,
+  metrics,
+});
+
+const tombstones = createTombstones(redis);
+const deletions = createDeletions({
+  orders: createDeletionOrders(redis, tombstones),
+  queue,
+  redis: createEraseJobs(redis),
+  tombstones,
+  database: createDatabaseDeletions(database),
+  objects,
   logger,
   metrics,
 });
@@ -181,6 +199,16 @@ const loops = Promise.all([
     everyMs: USAGE_EVERY_MS,
     signal,
     onError: (error) => logger.warn({ err: error }, "cannot sum usage now"),
+  }),
+  repeat(() => deletions.work(signal), {
+    everyMs: DELETIONS_EVERY_MS,
+    signal,
+    onError: (error) => logger.warn({ err: error }, "cannot look for deletions now"),
+  }),
+  repeat(() => deletions.prune(), {
+    everyMs: PARTITIONS_EVERY_MS,
+    signal,
+    onError: (error) => logger.warn({ err: error }, "cannot prune tombstones now"),
   }),
   repeat(reap, {
     everyMs: REAP_EVERY_MS,

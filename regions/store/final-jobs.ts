@@ -15,7 +15,8 @@ export interface RefusedEnvelope {
 export interface FinalJobs {
   /**
    * Writes final jobs, their results (of global tenants only) and usage, that of no job too, in one transaction unless
-   * rows are refused; writing them again changes nothing, and an older epoch never replaces a newer one.
+   * rows are refused; writing them again changes nothing, and an older epoch never replaces a newer one. Of what was deleted
+   * only the usage is written.
    * @returns what the database refused, and a point in its log past this commit
    * @throws ApiError dependency_unavailable while the primary is away: part of the batch may have been written then
    */
@@ -34,6 +35,17 @@ const FIRST_MONTH = "2025-01";
 /** One statement is one transaction and one round trip; the rows travel as one parameter, whatever their number. */
 const WRITE = `
 with batch as materialized (select $1::text::jsonb as doc),
+batch_jobs as materialized (
+  select r.* from batch, jsonb_to_recordset(doc -> 'jobs') as r (id text, created_at timestamptz, tenant_id text, user_id text)
+),
+-- Tombstones (regions/store/deletions.ts): what was deleted does not come back. Its usage is written all the same.
+deleted as materialized (
+  select r.id from batch_jobs r join tombstones t on t.tenant_id = r.tenant_id and t.job_id = r.id
+  union
+  select r.id from batch_jobs r join tombstones t on t.tenant_id = r.tenant_id and t.job_id is null and r.created_at <= t.before
+    and (t.user_hash is null
+      or t.user_hash = encode(sha256(convert_to(r.tenant_id || E'\\n' || r.user_id, 'UTF8')), 'hex'))
+),
 written_jobs as (
   insert into jobs as old (id, created_at, tenant_id, kind, residency, region, priority, dispatch, attempt, status,
     error_code, user_id, metadata, audio_sha256, audio_duration_s, result_key, started_at, finished_at, usd)
@@ -44,6 +56,7 @@ written_jobs as (
     dispatch integer, attempt integer, status text, error_code text, user_id text, metadata jsonb,
     audio_sha256 text, audio_duration_s double precision, result_key text,
     started_at timestamptz, finished_at timestamptz, usd numeric)
+  where not exists (select from deleted where deleted.id = r.id)
   on conflict (id, created_at) do update set
     region = excluded.region, priority = excluded.priority, dispatch = excluded.dispatch, attempt = excluded.attempt,
     status = excluded.status, error_code = excluded.error_code, user_id = excluded.user_id,
@@ -57,6 +70,7 @@ written_results as (
   select job_id, created_at, tenant_id, dispatch, attempt, result
   from batch, jsonb_to_recordset(doc -> 'results') as r (
     job_id text, created_at timestamptz, tenant_id text, dispatch integer, attempt integer, result jsonb)
+  where not exists (select from deleted where deleted.id = r.job_id)
   on conflict (job_id, created_at) do update set
     dispatch = excluded.dispatch, attempt = excluded.attempt, result = excluded.result
   where (old.dispatch, old.attempt) < (excluded.dispatch, excluded.attempt)

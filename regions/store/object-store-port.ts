@@ -57,6 +57,11 @@ export interface ObjectStore {
   copy(from: string, to: string, call?: CopyObject): Promise<boolean>;
   /** Deleting what is not there is no error. */
   delete(key: string, call?: ObjectCall): Promise<void>;
+  /**
+   * Removes every version of every object whose key begins with `prefix`, and what marks them as deleted, for good; but for
+   * versions that were written after `upTo`. Settles to how many objects' versions there were.
+   */
+  eraseVersions(prefix: string, call?: ObjectCall & { upTo?: Date }): Promise<number>;
   /** Keys below a prefix, in order, `limit` at most. */
   list(prefix: string, limit: number, call?: ObjectCall): Promise<string[]>;
   /** Whether the bucket answers. */

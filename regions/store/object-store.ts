@@ -6,6 +6,8 @@ import {
   HeadBucketCommand,
   HeadObjectCommand,
   ListObjectsV2Command,
+  ListObjectVersionsCommand,
+  type ListObjectVersionsCommandOutput,
   PutObjectCommand,
   S3Client,
   S3ServiceException,
@@ -31,6 +33,9 @@ export interface ObjectStoreOptions {
   /** Silence after which a call is given up. */
   requestTimeoutMs?: number;
 }
+
+/** Versions that are removed at once. */
+const ERASE_CONCURRENCY = 8;
 
 /** The S3 adapter; the only module that knows the SDK. */
 export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
@@ -152,6 +157,37 @@ export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
     },
     async delete(key, call) {
       await orUndefined(call, () => client.send(new DeleteObjectCommand(at(key)), abort(call)));
+    },
+    async eraseVersions(prefix, call) {
+      const isOld = ({ LastModified }: { LastModified?: Date | undefined }) =>
+        !call?.upTo || !LastModified || LastModified <= call.upTo;
+      let removed = 0;
+      let key: string | undefined;
+      let version: string | undefined;
+      do {
+        const command = new ListObjectVersionsCommand({
+          Bucket: bucket,
+          Prefix: prefix,
+          KeyMarker: key,
+          VersionIdMarker: version,
+        });
+        const page: ListObjectVersionsCommandOutput = await orAway(call, () =>
+          client.send(command, abort(call)),
+        );
+        const versions = (page.Versions ?? []).filter(isOld);
+        const doomed = [...versions, ...(page.DeleteMarkers ?? []).filter(isOld)].values();
+        const work = async () => {
+          for (const { Key, VersionId } of doomed) {
+            const one = new DeleteObjectCommand({ ...at(Key!), VersionId });
+            await orAway(call, () => client.send(one, abort(call)));
+          }
+        };
+        await Promise.all(Array.from({ length: ERASE_CONCURRENCY }, work));
+        removed += versions.length;
+        key = page.IsTruncated ? page.NextKeyMarker : undefined;
+        version = page.NextVersionIdMarker;
+      } while (key !== undefined);
+      return removed;
     },
     async list(prefix, limit, call) {
       const keys: string[] = [];

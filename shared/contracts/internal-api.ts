@@ -66,10 +66,10 @@ export const ReadResult = z.strictObject({
   result_key: z.string(),
 });
 export type ReadResult = z.infer<typeof ReadResult>;
-export const ReadResultAnswer = z.strictObject({
-  result: AnalysisResult,
-  from: z.enum(["redis", "s3"]),
-});
+/** Which of a region's stores a result was read from. */
+export const ResultSource = z.enum(["redis", "postgres", "s3"]).meta({ id: "ResultSource" });
+export type ResultSource = z.infer<typeof ResultSource>;
+export const ReadResultAnswer = z.strictObject({ result: AnalysisResult, from: ResultSource });
 
 /** `POST region /internal/keys/lookup` → the record of a key by its hash, or null. */
 export const LookupKey = z.strictObject({ key_hash: Sha256Hex });

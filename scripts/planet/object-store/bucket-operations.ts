@@ -64,6 +64,40 @@ export const listObjectsV2: Operation = async ({ storage }, { request, response 
   });
 };
 
+/**
+ * Answers as S3 does for a bucket without versioning: each object has the one version `null`. The key that a page ended with is
+ * where the next goes on.
+ */
+export const listObjectVersions: Operation = async ({ storage }, { request, response }) => {
+  const bucket = request.bucket ?? "";
+  const { query } = request;
+  const prefix = query.get("prefix") ?? "";
+  const urlEncoded = query.get("encoding-type") === "url";
+  const encode = (text: string) => (urlEncoded ? encodeRfc3986(text).replaceAll("%2F", "/") : text);
+  const maxKeys = readMaxKeys(query.get("max-keys"));
+  const after = { key: query.get("key-marker") ?? "" };
+  const page = listKeys(storage.index(bucket), { prefix, delimiter: "", maxKeys, after });
+  const versions = page.keys.flatMap((key) => storage.find(bucket, key) ?? []);
+  const last = page.keys.at(-1) ?? "";
+  sendXml(response, "ListVersionsResult", {
+    Name: bucket,
+    Prefix: encode(prefix),
+    ...(urlEncoded ? { EncodingType: "url" } : {}),
+    MaxKeys: maxKeys,
+    IsTruncated: page.next !== undefined,
+    ...(page.next ? { NextKeyMarker: encode(last), NextVersionIdMarker: "null" } : {}),
+    Version: versions.map((object) => ({
+      Key: encode(object.key),
+      VersionId: "null",
+      IsLatest: true,
+      LastModified: new Date(object.lastModified).toISOString(),
+      ETag: `"${object.etag}"`,
+      Size: object.size,
+      StorageClass: "STANDARD",
+    })),
+  });
+};
+
 function readMaxKeys(text: string | undefined): number {
   if (text === undefined) return MAX_KEYS;
   if (!/^\d{1,9}$/.test(text)) throw new S3Error("InvalidArgument", "max-keys is not a number.");

@@ -1,11 +1,23 @@
-import { createBucket, headBucket, listObjectsV2 } from "./bucket-operations.ts";
+import {
+  createBucket,
+  headBucket,
+  listObjectsV2,
+  listObjectVersions,
+} from "./bucket-operations.ts";
 import {
   abortMultipartUpload,
   completeMultipartUpload,
   createMultipartUpload,
   uploadPart,
 } from "./multipart-operations.ts";
-import { copyObject, deleteObject, getObject, headObject, putObject } from "./object-operations.ts";
+import {
+  copyObject,
+  deleteObject,
+  deleteVersion,
+  getObject,
+  headObject,
+  putObject,
+} from "./object-operations.ts";
 import type { Operation } from "./operation.ts";
 import type { S3Request } from "./parse-request.ts";
 import { S3Error } from "./s3-error.ts";
@@ -46,6 +58,13 @@ const ROUTES: Route[] = [
   { method: "PUT", of: "bucket", run: createBucket },
   { method: "HEAD", of: "bucket", run: headBucket },
   { method: "GET", of: "bucket", needs: ["list-type"], takes: LISTING, run: listObjectsV2 },
+  {
+    method: "GET",
+    of: "bucket",
+    needs: ["versions"],
+    takes: ["prefix", "max-keys", "key-marker", "version-id-marker", "encoding-type"],
+    run: listObjectVersions,
+  },
   { method: "PUT", of: "object", needs: ["partNumber", "uploadId"], run: uploadPart },
   { method: "PUT", of: "object", needs: ["tagging"], run: putObjectTagging },
   { method: "PUT", of: "object", header: "x-amz-copy-source", run: copyObject },
@@ -54,6 +73,7 @@ const ROUTES: Route[] = [
   { method: "GET", of: "object", takes: OVERRIDES, run: getObject },
   { method: "HEAD", of: "object", takes: OVERRIDES, run: headObject },
   { method: "DELETE", of: "object", needs: ["uploadId"], run: abortMultipartUpload },
+  { method: "DELETE", of: "object", needs: ["versionId"], run: deleteVersion },
   { method: "DELETE", of: "object", run: deleteObject },
   { method: "POST", of: "object", needs: ["uploads"], run: createMultipartUpload },
   { method: "POST", of: "object", needs: ["uploadId"], run: completeMultipartUpload },

@@ -114,6 +114,16 @@ export const deleteObject: Operation = async ({ storage }, { request, response }
   sendAnswer(response, 204);
 };
 
+/** Removes the one version that an object has; as with S3, peers are not told of a version's removal. */
+export const deleteVersion: Operation = async ({ storage }, { request, response }) => {
+  const { bucket, key } = locate(request);
+  if (request.query.get("versionId") !== "null") {
+    throw new S3Error("NoSuchVersion", "The specified version does not exist.");
+  }
+  await storage.remove(bucket, key, () => undefined, undefined, false);
+  sendAnswer(response, 204);
+};
+
 /** Sets the headers of a GET or HEAD; sends 304 itself and then returns undefined. */
 function describeRead(
   { request, response }: Pick<Exchange, "request" | "response">,

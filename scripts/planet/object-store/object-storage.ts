@@ -109,14 +109,21 @@ export async function openObjectStorage(options: ObjectStorageOptions) {
     });
   }
 
-  async function remove(bucket: string, key: string, check: WriteCheck, replica?: ReplicaOrigin) {
+  /** @param tellPeers whether the rules that replicate deletes hold for this one */
+  async function remove(
+    bucket: string,
+    key: string,
+    check: WriteCheck,
+    replica?: ReplicaOrigin,
+    tellPeers = true,
+  ) {
     const { objects, index } = bucketOf(bucket);
     const name = nameOf(bucket, key);
     await withLock(name, async () => {
       const existing = objects.get(key);
       check(existing);
       if (replica && (existing?.lastModified ?? 0) > replica.modified) return;
-      const pending = replica ? [] : rules.deletesTo(bucket, key);
+      const pending = replica || !tellPeers ? [] : rules.deletesTo(bucket, key);
       if (pending.length > 0) {
         const tombstone = { bucket, key, deletedAt: now(), pending };
         await writeJson(files.tombstonePath(bucket, key), files.temporary, tombstone);

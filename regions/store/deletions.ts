@@ -1,0 +1,118 @@
+import type { DeletedJob, DeletionOrder } from "../../shared/contracts/deletions.ts";
+import { readId, Sha256Hex } from "../../shared/contracts/ids.ts";
+import { hashUser } from "../../shared/signing/hash-user.ts";
+import { orUnavailable } from "./database-error.ts";
+import type { Database } from "./database.ts";
+import { flushedLsn, waitForReplay } from "./replay.ts";
+
+/** A deletion's part in Postgres. Every step is safe to repeat, by several regions at once too. */
+export interface DatabaseDeletions {
+  /**
+   * Writes the tombstone. After it no writer adds a row of what it covers: those that may not have seen it have ended.
+   * @throws ApiError dependency_unavailable
+   */
+  bury(order: DeletionOrder, signal: AbortSignal): Promise<void>;
+  /** Jobs that the order covers, page by page: `after` is the last of the page before. */
+  find(order: DeletionOrder, after: string | undefined): Promise<DeletedJob[]>;
+  /** Removes the rows of these jobs, usage excepted; settles once a replica has replayed that. */
+  erase(jobIds: readonly string[], signal: AbortSignal): Promise<{ jobs: number; results: number }>;
+  /** Of these recordings of a tenant, those that one of its jobs still has. */
+  stillUsed(tenantId: string, sha256: readonly string[]): Promise<Set<string>>;
+  /** Removes tombstones that are older than any row can be. */
+  forget(beforeMs: number): Promise<number>;
+}
+
+const PAGE = 1_000;
+const LOCK_MS = 5_000;
+
+export function createDatabaseDeletions({ primary }: Pick<Database, "primary">): DatabaseDeletions {
+  const createdAt = (id: string) => new Date(readId(id)?.createdAtMs ?? 0).toISOString();
+
+  return {
+    async bury({ id, tenant_id, residency, scope, requested_at, jobs }, signal) {
+      const named = [
+        ...new Set([...jobs.map((job) => job.id), ...("job_id" in scope ? [scope.job_id] : [])]),
+      ];
+      const isScope = "all" in scope || ("user_id" in scope && residency === "global");
+      const hash = "user_id" in scope ? await hashUser(tenant_id, scope.user_id) : null;
+      await orUnavailable(async () => {
+        await primary`
+          insert into tombstones (deletion_id, tenant_id, job_id, user_hash, before)
+          select ${id}, ${tenant_id}, job_id, null, ${requested_at}::text::timestamptz
+          from jsonb_array_elements_text(${JSON.stringify(named)}::text::jsonb) as job_id
+          union all
+          select ${id}, ${tenant_id}, null, ${hash}::text, ${requested_at}::text::timestamptz where ${isScope}
+          on conflict do nothing`;
+        // A statement locks its tables before it takes its snapshot. So once this lock was had, whoever did not see the
+        // tombstone has ended, and whoever comes later sees it.
+        await primary.begin((sql) =>
+          sql
+            .unsafe(
+              `set local lock_timeout = ${LOCK_MS}; lock table tombstones in access exclusive mode`,
+            )
+            .simple(),
+        );
+        await waitForReplay(primary, await flushedLsn(primary), { signal });
+      });
+    },
+
+    async find({ tenant_id, residency, scope, requested_at, jobs }, after) {
+      const named = [...jobs.map((job) => job.id), ...("job_id" in scope ? [scope.job_id] : [])];
+      const isAll = "all" in scope;
+      const user = "user_id" in scope && residency === "global" ? scope.user_id : null;
+      const rows = await orUnavailable(
+        () => primary<{ id: string; audio_sha256: string | null }[]>`
+          select id, audio_sha256 from jobs
+          where tenant_id = ${tenant_id} and id > ${after ?? ""}
+            and (id in (select jsonb_array_elements_text(${JSON.stringify(named)}::text::jsonb))
+              or (created_at <= ${requested_at}::text::timestamptz
+                and (${isAll} or (${user}::text is not null and user_id = ${user}))))
+          order by id limit ${PAGE}`,
+      );
+      return rows.map((row) => {
+        const sha256 = Sha256Hex.safeParse(row.audio_sha256).data;
+        return { id: row.id, ...(sha256 === undefined ? {} : { sha256 }) };
+      });
+    },
+
+    async erase(jobIds, signal) {
+      const removed = { jobs: 0, results: 0 };
+      if (jobIds.length === 0) return removed;
+      // The time inside an id says which month its rows lie in; in order, so that two regions never wait in a ring.
+      const rows = JSON.stringify([...jobIds].sort().map((id) => ({ id, at: createdAt(id) })));
+      await orUnavailable(async () => {
+        await primary.begin(async (sql) => {
+          const results = await sql`
+            delete from results using jsonb_to_recordset(${rows}::text::jsonb) as r (id text, at timestamptz)
+            where results.job_id = r.id and results.created_at = r.at`;
+          const jobs = await sql`
+            delete from jobs using jsonb_to_recordset(${rows}::text::jsonb) as r (id text, at timestamptz)
+            where jobs.id = r.id and jobs.created_at = r.at`;
+          removed.jobs = jobs.count;
+          removed.results = results.count;
+        });
+        await waitForReplay(primary, await flushedLsn(primary), { signal });
+      });
+      return removed;
+    },
+
+    async stillUsed(tenantId, sha256) {
+      if (sha256.length === 0) return new Set();
+      const rows = await orUnavailable(
+        () => primary<{ sha256: string }[]>`
+          select distinct audio_sha256 as sha256 from jobs
+          where tenant_id = ${tenantId}
+            and audio_sha256 in (select jsonb_array_elements_text(${JSON.stringify(sha256)}::text::jsonb))`,
+      );
+      return new Set(rows.map((row) => row.sha256));
+    },
+
+    async forget(beforeMs) {
+      const { count } = await orUnavailable(
+        () => primary`
+          delete from tombstones where created_at < ${new Date(beforeMs).toISOString()}::text::timestamptz`,
+      );
+      return count;
+    },
+  };
+}

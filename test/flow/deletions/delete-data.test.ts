@@ -1,0 +1,260 @@
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createDatabase, type Database } from "../../../regions/store/database.ts";
+import { createFinalJobs } from "../../../regions/store/final-jobs.ts";
+import { migrate } from "../../../regions/store/migrate.ts";
+import { createHash } from "node:crypto";
+import { resultKeys } from "../../../regions/results/result-keys.ts";
+import { audioKey, resultKey, uploadKey } from "../../../shared/contracts/object-keys.ts";
+import type { JobSpec } from "../../../shared/contracts/job.ts";
+import { jobSpec } from "../../contract/queue-bench.ts";
+import { startPostgres, type TestCluster } from "../../support/postgres.ts";
+import { startRegionBench, type RegionBench } from "../api/region-bench.ts";
+import { makeRun, newJobId } from "../results/make-run.ts";
+import { deletionsOf, orderOf } from "./deletion-bench.ts";
+
+let cluster: TestCluster;
+let bench: RegionBench;
+let database: Database;
+let region: ReturnType<typeof deletionsOf>;
+
+beforeAll(async () => {
+  [cluster, bench] = await Promise.all([startPostgres({ replica: true }), startRegionBench()]);
+  database = createDatabase({ primaryUrl: cluster.primary.url, replicaUrl: cluster.primary.url });
+  await migrate(database.primary);
+  region = deletionsOf(bench, database);
+}, 90_000);
+afterAll(async () => {
+  await region?.close();
+  await database?.close();
+  await Promise.all([bench?.close(), cluster?.close()]);
+});
+
+const engine = { name: "engine", version: "1", model_sha256: null };
+const stages = {
+  voice_activity: {
+    engines: { voice_activity: engine },
+    value: { speech_ratio: 0.1, segments: [] },
+  },
+};
+let users = 0;
+const newUser = () => `user-${++users}`;
+const newTenant = () => `ten_delete_${++users}`;
+const shaOf = (text: string) => createHash("sha256").update(text).digest("hex");
+
+/** A job that has run, with all that it leaves in a region: in rows, Redis, bucket and caches. */
+async function finishedJob(
+  tenantId: string,
+  {
+    recording = crypto.randomUUID() as string,
+    userId = "user-0",
+    residency = "global" as const,
+  } = {},
+) {
+  const jobId = newJobId();
+  const sha256 = shaOf(recording);
+  const owner = { residency, tenantId };
+  const run = makeRun({ jobId, tenantId, userId, residency });
+  run.envelope.job.audio_sha256 = sha256;
+  const spec = jobSpec({ id: jobId, tenant_id: tenantId, user_id: userId, residency });
+  const text = { contentType: "text/plain" };
+  await bench.putUpload(spec, Buffer.from(recording));
+  await bench.objects.put(audioKey(owner, sha256, "wav"), recording, text);
+  await bench.objects.put(resultKey(owner, jobId, { dispatch: 1, attempt: 1 }), "{}", text);
+  const large = bench.openStages({ maxInlineBytes: 1 });
+  await large.keep({ owner, sha256 }, { voice_activity: "a" }, stages);
+  await bench.stages.keep({ owner, sha256 }, { voice_activity: "b" }, stages);
+  await bench.client.set(resultKeys.spec(jobId), JSON.stringify(spec));
+  await bench.client.set(resultKeys.result(jobId), JSON.stringify({ audio: { sha256 } }));
+  await createFinalJobs(database).write([run.envelope]);
+  return { jobId, run, spec, sha256, owner, tenantId };
+}
+type Finished = Awaited<ReturnType<typeof finishedJob>>;
+
+const keysOf = async ({ jobId, sha256, spec, owner }: Finished) => {
+  const all = await bench.objects.list("", 10_000);
+  return {
+    result: all.filter((key) => key.includes(jobId)).length,
+    upload: all.filter((key) => key === uploadKey(owner, spec.upload_id)).length,
+    audio: all.filter((key) => key.startsWith("audio/") && key.includes(sha256)).length,
+    stages: all.filter((key) => key.startsWith("stages/") && key.includes(sha256)).length,
+  };
+};
+const inRedis = async ({ jobId, sha256 }: Finished) => ({
+  job: await bench.client.exists(resultKeys.spec(jobId), resultKeys.result(jobId)),
+  stages: (await bench.client.keys("{antiphon-stages}:*")).filter((key) => key.includes(sha256))
+    .length,
+});
+async function rowsOf(jobId: string) {
+  const [row] = await database.primary`
+    select (select count(*)::int from jobs where id = ${jobId}) as jobs,
+      (select count(*)::int from results where job_id = ${jobId}) as results,
+      (select count(*)::int from usage_events where job_id = ${jobId}) as usage`;
+  return row;
+}
+const whole = {
+  objects: { result: 1, upload: 1, audio: 1, stages: 1 },
+  redis: { job: 2, stages: 1 },
+  rows: { jobs: 1, results: 1, usage: 2 },
+};
+const gone = {
+  objects: { result: 0, upload: 0, audio: 0, stages: 0 },
+  redis: { job: 0, stages: 0 },
+  rows: { jobs: 0, results: 0, usage: 2 },
+};
+const look = async (job: Finished) => ({
+  objects: await keysOf(job),
+  redis: await inRedis(job),
+  rows: await rowsOf(job.jobId),
+});
+
+test("one job goes from every store, with its cached stages; its usage and all other jobs stay", async () => {
+  const tenant = newTenant();
+  const [job, other, foreign] = [
+    await finishedJob(tenant),
+    await finishedJob(tenant),
+    await finishedJob(newTenant()),
+  ];
+  expect(await look(job)).toEqual(whole);
+  const order = orderOf(tenant, { job_id: job.jobId });
+  expect(await region.orders.take(order)).toEqual({ done_at: null, stores: [] });
+  const state = await region.untilDone(order);
+  expect(await look(job)).toEqual(gone);
+  expect(await look(other)).toEqual(whole);
+  expect(await look(foreign)).toEqual(whole);
+  expect(Object.fromEntries(state.stores.map(({ store, removed }) => [store, removed]))).toEqual({
+    redis: { jobs: 1, results: 1, messages: 0, stages: 2 },
+    postgres: { jobs: 1, results: 1 },
+    objects: { results: 1, uploads: 1, audio: 1, stages: 1 },
+  });
+});
+
+test("a recording that another job of the tenant has stays until that goes too", async () => {
+  const tenant = newTenant();
+  const recording = "the same words";
+  const [first, second] = [
+    await finishedJob(tenant, { recording }),
+    await finishedJob(tenant, { recording }),
+  ];
+  await region.untilDone(orderOf(tenant, { job_id: first.jobId }));
+  expect(await look(first)).toEqual({
+    objects: { result: 0, upload: 0, audio: 1, stages: 1 },
+    redis: { job: 0, stages: 1 },
+    rows: gone.rows,
+  });
+  await region.untilDone(orderOf(tenant, { job_id: second.jobId }));
+  expect(await look(second)).toEqual(gone);
+  expect(await look(first)).toEqual(gone);
+});
+
+test("an end user's jobs go, also those that the ledger no longer knows, and nobody else's", async () => {
+  const tenant = newTenant();
+  const [user, another] = [newUser(), newUser()];
+  const [old, fresh] = [
+    await finishedJob(tenant, { userId: user }),
+    await finishedJob(tenant, { userId: user }),
+  ];
+  const kept = await finishedJob(tenant, { userId: another });
+  const namesake = await finishedJob(newTenant(), { userId: user });
+  // Redis remembers a day.
+  await bench.client.del(resultKeys.spec(old.jobId));
+  await region.untilDone(orderOf(tenant, { user_id: user }));
+  expect(await rowsOf(old.jobId)).toEqual(gone.rows);
+  expect((await keysOf(old)).result).toBe(0);
+  expect(await look(fresh)).toEqual(gone);
+  expect(await look(kept)).toEqual(whole);
+  expect(await look(namesake)).toEqual(whole);
+  const [row] =
+    await database.primary`select count(*)::int as n from tombstones where user_hash is not null
+    and tombstones::text like ${`%${user}%`}`;
+  expect(row).toEqual({ n: 0 });
+});
+
+test("everything of a tenant goes, up to when it was asked for", async () => {
+  const tenant = newTenant();
+  const jobs = [await finishedJob(tenant), await finishedJob(tenant, { userId: newUser() })];
+  await bench.objects.put(`speech/global/${tenant}/a.wav`, "a", { contentType: "audio/wav" });
+  const foreign = await finishedJob(newTenant());
+  const order = orderOf(tenant, { all: true });
+  await expect.poll(() => Date.now() > Date.parse(order.requested_at)).toBe(true);
+  const later = await finishedJob(tenant);
+  const state = await region.untilDone(order);
+  for (const job of jobs) expect(await look(job)).toEqual(gone);
+  expect(await look(foreign)).toEqual(whole);
+  const kept = await look(later);
+  expect(kept.rows).toEqual(whole.rows);
+  expect(kept.redis.job).toBe(2);
+  expect(kept.objects).toMatchObject({ result: 1, upload: 1, audio: 1 });
+  const objects = state.stores.find(({ store }) => store === "objects")!;
+  expect(objects.removed["speech"]).toBe(1);
+});
+
+test("a job that waits is called off, and its offer leaves no trace", async () => {
+  const tenant = newTenant();
+  const spec: JobSpec = jobSpec({ tenant_id: tenant, metadata: { note: "still waiting" } });
+  await bench.putUpload(spec, Buffer.from("audio"));
+  await bench.queue.submit(spec);
+  await region.untilDone(orderOf(tenant, { job_id: spec.id }));
+  expect(await bench.queue.state(spec.id)).toBeUndefined();
+  expect(await bench.offers()).toEqual([]);
+  expect((await bench.client.keys("*")).filter((key) => key.includes(spec.id))).toEqual([]);
+  const owner = { residency: "global", tenantId: tenant } as const;
+  expect(await bench.objects.head(uploadKey(owner, spec.upload_id))).toBeUndefined();
+});
+
+test("nothing comes back: neither by a late outbox entry, nor by a late run, nor by a late replica", async () => {
+  const tenant = newTenant();
+  const job = await finishedJob(tenant);
+  const order = orderOf(tenant, { job_id: job.jobId });
+  await region.untilDone(order);
+
+  // The outbox brings the same run again, and one of a newer dispatch.
+  const again = makeRun({ jobId: job.jobId, tenantId: tenant, dispatch: 2 });
+  const { refused } = await createFinalJobs(database).write([job.run.envelope]);
+  await createFinalJobs(database).write([again.envelope]);
+  expect(refused).toEqual([]);
+  expect(await rowsOf(job.jobId)).toEqual(gone.rows);
+
+  // Another region's bucket sends what it had not sent yet; a worker that was paused writes its result.
+  const key = resultKey(job.owner, job.jobId, { dispatch: 2, attempt: 1 });
+  await bench.objects.put(key, "{}", { contentType: "application/json" });
+  await bench.putUpload(job.spec, Buffer.from("late"));
+  await bench.client.set(resultKeys.result(job.jobId), "{}");
+  expect(
+    await region.results.read({ job_id: job.jobId, tenant_id: tenant, result_key: key }),
+  ).toBeUndefined();
+  region.advance(61_000);
+  await region.work();
+  expect(await look(job)).toEqual(gone);
+});
+
+test("of two at once, the writer that saw no tombstone is over before the rows go", async () => {
+  const tenant = newTenant();
+  const runs = Array.from({ length: 40 }, () => makeRun({ tenantId: tenant }));
+  const order = orderOf(tenant, { all: true });
+  await expect.poll(() => Date.now() > Date.parse(order.requested_at)).toBe(true);
+  const writer = createFinalJobs(database);
+  const writing = Promise.all(runs.map((run) => writer.write([run.envelope])));
+  await Promise.all([region.untilDone(order), writing]);
+  const [row] =
+    await database.primary`select count(*)::int as n from jobs where tenant_id = ${tenant}`;
+  expect(row).toEqual({ n: 0 });
+  const [usage] = await database.primary`
+    select count(*)::int as n from usage_events where tenant_id = ${tenant}`;
+  expect(usage).toEqual({ n: 80 });
+});
+
+test("a part that is away keeps the order open, and it goes on where it was", async () => {
+  const tenant = newTenant();
+  const job = await finishedJob(tenant);
+  const order = orderOf(tenant, { job_id: job.jobId });
+  await cluster.primary.stop();
+  await region.orders.take(order);
+  await region.work();
+  const partial = await region.orders.take(order);
+  expect(partial.done_at).toBeNull();
+  expect(partial.stores.map(({ store }) => store)).not.toContain("postgres");
+  await cluster.primary.start();
+  const state = await region.untilDone(order);
+  expect(state.stores.map(({ store }) => store).sort()).toEqual(["objects", "postgres", "redis"]);
+  expect(await look(job)).toEqual(gone);
+});
