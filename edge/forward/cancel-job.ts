@@ -7,7 +7,7 @@ import type { CallRegion } from "./call-region.ts";
 import { cancelInRegion } from "./cancel-in-region.ts";
 
 /** How long a cancel waits for the ledger to hear of the end that it brought about. */
-const SETTLE_MS = 3_000;
+const SETTLE_MS = 1_500;
 /** A job may be given to another region while it is being canceled. */
 const MOST_ROUNDS = 3;
 

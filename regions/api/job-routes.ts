@@ -13,6 +13,7 @@ import {
 import { JobSpec, UserId } from "../../shared/contracts/job.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { QueueUnreachableError, type Queue } from "../queue/queue-port.ts";
+import { SPEC_VERSION } from "../queue/read-spec.ts";
 import type { ResultCache } from "../results/result-cache.ts";
 import type { JobsRead } from "../store/jobs-read.ts";
 import type { ApiEnv } from "./api-context.ts";
@@ -26,6 +27,7 @@ export interface JobRoutesParts extends SubmitJobParts {
   results: Pick<ResultCache, "read">;
 }
 
+const Versioned = z.looseObject({ v: z.int() });
 const OneJob = z.strictObject({ tenant_id: TenantId });
 const ListQuery = z.strictObject({
   tenant_id: TenantId,
@@ -49,6 +51,7 @@ export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
 
   return new Hono<ApiEnv>()
     .post("/internal/jobs", async (c) => {
+      assertKnownVersion(parseBody(c, Versioned).v);
       const answer = await submitJob(parseBody(c, JobSpec), c.req.raw.signal);
       const { completion, ...taken } = answer;
       c.var.logger.info({ ...taken, finished: completion !== undefined }, "took a job");
@@ -79,6 +82,15 @@ export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
       if (!found) throw new ApiError("not_found", "The result is not in this region.");
       return c.json(ReadResultAnswer.parse(found));
     });
+}
+
+/** An edge that is newer than this region finds another one; its client did nothing wrong. */
+function assertKnownVersion(version: number): void {
+  if (version <= SPEC_VERSION) return;
+  throw new ApiError(
+    "region_unavailable",
+    `Specifications of version ${version} are not known here yet.`,
+  );
 }
 
 function asAway(error: unknown): never {
