@@ -17,12 +17,16 @@ import { createCancelJob, type CancelJob } from "./forward/cancel-job.ts";
 import { createCallRegion, type CallRegion } from "./forward/call-region.ts";
 import { createDispatchJob, type DispatchJob } from "./forward/dispatch-job.ts";
 import { createObjectStore, type ObjectStore } from "./forward/object-store.ts";
+import { createReadRegions, type ReadRegions } from "./forward/read-regions.ts";
+import { createRetryBudget, type RetryBudget } from "./forward/retry-budget.ts";
 import { createStreamRegion, type StreamRegion } from "./forward/stream-region.ts";
 import { createIdempotencyClient } from "./ledger/idempotency-client.ts";
 import type { Idempotency } from "./ledger/idempotency.ts";
 import { createLedgerClient, type LedgerClient } from "./ledger/ledger-client.ts";
 import type { Ledger } from "./ledger/ledger.ts";
 import { createMetrics, type Metrics } from "./ops/metrics.ts";
+import { createPrimaryClient, type PrimaryClient } from "./primary/primary-client.ts";
+import type { PrimaryLease } from "./primary/primary-lease.ts";
 import { createRouter, type Router } from "./route/candidates.ts";
 import { createRegionHealth } from "./route/region-health.ts";
 import type { RegionProbes } from "./route/region-probes.ts";
@@ -37,6 +41,8 @@ export interface EdgeServices {
   router: Router;
   callRegion: CallRegion;
   streamRegion: StreamRegion;
+  retries: RetryBudget;
+  readRegions: ReadRegions;
   keys: KeyDirectory;
   tokens: TokenDirectory;
   gate: TenantGate;
@@ -50,6 +56,7 @@ export interface EdgeServices {
   describeJob: DescribeJob;
   deliverAudio: DeliverAudio;
   regionStatus: ReadRegionStatus;
+  primary: PrimaryClient;
   /** Brings this isolate's view of the regions up to date, if it is time. */
   refreshHealth: () => Promise<void> | undefined;
 }
@@ -57,6 +64,7 @@ export interface EdgeServices {
 export function createServices(bindings: EdgeBindings, config: EdgeConfig): EdgeServices {
   const metrics = createMetrics();
   const health = createRegionHealth();
+  const retries = createRetryBudget();
   const callRegion = createCallRegion({ config, health, metrics });
   const placement = { jurisdictions: config.environment === "production" };
   const ledger = createLedgerClient(bindings.LEDGER as DurableObjectNamespace<Ledger>, placement);
@@ -94,11 +102,17 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     cors: createCors({ kv: bindings.KEYS, callRegion, router }),
     revocations: createRevocationList(revocations),
     once: createOnce(idempotency),
-    dispatchJob: createDispatchJob(ledger, callRegion),
+    retries,
+    readRegions: createReadRegions(callRegion, health, retries),
+    dispatchJob: createDispatchJob(ledger, callRegion, retries),
     cancelJob: createCancelJob(ledger, callRegion),
-    describeJob: createDescribeJob(config, callRegion),
+    describeJob: createDescribeJob(config, callRegion, health),
     deliverAudio: createDeliverAudio(config, objects),
     regionStatus: createRegionStatus(config, health),
+    primary: createPrimaryClient(
+      bindings.PRIMARY_LEASE as DurableObjectNamespace<PrimaryLease>,
+      config.automaticTakeover,
+    ),
     refreshHealth: createRefreshHealth(
       createVantages(
         bindings.REGION_PROBES as DurableObjectNamespace<RegionProbes>,

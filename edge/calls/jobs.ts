@@ -6,7 +6,6 @@ import { JobKind, Priority } from "../../shared/contracts/job.ts";
 import { ListJobs } from "../../shared/contracts/openapi.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
-import { tryRegions } from "../forward/try-regions.ts";
 import type { EdgeServices } from "../services.ts";
 import { baseUrl, json } from "./answer.ts";
 
@@ -24,7 +23,7 @@ export function getJob({ config, ledger, describeJob }: EdgeServices) {
 }
 
 /** `GET /v1/jobs`: rows of the nearest permitted region's replica. */
-export function listJobs({ router, callRegion }: EdgeServices) {
+export function listJobs({ router, readRegions }: EdgeServices) {
   return async (c: EdgeContext): Promise<Response> => {
     const query = parseRequest(ListJobs, c.req.query());
     const { key } = c.get("caller");
@@ -32,7 +31,7 @@ export function listJobs({ router, callRegion }: EdgeServices) {
     const search = new URLSearchParams({ tenant_id: key.tenant_id, limit: String(query.limit) });
     if (query.cursor !== undefined) search.set("cursor", query.cursor);
     if (query.user_id !== undefined) search.set("user_id", query.user_id);
-    const rows: z.infer<typeof JobRows> = await tryRegions(callRegion, candidates, {
+    const rows: z.infer<typeof JobRows> = await readRegions(candidates, {
       method: "GET",
       target: `/internal/jobs?${search.toString()}`,
       answer: JobRows,

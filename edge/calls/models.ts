@@ -1,18 +1,17 @@
 import { ModelList } from "../../shared/contracts/models.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
-import { tryRegions } from "../forward/try-regions.ts";
 import type { EdgeServices } from "../services.ts";
 import { json } from "./answer.ts";
 
 const TIMEOUT_MS = 5000;
 
 /** `GET /v1/models`: what runs in the region that would be asked first. */
-export function listModels({ router, callRegion }: EdgeServices) {
+export function listModels({ router, readRegions }: EdgeServices) {
   return async (c: EdgeContext): Promise<Response> => {
     const { residency } = c.get("caller").key;
     const candidates = router.candidates({ request: c.req.raw, residency });
     return json(
-      await tryRegions(callRegion, candidates, {
+      await readRegions(candidates, {
         method: "GET",
         target: "/internal/models",
         answer: ModelList,

@@ -6,7 +6,6 @@ import { GetUsage, UsageReport } from "../../shared/contracts/usage.ts";
 import { GetUserHistory, UserHistory } from "../../shared/contracts/user-history.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
-import { tryRegions } from "../forward/try-regions.ts";
 import type { EdgeServices } from "../services.ts";
 import { json } from "./answer.ts";
 
@@ -34,7 +33,7 @@ function wholeRange({ from, to }: Range, now: number): { from: string; to: strin
 }
 
 /** `GET /v1/usage`: the tenant's usage by day and stage, from the nearest region's replica. */
-export function getUsage({ router, callRegion }: EdgeServices, now: () => number = Date.now) {
+export function getUsage({ router, readRegions }: EdgeServices, now: () => number = Date.now) {
   return async (c: EdgeContext): Promise<Response> => {
     const { from, to, ...page } = parseRequest(GetUsage, c.req.query());
     const { key } = c.get("caller");
@@ -44,7 +43,7 @@ export function getUsage({ router, callRegion }: EdgeServices, now: () => number
       ...page,
     };
     // Figures are no content: any region may tell them.
-    const report = await tryRegions(callRegion, router.nearest(c.req.raw), {
+    const report = await readRegions(router.nearest(c.req.raw), {
       method: "POST",
       target: "/internal/usage/read",
       body,
@@ -57,7 +56,10 @@ export function getUsage({ router, callRegion }: EdgeServices, now: () => number
 }
 
 /** `GET /v1/users/{user_id}/analyses`: one end user's history, from the nearest region's replica. */
-export function getUserHistory({ router, callRegion }: EdgeServices, now: () => number = Date.now) {
+export function getUserHistory(
+  { router, readRegions }: EdgeServices,
+  now: () => number = Date.now,
+) {
   return async (c: EdgeContext): Promise<Response> => {
     const userId = parseRequest(UserId, c.req.param("user_id"));
     const { from, to, features = [], ...page } = parseRequest(GetUserHistory, c.req.query());
@@ -78,7 +80,7 @@ export function getUserHistory({ router, callRegion }: EdgeServices, now: () => 
       ...page,
     };
     const candidates = router.candidates({ request: c.req.raw, residency: key.residency });
-    const history = await tryRegions(callRegion, candidates, {
+    const history = await readRegions(candidates, {
       method: "POST",
       target: "/internal/users/analyses",
       body,

@@ -8,7 +8,6 @@ import {
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { parseJson, readJsonText } from "../admit/read-body.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
-import { tryRegions } from "../forward/try-regions.ts";
 import type { EdgeServices } from "../services.ts";
 import { json } from "./answer.ts";
 
@@ -20,7 +19,7 @@ const VOICES_TIMEOUT_MS = 5000;
  * `POST /v1/audio/speech`, OpenAI's. The audio passes through as the region makes it. Equal orders give equal audio, so the
  * call may be repeated at will, here and by the client, with or without an idempotency key.
  */
-export function createSpeech({ router, streamRegion }: EdgeServices) {
+export function createSpeech({ router, streamRegion, retries }: EdgeServices) {
   return async (c: EdgeContext): Promise<Response> => {
     const wanted = parseRequest(CreateSpeech, parseJson(await readJsonText(c.req.raw)));
     const { key } = c.get("caller");
@@ -33,7 +32,9 @@ export function createSpeech({ router, streamRegion }: EdgeServices) {
       speed: wanted.speed,
     };
     let last: ApiError | undefined;
+    retries.began();
     for (const region of router.candidates({ request: c.req.raw, residency: key.residency })) {
+      if (last && !retries.takes()) break;
       const outcome = await streamRegion(region, {
         target: "/internal/speech",
         body: order,
@@ -63,20 +64,16 @@ function passOn({ body, headers }: Response): Response {
 }
 
 /** `GET /v1/voices`: what the region can speak that would be asked first. */
-export function listVoices({ router, callRegion }: EdgeServices) {
+export function listVoices({ router, readRegions }: EdgeServices) {
   return async (c: EdgeContext): Promise<Response> => {
     const { residency } = c.get("caller").key;
-    const found = await tryRegions(
-      callRegion,
-      router.candidates({ request: c.req.raw, residency }),
-      {
-        method: "GET",
-        target: "/internal/voices",
-        answer: VoiceList,
-        timeoutMs: VOICES_TIMEOUT_MS,
-        trace: traceOf(c),
-      },
-    );
+    const found = await readRegions(router.candidates({ request: c.req.raw, residency }), {
+      method: "GET",
+      target: "/internal/voices",
+      answer: VoiceList,
+      timeoutMs: VOICES_TIMEOUT_MS,
+      trace: traceOf(c),
+    });
     return json(found);
   };
 }

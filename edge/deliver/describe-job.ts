@@ -9,6 +9,7 @@ import type { Trace } from "../context.ts";
 import type { EdgeConfig } from "../env.ts";
 import type { CallRegion } from "../forward/call-region.ts";
 import type { LedgerJob } from "../ledger/ledger-job.ts";
+import type { RegionHealth } from "../route/region-health.ts";
 
 const AUDIO_URL_LIFE_MS = 3_600_000;
 const STATE_TIMEOUT_MS = 1_500;
@@ -22,7 +23,11 @@ export interface DescribeJob {
 }
 
 /** Turns the ledger's record of a job into what clients see. */
-export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): DescribeJob {
+export function createDescribeJob(
+  config: EdgeConfig,
+  callRegion: CallRegion,
+  health: Pick<RegionHealth, "isHealthy">,
+): DescribeJob {
   function pending({ draft, region, dispatch }: LedgerJob, queuePosition?: number): Job {
     return {
       id: draft.id,
@@ -55,6 +60,9 @@ export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): D
 
   async function running(job: LedgerJob, trace: Trace): Promise<Job> {
     const described = pending(job);
+    if (job.waiting_for) return { ...described, waiting_for: job.waiting_for };
+    // The ledger's word alone, rather than one that comes only after a timeout.
+    if (!health.isHealthy(job.region)) return unheard(described, job);
     const region = config.regions.find(({ id }) => id === job.region);
     const query = new URLSearchParams({ tenant_id: job.draft.tenant_id });
     const outcome =
@@ -66,10 +74,8 @@ export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): D
         timeoutMs: STATE_TIMEOUT_MS,
         trace,
       }));
-    if (outcome?.kind !== "done") {
-      const away = outcome?.kind !== "refused";
-      return away && job.state === "accepted" ? { ...described, waiting_for: "region" } : described;
-    }
+    if (outcome?.kind === "refused") return described;
+    if (outcome?.kind !== "done") return unheard(described, job);
     const { status, epoch, started_at, queue_position, expected_at, progress } = outcome.value;
     // The region may know of an older dispatch still; what it says of that one is no longer true.
     if (epoch.dispatch !== job.dispatch) return described;
@@ -85,7 +91,7 @@ export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): D
     };
   }
 
-  /** The result from the region that made it, or from a permitted peer to whose bucket it was replicated. */
+  /** The result from the region that made it, or from a permitted peer to whose bucket it was replicated; the healthy ones first. */
   async function readResult(
     job: LedgerJob,
     resultKey: string,
@@ -93,7 +99,10 @@ export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): D
   ): Promise<z.infer<typeof ReadResultAnswer>["result"]> {
     const body = { job_id: job.draft.id, tenant_id: job.draft.tenant_id, result_key: resultKey };
     let last: unknown;
-    for (const region of homeFirst(config.regions, job)) {
+    const regions = homeFirst(config.regions, job).toSorted(
+      (a, b) => Number(health.isHealthy(b.id)) - Number(health.isHealthy(a.id)),
+    );
+    for (const region of regions) {
       const outcome = await callRegion(region, {
         method: "POST",
         target: "/internal/results/read",
@@ -135,6 +144,10 @@ export function createDescribeJob(config: EdgeConfig, callRegion: CallRegion): D
     whole,
   };
 }
+
+/** A job of which its region cannot be asked. */
+const unheard = (described: Job, { state }: LedgerJob): Job =>
+  state === "accepted" ? { ...described, waiting_for: "region" } : described;
 
 /** The later of the two: a delayed job's region tells when it could begin if it were due. */
 function notBefore(expectedAt: string, { draft: { not_before } }: LedgerJob): string {

@@ -67,7 +67,6 @@ export function createCallRegion({ config, health, metrics }: CallRegionParts): 
     if (!signed) return { kind: "unavailable", error: new ApiError("region_unavailable") };
     let response: Response;
     let text: string;
-    const began = Date.now();
     health?.began(region.id);
     try {
       response = await fetch(signed.url, {
@@ -83,7 +82,7 @@ export function createCallRegion({ config, health, metrics }: CallRegionParts): 
       const kind = timedOut ? "unclear" : "unavailable";
       return { kind, error: new ApiError("region_unavailable", undefined, { cause }) };
     }
-    health?.answered(region.id, call.method === "GET" ? Date.now() - began : undefined);
+    health?.answered(region.id);
     if (response.ok) {
       const value = call.answer.safeParse(tryJson(text));
       if (value.success) return { kind: "done", value: value.data };

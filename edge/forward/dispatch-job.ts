@@ -5,6 +5,7 @@ import type { Trace } from "../context.ts";
 import type { LedgerClient } from "../ledger/ledger-client.ts";
 import type { JobDraft, LedgerJob } from "../ledger/ledger-job.ts";
 import type { CallRegion, RegionFailure } from "./call-region.ts";
+import type { RetryBudget } from "./retry-budget.ts";
 import { submitJob } from "./submit-job.ts";
 
 export interface Dispatched {
@@ -30,7 +31,11 @@ export type DispatchJob = (
  * @throws ApiError the region's refusal | system_busy | region_unavailable (nothing was accepted) |
  *   dependency_unavailable (the job may yet be taken)
  */
-export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion): DispatchJob {
+export function createDispatchJob(
+  ledger: LedgerClient,
+  callRegion: CallRegion,
+  retries: RetryBudget,
+): DispatchJob {
   return async (draft, candidates, trace, bring) => {
     let job: LedgerJob | null = await ledger.reserve(draft, candidates[0]!.id);
     const key = job.draft;
@@ -40,8 +45,10 @@ export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion):
       (a, b) => Number(b.id === assigned) - Number(a.id === assigned),
     );
     let last: RegionFailure | undefined;
+    retries.began();
 
     for (const region of order) {
+      if (last && !retries.takes()) break;
       if (last || region.id !== job.region) job = await ledger.newDispatch(key, region.id);
       if (!job) throw new ApiError("region_unavailable");
       if (job.state !== "reserved") return { job };
@@ -90,7 +97,7 @@ export function createDispatchJob(ledger: LedgerClient, callRegion: CallRegion):
  * An upload that a region lacks may still lie in its home region, which is asked later or is away; a voice may be installed in
  * another.
  */
-function mayLieElsewhere(error: ApiError, draft: JobDraft, region: Region): boolean {
+export function mayLieElsewhere(error: ApiError, draft: JobDraft, region: Region): boolean {
   if (error.code === "voice_not_installed") return true;
   const home = readId(draft.upload_id)?.region;
   if (error.code !== "upload_not_found" || !home || home.id === region.id) return false;

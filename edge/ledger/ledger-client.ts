@@ -17,8 +17,13 @@ export interface LedgerClient {
   wait(job: JobKey, ms: number): Promise<LedgerJob | null>;
   /** Ends a job as canceled without its region; one that has ended stays as it was. */
   cancel(job: JobKey): Promise<LedgerJob | null>;
-  /** Verdicts in the order of the offers, which may belong to many shards. */
-  complete(offers: readonly CompletionOffer[]): Promise<CompletionVerdict["verdict"][]>;
+  /**
+   * Verdicts in the order of the offers, which may belong to many shards; undefined where the shard does not answer.
+   * @throws ApiError dependency_unavailable when none does
+   */
+  complete(
+    offers: readonly CompletionOffer[],
+  ): Promise<(CompletionVerdict["verdict"] | undefined)[]>;
 }
 
 interface JobKey {
@@ -54,22 +59,26 @@ export function createLedgerClient(
 
   async function complete(
     offers: readonly CompletionOffer[],
-  ): Promise<CompletionVerdict["verdict"][]> {
-    const verdicts = offers.map((): CompletionVerdict["verdict"] => "unknown");
+  ): Promise<(CompletionVerdict["verdict"] | undefined)[]> {
+    const verdicts = offers.map((): CompletionVerdict["verdict"] | undefined => "unknown");
     const shards = new Map<string, number[]>();
     for (const [i, offer] of offers.entries()) {
       const name = ledgerShardName(offer.tenant_id, offer.job_id);
       if (name === undefined) continue;
       shards.set(name, [...(shards.get(name) ?? []), i]);
     }
-    await Promise.all(
+    const asked = await Promise.allSettled(
       Array.from(shards.values(), async (indexes) => {
         const own = indexes.map((i) => offers[i]!);
+        for (const i of indexes) verdicts[i] = undefined;
         const key = { id: own[0]!.job_id, tenant_id: own[0]!.tenant_id };
         const answers = await call(key, (shard) => shard.complete(own));
         for (const [n, i] of indexes.entries()) verdicts[i] = answers[n]!;
       }),
     );
+    const failed = asked.find((one) => one.status === "rejected");
+    // One shard that is away must not hold up what ended in all others.
+    if (failed && verdicts.every((verdict) => verdict === undefined)) throw failed.reason;
     return verdicts;
   }
 

@@ -5,6 +5,7 @@ import type { ApiError } from "../../shared/errors/problem.ts";
 import { isEjected, isLost, type VantageView } from "../../shared/policies/region-verdict.ts";
 import { rankRegions, UNKNOWN_REGION } from "../../shared/policies/route.ts";
 import type { CallRegion } from "../forward/call-region.ts";
+import { mayLieElsewhere } from "../forward/dispatch-job.ts";
 import { submitJob } from "../forward/submit-job.ts";
 import type { LedgerJob } from "./ledger-job.ts";
 import type { Ledger } from "./ledger.ts";
@@ -102,8 +103,9 @@ export function createPlaceJob({ regions, callRegion, views, store, accept }: Pl
       if (answer === "done") return "placed";
       if (answer === "unknown") return "waiting";
       refusal = answer;
-      const mayLieElsewhere = answer.code === "upload_not_found" && home !== current.id;
-      if (job.state === "reserved" && !mayLieElsewhere) return gaveUp(job, refusal, true);
+      if (job.state === "reserved" && !mayLieElsewhere(answer, job.draft, current)) {
+        return gaveUp(job, refusal, true);
+      }
     } else allAsked = false;
 
     let latest = job;

@@ -25,11 +25,12 @@ export interface RegionHealth {
   view(regionId: string, vantage?: string, priority?: Priority): RegionView;
   /** A request is about to go there. */
   began(regionId: string): void;
-  /** It answered, whatever it said; `tookMs` of a read, which says how long reads take there. */
-  answered(regionId: string, tookMs?: number): void;
+  /** It answered, whatever it said. */
+  answered(regionId: string): void;
   failed(regionId: string): void;
   /** Within this many milliseconds 95 of 100 reads are answered; undefined until enough is known. */
   usualReadMs(regionId: string): number | undefined;
+  readTook(regionId: string, ms: number): void;
   /** Takes what the vantages saw, as of `atMs`. */
   learn(views: readonly VantageView[], atMs: number): void;
 }
@@ -85,12 +86,10 @@ export function createRegionHealth(now: () => number = Date.now): RegionHealth {
     circuits.set(regionId, { failures, openUntil: now() + pause, trialUntil: 0 });
   }
 
-  function answered(regionId: string, tookMs?: number): void {
-    circuits.delete(regionId);
-    if (tookMs === undefined) return;
+  function readTook(regionId: string, ms: number): void {
     const samples = reads.get(regionId) ?? [];
     reads.set(regionId, samples);
-    samples.push(tookMs);
+    samples.push(ms);
     if (samples.length > SAMPLES) samples.shift();
   }
 
@@ -102,8 +101,9 @@ export function createRegionHealth(now: () => number = Date.now): RegionHealth {
       const circuit = circuits.get(regionId);
       if (circuit && !isOpen(regionId)) circuit.trialUntil = now() + TRIAL_MS;
     },
-    answered,
+    answered: (regionId) => void circuits.delete(regionId),
     failed,
+    readTook,
     usualReadMs(regionId) {
       const samples = reads.get(regionId) ?? [];
       if (samples.length < SAMPLES_NEEDED) return undefined;
