@@ -47,6 +47,17 @@ const link = z.object({
   LINK_SECRETS: secrets,
 });
 
+const webhooks = z.object({
+  /**
+   * Keys that webhooks' secrets are sealed with in the database, base64 of 32 bytes each, comma-separated: the first seals, all open.
+   * The same in every region.
+   */
+  WEBHOOK_KEYS: z
+    .string()
+    .transform((text) => text.split(",").map((key) => Buffer.from(key.trim(), "base64")))
+    .refine((keys) => keys.every((key) => key.length === 32), "each must be base64 of 32 bytes"),
+});
+
 const models = z.object({
   /** Where programs are, such as the engine for transcripts. */
   PATH: z.string().default("/usr/local/bin:/usr/bin:/bin"),
@@ -62,6 +73,7 @@ const models = z.object({
 export const ApiConfig = common
   .extend(database.shape)
   .extend(link.shape)
+  .extend(webhooks.shape)
   .extend(models.shape)
   .extend({ PORT: port });
 export type ApiConfig = z.infer<typeof ApiConfig>;
@@ -99,8 +111,11 @@ export type BootstrapTenants = z.infer<typeof BootstrapTenants>;
 export const KeeperConfig = common
   .extend(database.shape)
   .extend(link.shape)
+  .extend(webhooks.shape)
   .extend({
     BOOTSTRAP_TENANTS: json.pipe(BootstrapTenants).optional(),
+    /** Where clients reach the API: what URLs in webhooks begin with. */
+    PUBLIC_URL: z.url().optional(),
   });
 export type KeeperConfig = z.infer<typeof KeeperConfig>;
 

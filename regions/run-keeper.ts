@@ -5,6 +5,7 @@ import { createMetrics } from "./ops/metrics.ts";
 import { createOpsServer } from "./ops/ops-server.ts";
 import { createReadiness } from "./ops/readiness.ts";
 import { repeat } from "./ops/repeat.ts";
+import { createSecretBox } from "./ops/secret-box.ts";
 import { onShutdown } from "./ops/shutdown.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
 import { createWatchLoad } from "./queue/watch-load.ts";
@@ -29,10 +30,15 @@ import { openPool } from "./store/postgres-pool.ts";
 import { waitForReplay } from "./store/replay.ts";
 import { createTenants } from "./store/tenants.ts";
 import { createUsageRollup } from "./store/usage-rollup.ts";
+import { createWebhookDeliveries } from "./store/webhook-deliveries.ts";
+import { createWebhookEndpoints } from "./store/webhook-endpoints.ts";
+import { createWebhookKeeper } from "./webhooks/keep-webhooks.ts";
+import { openResult } from "./webhooks/sealed-result.ts";
+import { webhookKeys } from "./webhooks/webhook-keys.ts";
 
 /*
  * The keeper of a region: takes jobs from dead workers, offers finished runs to the ledger, carries accepted ones into
- * Postgres, and keeps the schema, its partitions and the first tenants in order. Whatever is away is waited for.
+ * Postgres, sends webhooks, and keeps the schema, its partitions and the first tenants in order. Whatever is away is waited for.
  */
 
 const REAP_EVERY_MS = 500;
@@ -48,6 +54,7 @@ const region = config.ANTIPHON_REGION;
 const logger = createLogger("keeper", region, config.LOG_LEVEL);
 const metrics = createMetrics();
 const stop = new AbortController();
+const { signal } = stop;
 
 const redis = createRedis(config.REDIS_URL, (error) =>
   logger.debug({ err: error }, "redis is away"),
@@ -83,6 +90,7 @@ const relay = createOfferRelay({
   }),
   deleteObject: (key, signal) => objects.delete(key, { signal }),
   cache,
+  webhooks: {},
   logger,
   metrics,
 });
@@ -108,14 +116,44 @@ const deletions = createDeletions({
   metrics,
 });
 
+const secretBox = createSecretBox(config.WEBHOOK_KEYS);
+const endpoints = createWebhookEndpoints(database, secretBox);
+const webhooks = createWebhookKeeper({
+  redis,
+  region,
+  endpoints: {
+    target: endpoints.target,
+    tenantSecrets: endpoints.tenantSecrets,
+    subscriptions: endpoints.subscriptions,
+    stop: (id, how) => endpoints.stop(id, how, { actor: `keeper:${region}` }, { signal }),
+  },
+  deliveries: {
+    write: createWebhookDeliveries(database).write,
+    waitForReplay: (lsn, until) => waitForReplay(database.primary, lsn, { signal: until }),
+  },
+  readResult: async (job, until) => {
+    const found = await cache.read(job, until).catch(() => undefined);
+    return found && JSON.stringify(found.result);
+  },
+  isDeleted: ({ tenant_id, job_id: id, facts: { created_at, user_id: userId } }) =>
+    tombstones.covers(tenant_id, { id, createdAtMs: Date.parse(created_at), userId }),
+  openResult: (jobId, sealed) => openResult(secretBox, jobId, sealed),
+  publicUrl: config.PUBLIC_URL?.replace(/\/+$/, ""),
+  allowLoopback: config.ANTIPHON_ENV !== "production",
+  logger,
+  metrics,
+});
+
 const reaped = metrics.counter(
   "antiphon_reaped_total",
   "Runs taken from a worker whose lease was over.",
 );
 const lengths = metrics.gauge("antiphon_stream_entries", "Entries on a stream of this region.");
 metrics.onScrape(async () => {
-  const { offers, outbox, deadOffers, deadOutbox } = resultKeys;
-  for (const stream of [offers, outbox, deadOffers, deadOutbox]) {
+  const { offers, outbox, deadOffers, deadOutbox, webhooks: events } = resultKeys;
+  const { rows, deadRows, deadEvents } = webhookKeys;
+  const ofWebhooks = [events, rows, deadRows, deadEvents];
+  for (const stream of [offers, outbox, deadOffers, deadOutbox, ...ofWebhooks]) {
     lengths.set(await redis.xlen(stream), { stream });
   }
 });
@@ -185,10 +223,10 @@ const ops = await createOpsServer({
   }),
 });
 
-const { signal } = stop;
 const loops = Promise.all([
   relay.run(signal),
   writer.run(signal),
+  webhooks.run(signal),
   load.run(signal),
   repeat(keepSchema, {
     everyMs: PARTITIONS_EVERY_MS,

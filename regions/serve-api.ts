@@ -9,13 +9,16 @@ import { ApiConfig, readConfig } from "./config.ts";
 import { createLogger } from "./ops/logger.ts";
 import { createMetrics } from "./ops/metrics.ts";
 import { createReadiness } from "./ops/readiness.ts";
+import { createSecretBox } from "./ops/secret-box.ts";
 import { onShutdown } from "./ops/shutdown.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
 import { createJobHistory } from "./results/job-history.ts";
+import { createDeletionOrders } from "./results/deletion-orders.ts";
 import { createRedis } from "./results/redis.ts";
 import { createResultCache } from "./results/result-cache.ts";
 import { createStageCache } from "./results/stage-cache.ts";
 import { createStagePlans } from "./results/stage-plans.ts";
+import { createTombstones } from "./results/tombstones.ts";
 import { createUsageOutbox } from "./results/usage-outbox.ts";
 import { isDeclaredType } from "./speech/decode/check-declared-type.ts";
 import { createInference } from "./speech/inference/create-inference.ts";
@@ -27,9 +30,14 @@ import { createApiKeys } from "./store/api-keys.ts";
 import { createDatabase } from "./store/database.ts";
 import { createJobsRead } from "./store/jobs-read.ts";
 import { createObjectStore } from "./store/object-store.ts";
+import { createResultsRead } from "./store/results-read.ts";
 import { createTenants } from "./store/tenants.ts";
 import { createUsageRead } from "./store/usage-read.ts";
 import { createUserHistory } from "./store/user-history.ts";
+import { createWebhookDeliveries } from "./store/webhook-deliveries.ts";
+import { createWebhookEndpoints } from "./store/webhook-endpoints.ts";
+import { createAddressPolicy } from "./webhooks/address-policy.ts";
+import { createRedeliver } from "./webhooks/redeliver.ts";
 
 /*
  * The API of a region, for the edge alone. It starts whatever is away, and is ready once Redis, the object store and
@@ -77,8 +85,11 @@ const synthesizer = createSynthesizer({
   }),
 });
 
+const tombstones = createTombstones(redis);
 const results = createResultCache({
   redis,
+  tombstones,
+  readRow: createResultsRead(database),
   readObject: (key, maxBytes, signal) => objects.getText(key, maxBytes, signal ? { signal } : {}),
 });
 const finishAtAccept = createFinishAtAccept({
@@ -116,6 +127,7 @@ metrics.onScrape(async () => {
   jobsRunning.set(running);
 });
 
+const webhookDeliveries = createWebhookDeliveries(database);
 const app = createApi({
   region,
   linkSecrets: config.LINK_SECRETS,
@@ -131,7 +143,14 @@ const app = createApi({
   history: createUserHistory(database),
   apiKeys: createApiKeys(database),
   tenants: createTenants(database),
+  webhooks: {
+    endpoints: createWebhookEndpoints(database, createSecretBox(config.WEBHOOK_KEYS)),
+    deliveries: webhookDeliveries,
+    urlFault: createAddressPolicy({ allowLoopback: config.ANTIPHON_ENV !== "production" }).faultOf,
+    redeliver: createRedeliver({ redis, findRow: webhookDeliveries.find }),
+  },
   results,
+  deletionOrders: createDeletionOrders(redis, tombstones),
   logger,
   metrics,
   readiness: createReadiness({

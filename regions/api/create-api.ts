@@ -9,6 +9,7 @@ import type { ApiEnv } from "./api-context.ts";
 import { createDeletionRoutes, type DeletionRoutesParts } from "./deletion-routes.ts";
 import { identifyRequests } from "./identify-requests.ts";
 import { createBatchRoutes } from "./batch-routes.ts";
+import { createEventRoutes, type EventRoutesParts } from "./event-routes.ts";
 import { createJobRoutes, type JobRoutesParts } from "./job-routes.ts";
 import { createDeadLetterRoutes, type DeadLetterRoutesParts } from "./dead-letter-routes.ts";
 import { createLoadRoutes, type LoadRoutesParts } from "./load-routes.ts";
@@ -16,6 +17,11 @@ import { createSpeechRoutes, type SpeechRoutesParts } from "./speech-routes.ts";
 import { createModelRoutes, type ModelRoutesParts } from "./model-routes.ts";
 import { createReportRoutes, type ReportRoutesParts } from "./report-routes.ts";
 import { requireSignature } from "./require-signature.ts";
+import {
+  createCheckJobWebhook,
+  createWebhookRoutes,
+  type WebhookRoutesParts,
+} from "./webhook-routes.ts";
 
 export interface ApiParts
   extends
@@ -23,10 +29,15 @@ export interface ApiParts
     LoadRoutesParts,
     DeadLetterRoutesParts,
     AdminRoutesParts,
+    DeletionRoutesParts,
     SpeechRoutesParts,
     ModelRoutesParts,
-    ReportRoutesParts {
-  queue: JobRoutesParts["queue"] & LoadRoutesParts["queue"] & DeadLetterRoutesParts["queue"];
+    ReportRoutesParts,
+    WebhookRoutesParts {
+  queue: JobRoutesParts["queue"] &
+    LoadRoutesParts["queue"] &
+    DeadLetterRoutesParts["queue"] &
+    EventRoutesParts["queue"];
   objects: JobRoutesParts["objects"] & SpeechRoutesParts["objects"];
   speech: SpeechRoutesParts["speech"];
   /** Of the link to the edge; all verify. */
@@ -67,13 +78,17 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   );
   // Before the routes with an id in this place.
   app.route("/", createBatchRoutes(parts));
-  app.route("/", createJobRoutes(parts));
+  app.route("/", createEventRoutes(parts));
+  const checkWebhook = createCheckJobWebhook(parts.webhooks);
+  app.route("/", createJobRoutes({ ...parts, checkWebhook }));
   app.route("/", createLoadRoutes(parts));
   app.route("/", createDeadLetterRoutes(parts));
   app.route("/", createAdminRoutes(parts));
+  app.route("/", createDeletionRoutes(parts));
   app.route("/", createReportRoutes(parts));
   app.route("/", createSpeechRoutes(parts));
   app.route("/", createModelRoutes(parts));
+  app.route("/", createWebhookRoutes(parts));
   return app;
 }
 

@@ -28,6 +28,8 @@ export interface SubmitJobParts {
   speech: Pick<SpeechSource, "prepare">;
   /** Knows jobs that need no work; without it every job waits for a worker. */
   finishAtAccept?: FinishAtAccept | undefined;
+  /** Refuses a job whose own webhook could never be sent. @throws ApiError */
+  checkWebhook?: ((tenantId: string, url: string) => Promise<void>) | undefined;
   /** What jobs took before; without it all analyses count as equally long. */
   jobHistory?: Pick<JobHistoryStore, "estimateS"> | undefined;
 }
@@ -36,10 +38,10 @@ export interface SubmitJobParts {
  * Takes a job that the ledger gave to this region, once its audio or text is known to be here, and ends it at once where its result
  * is known too. After the answer it is on disk.
  * @throws ApiError region_unavailable | upload_not_found | upload_too_large | audio_empty | replayed_request | what is wrong with a
- *   text or voice | dependency_unavailable, system_busy (nothing was taken)
+ *   text, voice or webhook | dependency_unavailable, system_busy (nothing was taken)
  */
 export function createSubmitJob(parts: SubmitJobParts) {
-  const { region, queue, objects, speech, finishAtAccept, jobHistory } = parts;
+  const { region, queue, objects, speech, finishAtAccept, checkWebhook, jobHistory } = parts;
   const take = createTakeJob(queue);
 
   /** Text that nobody could speak is refused; a whole batch's is left to the workers. */
@@ -69,6 +71,7 @@ export function createSubmitJob(parts: SubmitJobParts) {
 
   return async (spec: JobSpec, signal?: AbortSignal): Promise<SubmitAnswer> => {
     assertPermitted(spec, region);
+    if (spec.webhook) await checkWebhook?.(spec.tenant_id, spec.webhook.url);
     const fault = faultOf(spec, region);
     const audio = spec.kind === "analysis" && !fault ? await checkAudio(spec, signal) : undefined;
     if (spec.speech && !spec.batch) await checkText(spec, spec.speech, signal);

@@ -19,6 +19,8 @@ export const PlanetState = z.object({
   controlToken: z.string(),
   postgres: z.object({ superuser: z.string(), services: z.string(), replicator: z.string() }),
   audioUrlKey: z.string(),
+  /** Seals webhooks' secrets in the database; a planet of before webhooks has none yet. */
+  webhookKey: z.string().default(() => randomBytes(32).toString("base64")),
   apiKeys: z.object({ demo: z.string(), operator: z.string() }),
   regions: z.record(z.string(), RegionSecrets),
 });
@@ -48,6 +50,7 @@ export async function loadState(
     controlToken: secret(),
     postgres: { superuser: secret(), services: secret(), replicator: secret() },
     audioUrlKey: secret(),
+    webhookKey: randomBytes(32).toString("base64"),
     apiKeys: {
       demo: mintApiKey("dev", randomBytes(32)),
       operator: mintApiKey("dev", randomBytes(32)),

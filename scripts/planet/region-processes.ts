@@ -62,6 +62,7 @@ export function regionProcesses(plan: RegionPlan): RegionProcesses {
     EDGE_URL: localUrl(addresses.linkPort(id, "edge", "edge")),
     LINK_SECRETS: secrets.link,
   };
+  const webhooks = { WEBHOOK_KEYS: plan.state.webhookKey };
   const service = (
     kind: string,
     entry: string,
@@ -111,12 +112,15 @@ export function regionProcesses(plan: RegionPlan): RegionProcesses {
       service("keeper", "regions/run-keeper.ts", ports.keeper, {
         ...database,
         ...link,
+        ...webhooks,
+        PUBLIC_URL: localUrl(addresses.edge),
         OPS_PORT: String(ports.keeper),
         ...(tenants === undefined ? {} : { BOOTSTRAP_TENANTS: JSON.stringify(tenants) }),
       }),
       service("api", "regions/serve-api.ts", ports.api, {
         ...database,
         ...link,
+        ...webhooks,
         PORT: String(ports.api),
         ...modelSettings(),
       }),

@@ -128,6 +128,18 @@ export const catalogue = {
     retryable: false,
     help: "See `detail`; a job like it has to be made anew.",
   },
+  webhook_endpoint_stopped: {
+    status: 409,
+    title: "The webhook endpoint is paused or disabled",
+    retryable: false,
+    help: "Set its `status` to `active` first.",
+  },
+  webhook_secret_missing: {
+    status: 422,
+    title: "There is no secret to sign webhooks of jobs with",
+    retryable: false,
+    help: "Make one with `POST /v1/webhook-secret/rotate`.",
+  },
   request_in_progress: {
     status: 409,
     title: "A request with this idempotency key is being answered",

@@ -144,6 +144,7 @@ function environment(endpoint: string): Record<string, string> {
     DATABASE_REPLICA_URL: nowhere,
     EDGE_URL: "http://127.0.0.1:1",
     LINK_SECRETS: SECRET,
+    WEBHOOK_KEYS: Buffer.alloc(32, 7).toString("base64"),
   };
 }
 

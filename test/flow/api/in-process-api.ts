@@ -3,18 +3,26 @@ import { createFinishAtAccept } from "../../../regions/api/finish-at-accept.ts";
 import type { SpeechSource } from "../../../regions/api/speech-routes.ts";
 import { createMetrics } from "../../../regions/ops/metrics.ts";
 import { createReadiness } from "../../../regions/ops/readiness.ts";
+import { createDeletionOrders } from "../../../regions/results/deletion-orders.ts";
 import { createRedis } from "../../../regions/results/redis.ts";
 import { createResultCache } from "../../../regions/results/result-cache.ts";
 import { createStagePlans } from "../../../regions/results/stage-plans.ts";
+import { createTombstones } from "../../../regions/results/tombstones.ts";
 import { isDeclaredType } from "../../../regions/speech/decode/check-declared-type.ts";
 import { createSynthesizer } from "../../../regions/speech/synthesis/create-synthesizer.ts";
 import { createUsageOutbox } from "../../../regions/results/usage-outbox.ts";
 import { createApiKeys } from "../../../regions/store/api-keys.ts";
 import { createDatabase } from "../../../regions/store/database.ts";
 import { createJobsRead } from "../../../regions/store/jobs-read.ts";
+import { createResultsRead } from "../../../regions/store/results-read.ts";
 import { createTenants } from "../../../regions/store/tenants.ts";
 import { createUsageRead } from "../../../regions/store/usage-read.ts";
 import { createUserHistory } from "../../../regions/store/user-history.ts";
+import { createWebhookDeliveries } from "../../../regions/store/webhook-deliveries.ts";
+import { createWebhookEndpoints } from "../../../regions/store/webhook-endpoints.ts";
+import { createSecretBox } from "../../../regions/ops/secret-box.ts";
+import { createAddressPolicy } from "../../../regions/webhooks/address-policy.ts";
+import { createRedeliver } from "../../../regions/webhooks/redeliver.ts";
 import { findRegion } from "../../../shared/contracts/regions.ts";
 import { LINK_SECRET, REGION, silent, type RegionBench } from "./region-bench.ts";
 
@@ -33,8 +41,11 @@ export function inProcessApi(
   const { queue } = bench;
   const synthesizer = createSynthesizer();
   const metrics = createMetrics();
+  const tombstones = createTombstones(redis);
   const results = createResultCache({
     redis,
+    tombstones,
+    readRow: createResultsRead(database),
     readObject: (key, max) => objects.getText(key, max),
   });
   const finishAtAccept = createFinishAtAccept({
@@ -60,7 +71,14 @@ export function inProcessApi(
     history: createUserHistory(database),
     apiKeys: createApiKeys(database),
     tenants: createTenants(database),
+    webhooks: {
+      endpoints: createWebhookEndpoints(database, createSecretBox([Buffer.alloc(32, 7)])),
+      deliveries: createWebhookDeliveries(database),
+      urlFault: createAddressPolicy({ allowLoopback: true }).faultOf,
+      redeliver: createRedeliver({ redis, findRow: createWebhookDeliveries(database).find }),
+    },
     results,
+    deletionOrders: createDeletionOrders(redis, tombstones),
     logger: silent,
     metrics,
     readiness: createReadiness({ region, checks: { redis: () => queue.ping() } }),

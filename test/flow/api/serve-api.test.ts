@@ -27,6 +27,7 @@ beforeAll(async () => {
     DATABASE_REPLICA_URL: postgres.replica!.url,
     EDGE_URL: "http://127.0.0.1:1",
     LINK_SECRETS: `${LINK_SECRET},another-secret-of-at-least-32-characters`,
+    WEBHOOK_KEYS: Buffer.alloc(32, 7).toString("base64"),
     LOG_LEVEL: "error",
   });
 }, 60_000);

@@ -23,6 +23,7 @@ export async function startKeeper(environment: Record<string, string>): Promise<
       S3_BUCKET: "antiphon-us-east",
       S3_ACCESS_KEY_ID: "id",
       S3_SECRET_ACCESS_KEY: "secret",
+      WEBHOOK_KEYS: Buffer.alloc(32, 7).toString("base64"),
       ...environment,
     },
     stdio: ["ignore", "pipe", "pipe"],
