@@ -17,6 +17,7 @@ import { CancelJobAnswer, RegionJobState } from "../../../shared/contracts/inter
 import type { JobSpec } from "../../../shared/contracts/job.ts";
 import { RegionLoad } from "../../../shared/contracts/load-report.ts";
 import { findRegion } from "../../../shared/contracts/regions.ts";
+import { jobPool } from "../../../shared/policies/scale.ts";
 import { Problem } from "../../../shared/errors/problem.ts";
 import { failing, jobSpec } from "../../contract/queue-bench.ts";
 import { inProcessApi } from "./in-process-api.ts";
@@ -130,7 +131,8 @@ describe("a region's load", () => {
   test("is on the keeper's page of metrics, with the workers that there should be", async () => {
     await empty();
     const metrics = createMetrics();
-    const watch = createWatchLoad({ region: REGION, queue: bench.queue, metrics });
+    const rules = { ...jobPool, min: 1, steps: [{ fromWaiting: 1, add: 1 }] };
+    const watch = createWatchLoad({ region: REGION, queue: bench.queue, metrics, rules });
     await report({ capacity: 2 });
     await bench.queue.submit(jobSpec({ priority: "batch" }), { estimateS: 7 });
     await watch.look();
@@ -141,14 +143,13 @@ describe("a region's load", () => {
       'antiphon_queue_compute_seconds{class="batch"} 7',
       "antiphon_workers 1",
       "antiphon_worker_slots_free 2",
-      // The least that there may be.
-      "antiphon_workers_desired 5",
+      "antiphon_workers_desired 2",
     ]) {
       expect(page.split("\n")).toContain(line);
     }
     // What was asked for stays asked for while it is on its way.
     await watch.look();
-    expect(await metrics.render()).toContain("antiphon_workers_desired 5\n");
+    expect(await metrics.render()).toContain("antiphon_workers_desired 2\n");
   });
 });
 
