@@ -12,9 +12,11 @@ import { cancelJob } from "./calls/cancel-job.ts";
 import { createSpeechJob } from "./calls/async-speech.ts";
 import { receiveCompletions } from "./calls/completions.ts";
 import { deadLetterCalls } from "./calls/dead-letters.ts";
+import { streamJobEvents } from "./calls/job-events.ts";
 import { getJob, listJobs } from "./calls/jobs.ts";
 import { listModels } from "./calls/models.ts";
 import { opsCalls } from "./calls/ops.ts";
+import { primaryCalls } from "./calls/primary.ts";
 import { referenceCalls } from "./calls/reference.ts";
 import { getUsage, getUserHistory } from "./calls/reports.ts";
 import { createSpeech, listVoices } from "./calls/speech.ts";
@@ -81,6 +83,7 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   app.get("/v1/users/:user_id/analyses", client, getUserHistory(services));
   app.get("/v1/jobs", owner, listJobs(services));
   app.get("/v1/jobs/:id", owner, getJob(services));
+  app.get("/v1/jobs/:id/events", owner, streamJobEvents(services));
   app.post("/v1/jobs/:id/cancel", owner, cancelJob(services));
 
   app.use("/v1/audio/speech", explainToOpenAiClients);
@@ -109,11 +112,18 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   app.post("/v1/admin/dead-letters/replay", operator, deadLetters.replay);
   app.post("/v1/admin/dead-letters/discard", operator, deadLetters.discard);
 
+  const primary = primaryCalls(services);
+  app.get("/v1/admin/primary", operator, primary.status);
+  app.post("/v1/admin/primary", operator, primary.promote);
+
   // No key: the URL's own signature is the permit.
-  app.get("/v1/audio/:region/:file", (c) => services.deliverAudio(c.req.raw));
+  app.get("/v1/audio/:region/:file", (c) =>
+    services.deliverAudio(c.req.raw, (work) => c.executionCtx.waitUntil(work)),
+  );
 
   // No key: signed by the region.
   app.post("/internal/completions", receiveCompletions(services));
+  app.post("/internal/primary", primary.report);
 
   const reference = referenceCalls();
   app.get("/openapi.json", reference.openapi);

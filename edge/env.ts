@@ -12,6 +12,7 @@ export interface EdgeBindings {
   REGION_PROBES: DurableObjectNamespace;
   OPEN_SHARDS: DurableObjectNamespace;
   TENANT_LIMITS: DurableObjectNamespace;
+  PRIMARY_LEASE: DurableObjectNamespace;
   ENVIRONMENT?: string;
   /** JSON: `{region: [secret, …]}`; the first signs, all verify. */
   LINK_SECRETS?: string;
@@ -20,6 +21,8 @@ export interface EdgeBindings {
   /** JSON: `{region: RegionEndpoint}`. */
   REGION_ENDPOINTS?: string;
   PUBLIC_URL?: string;
+  /** `automatic`: a Postgres primary that is lost is replaced by a replica without being asked; else an operator promotes. */
+  PRIMARY_TAKEOVER?: string;
   /** JSON: TenantLimits of tenants that have none of their own. */
   DEFAULT_LIMITS?: string;
   /** How long the edge's cache keeps audio of tenants that are bound to no place: 1 to 30. */
@@ -58,6 +61,7 @@ const EdgeEnvironment = z.object({
   ),
   REGION_ENDPOINTS: json.pipe(z.record(z.string(), RegionEndpoint)),
   PUBLIC_URL: z.url().optional(),
+  PRIMARY_TAKEOVER: z.enum(["automatic", "manual"]).default("manual"),
   DEFAULT_LIMITS: json
     .pipe(TenantLimits)
     .default({ per_second: 100, per_minute: 3_000, in_flight: 200 }),
@@ -72,6 +76,7 @@ export interface EdgeConfig {
   audioUrlKeys: AudioUrlKeys;
   endpoints: Record<string, RegionEndpoint>;
   publicUrl: string | undefined;
+  automaticTakeover: boolean;
   defaultLimits: TenantLimits;
   audioCacheDays: number;
 }
@@ -97,6 +102,7 @@ export function readEdgeConfig(bindings: EdgeBindings): EdgeConfig {
     audioUrlKeys: values.AUDIO_URL_KEYS,
     endpoints: values.REGION_ENDPOINTS,
     publicUrl: values.PUBLIC_URL?.replace(/\/+$/, ""),
+    automaticTakeover: values.PRIMARY_TAKEOVER === "automatic",
     defaultLimits: values.DEFAULT_LIMITS,
     audioCacheDays: values.AUDIO_CACHE_DAYS,
   };

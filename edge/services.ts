@@ -12,6 +12,7 @@ import type { TenantLimits } from "./admit/tenant-limits.ts";
 import { createTokenDirectory, type TokenDirectory } from "./admit/token-directory.ts";
 import { createDeliverAudio, type DeliverAudio } from "./deliver/audio-delivery.ts";
 import { createDescribeJob, type DescribeJob } from "./deliver/describe-job.ts";
+import { nothingDeleted } from "./deliver/is-deleted.ts";
 import type { EdgeBindings, EdgeConfig } from "./env.ts";
 import { createCancelJob, type CancelJob } from "./forward/cancel-job.ts";
 import { createCallRegion, type CallRegion } from "./forward/call-region.ts";
@@ -107,7 +108,7 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     dispatchJob: createDispatchJob(ledger, callRegion, retries),
     cancelJob: createCancelJob(ledger, callRegion),
     describeJob: createDescribeJob(config, callRegion, health),
-    deliverAudio: createDeliverAudio(config, objects),
+    deliverAudio: createDeliverAudio(config, objects, nothingDeleted),
     regionStatus: createRegionStatus(config, health),
     primary: createPrimaryClient(
       bindings.PRIMARY_LEASE as DurableObjectNamespace<PrimaryLease>,

@@ -8,6 +8,7 @@ import { createServices, type EdgeServices } from "./services.ts";
 export { Idempotency } from "./ledger/idempotency.ts";
 export { Ledger } from "./ledger/ledger.ts";
 export { OpenShards } from "./ledger/open-shards.ts";
+export { PrimaryLease } from "./primary/primary-lease.ts";
 export { RegionProbes } from "./route/region-probes.ts";
 export { Revocations } from "./admit/revocations.ts";
 export { TenantLimits } from "./admit/tenant-limits.ts";

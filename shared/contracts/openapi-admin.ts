@@ -5,6 +5,7 @@ import { KeyId, TenantId } from "./ids.ts";
 import { CreateTenant, KeyList, Tenant } from "./internal-api.ts";
 import { BODY_ERRORS, call, headers, idempotent, json, KEY_ERRORS } from "./openapi-call.ts";
 import { ChangeTenant, TenantSettings } from "./tenant-settings.ts";
+import { PrimaryStatus, PromoteRegion } from "./primary.ts";
 
 /** Query of `GET /v1/admin/keys`. */
 export const ListKeysQuery = z.object({
@@ -115,6 +116,35 @@ export const adminPaths: ZodOpenApiPathsObject = {
       },
       [{ status: 201, description: "The new key, once", content: json(RotatedKey) }],
       [...KEY_ERRORS, ...BODY_ERRORS, "not_found"],
+    ),
+  },
+  "/v1/admin/primary": {
+    get: call(
+      {
+        operationId: "getPrimary",
+        summary: "Which region has the database's primary, and which others could take over",
+        tags: ["Admin"],
+        requestParams: { header: headers() },
+      },
+      [{ status: 200, description: "The lease and the reports", content: json(PrimaryStatus) }],
+      KEY_ERRORS,
+    ),
+    post: call(
+      {
+        operationId: "promoteRegion",
+        summary: "Promote a region's database to the primary",
+        tags: ["Admin"],
+        description:
+          "The primary stops once the region has all of its log, and the region takes over. With the primary lost, its lease is waited out first. Refused while anything could be lost by it: then nothing changes, and `cannot_take_over` says why.",
+        requestParams: { header: headers() },
+        requestBody: { required: true, content: json(PromoteRegion) },
+      },
+      [{ status: 202, description: "It was asked for", content: json(PrimaryStatus) }],
+      [
+        ...KEY_ERRORS,
+        ...BODY_ERRORS.filter((code) => !/idempotency|in_progress/.test(code)),
+        "not_found",
+      ],
     ),
   },
 };

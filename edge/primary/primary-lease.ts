@@ -1,0 +1,64 @@
+import { DurableObject } from "cloudflare:workers";
+import type { PrimaryOrder, PrimaryReport, PrimaryStatus } from "../../shared/contracts/primary.ts";
+import {
+  cannotTakeOver,
+  decidePrimary,
+  noPrimary,
+  type PrimaryState,
+} from "../../shared/policies/primary.ts";
+import type { EdgeBindings } from "../env.ts";
+
+/** The lease of the one Postgres primary. One object for the deployment: what it says is true, also when it is far away. */
+export class PrimaryLease extends DurableObject<EdgeBindings> {
+  /** Held by tests; the wall clock otherwise. */
+  now: () => number = () => Date.now();
+
+  async #read(): Promise<PrimaryState> {
+    return (await this.ctx.storage.get<PrimaryState>("state")) ?? noPrimary;
+  }
+
+  /** A keeper's report; answers with what it is to do. The state is on disk before the answer goes. */
+  async report(
+    region: string,
+    report: PrimaryReport,
+    { automatic }: { automatic: boolean },
+  ): Promise<PrimaryOrder> {
+    const asking = { region, report, nowMs: this.now() };
+    const { state, order } = decidePrimary(await this.#read(), asking, { automatic });
+    await this.ctx.storage.put("state", state);
+    return order;
+  }
+
+  /** Has the lease handed over to a region once nothing can be lost by it. */
+  async handOver(to: string): Promise<PrimaryStatus> {
+    const state = await this.#read();
+    if (state.holder !== to) {
+      await this.ctx.storage.put("state", { ...state, handover: { to, sinceMs: this.now() } });
+    }
+    return this.status();
+  }
+
+  async status(): Promise<PrimaryStatus> {
+    const state = await this.#read();
+    const now = this.now();
+    return {
+      holder: state.holder,
+      term: state.term,
+      lease_ends_in_ms: state.holder === null ? 0 : Math.round(state.expiresAtMs - now),
+      handing_over_to: state.handover?.to ?? null,
+      regions: Object.entries(state.reports).map(([region, { role, position, trimmed, atMs }]) => ({
+        region,
+        role,
+        position,
+        trimmed,
+        reported_ms_ago: Math.max(0, Math.round(now - atMs)),
+        cannot_take_over: region === state.holder ? null : cannotTakeOver(state, region, now),
+      })),
+      history: state.history.map(({ term, holder, sinceMs }) => ({
+        term,
+        holder,
+        since: new Date(sinceMs).toISOString(),
+      })),
+    };
+  }
+}
