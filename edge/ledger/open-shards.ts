@@ -72,7 +72,7 @@ export class OpenShards extends DurableObject<EdgeBindings> {
       if (isLost(views, any.region)) more = await this.#tell("lost", any.region);
       else if (isEjected(views, any.region) === false) more = await this.#tell("back", any.region);
     } catch (error) {
-      log("error", "could not look after open jobs", {
+      log("warn", "could not look after open jobs", {
         region: any.region,
         error: describeError(error),
       });
