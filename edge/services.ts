@@ -109,7 +109,7 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     cancelJob: createCancelJob(ledger, callRegion),
     describeJob: createDescribeJob(config, callRegion, health),
     deliverAudio: createDeliverAudio(config, objects, nothingDeleted),
-    regionStatus: createRegionStatus(config, health),
+    regionStatus: createRegionStatus(config, health, callRegion),
     primary: createPrimaryClient(
       bindings.PRIMARY_LEASE as DurableObjectNamespace<PrimaryLease>,
       config.automaticTakeover,

@@ -3,22 +3,37 @@ import type { JobSummary } from "../../shared/contracts/api.ts";
 import { JobId } from "../../shared/contracts/ids.ts";
 import { JobRows, type JobRow } from "../../shared/contracts/internal-api.ts";
 import { JobKind, Priority } from "../../shared/contracts/job.ts";
-import { ListJobs } from "../../shared/contracts/openapi.ts";
+import { GetJobQuery, ListJobs } from "../../shared/contracts/openapi.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
+import { ipPrefix } from "../../shared/signing/ip-prefix.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
+import { matchesTag } from "../deliver/matches-tag.ts";
 import type { EdgeServices } from "../services.ts";
 import { baseUrl, json } from "./answer.ts";
 
 const LIST_TIMEOUT_MS = 3_000;
 
-/** `GET /v1/jobs/{id}`: what the ledger says, with the region's progress or the result. */
+/**
+ * `GET /v1/jobs/{id}`: what the ledger says, with the region's progress or the result. A final job has a tag, by which a client
+ * that has it already is spared the result, and its region the reading.
+ */
 export function getJob({ config, ledger, describeJob }: EdgeServices) {
   return async (c: EdgeContext): Promise<Response> => {
     const id = JobId.safeParse(c.req.param("id"));
     if (!id.success) throw new ApiError("job_not_found");
+    const { audio_ip } = parseRequest(GetJobQuery, c.req.query());
     const job = await ledger.status({ id: id.data, tenant_id: c.get("caller").key.tenant_id });
     if (!job) throw new ApiError("job_not_found");
-    return json(await describeJob.whole(job, baseUrl(c, config.publicUrl), traceOf(c)));
+    const etag = describeJob.tagOf(job);
+    const headers: Record<string, string> = etag
+      ? { etag, "cache-control": "private, no-cache" }
+      : {};
+    if (etag && matchesTag(c.req.header("if-none-match"), etag)) {
+      return new Response(null, { status: 304, headers });
+    }
+    const view = audio_ip === undefined ? {} : { network: ipPrefix(audio_ip) };
+    const whole = await describeJob.whole(job, baseUrl(c, config.publicUrl), traceOf(c), view);
+    return json(whole, 200, headers);
   };
 }
 

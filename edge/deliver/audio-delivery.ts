@@ -5,16 +5,33 @@ import { verifyAudioUrl, type AudioAddress } from "../../shared/signing/audio-ur
 import type { EdgeConfig } from "../env.ts";
 import type { ObjectStore } from "../forward/object-store.ts";
 import { describeError, log } from "../ops/log.ts";
+import { createAudioCache } from "./audio-cache.ts";
+import { matchesTag } from "./matches-tag.ts";
+import type { IsDeleted } from "./is-deleted.ts";
 
 const PASSED_ON = ["content-type", "content-length", "content-range", "last-modified"];
 
 /**
- * Answers GET and HEAD of a signed audio URL: 200, 206 or 304. Needs no API key; the URL is the permit.
+ * Answers GET and HEAD of a signed audio URL: 200, 206 or 304. Needs no API key; the URL is the permit. `later` keeps work going
+ * that no answer waits for.
  * @throws ApiError invalid_signature | expired_url | audio_not_found | range_not_satisfiable | dependency_unavailable
  */
-export type DeliverAudio = (request: Request) => Promise<Response>;
+export type DeliverAudio = (
+  request: Request,
+  later: (work: Promise<unknown>) => void,
+) => Promise<Response>;
 
-export function createDeliverAudio(config: EdgeConfig, objects: ObjectStore): DeliverAudio {
+/**
+ * In this order: the signature, its end and its network; then whether the audio was deleted; only then a cache, or a bucket, is
+ * asked. So nothing that was cached outlives a deletion, and nobody learns from a cache what he may not have.
+ */
+export function createDeliverAudio(
+  config: EdgeConfig,
+  objects: ObjectStore,
+  isDeleted: IsDeleted,
+): DeliverAudio {
+  const cache = createAudioCache(config.audioCacheDays);
+
   /** From the region in the URL, or from a permitted peer to whose bucket it was replicated. */
   async function fetchAudio(
     address: AudioAddress,
@@ -46,15 +63,22 @@ export function createDeliverAudio(config: EdgeConfig, objects: ObjectStore): De
     });
   }
 
-  return async (request) => {
+  return async (request, later) => {
     const url = new URL(request.url);
-    const address = await verifyAudioUrl(config.audioUrlKeys, url);
+    const client = request.headers.get("cf-connecting-ip");
+    const address = await verifyAudioUrl(config.audioUrlKeys, url, Date.now(), client);
+    if (await isDeleted(address, address.sha256)) throw new ApiError("audio_not_found");
     const etag = `"${address.sha256}"`;
-    const known = matches(request.headers.get("if-none-match"), etag);
+    const known = matchesTag(request.headers.get("if-none-match"), etag);
     // What the client has is still right if it exists at all; HEAD tells that without the bytes.
     const method = request.method === "HEAD" || known ? "HEAD" : "GET";
     const range = method === "GET" ? wantedRange(request, etag) : undefined;
-    const answer = await fetchAudio(address, method, range);
+    const cached = await cache.match(address, range);
+    let answer = cached ?? (await fetchAudio(address, method, range));
+    if (!cached && method === "GET") {
+      answer = cache.keep(address, answer, () => fetchAudio(address, "GET", undefined), later);
+    }
+    if (cached && method === "HEAD") await cached.body?.cancel();
 
     if (answer.status === 416) {
       await answer.body?.cancel();
@@ -72,6 +96,7 @@ export function createDeliverAudio(config: EdgeConfig, objects: ObjectStore): De
       // Made for <audio> elements, which live on other sites.
       "cross-origin-resource-policy": "cross-origin",
       "content-disposition": "inline",
+      "x-antiphon-cache": cached ? "hit" : "miss",
     });
     if (known) return new Response(null, { status: 304, headers });
     for (const name of PASSED_ON) {
@@ -82,18 +107,16 @@ export function createDeliverAudio(config: EdgeConfig, objects: ObjectStore): De
   };
 }
 
-function matches(header: string | null, etag: string): boolean {
-  if (header === null) return false;
-  return header.split(",").some((part) => {
-    const tag = part.trim().replace(/^W\//, "");
-    return tag === "*" || tag === etag;
-  });
-}
-
-/** The client's range when it is one that S3 takes; anything else is ignored, as RFC 9110 asks. */
+/**
+ * The client's range when it is one. Several at once, other units and what is no range are ignored, and the whole is sent: a server
+ * may always do so (RFC 9110, 14.2), and a client that asked for parts must be ready for it. `If-Range` needs the strong tag.
+ */
 function wantedRange(request: Request, etag: string): string | undefined {
-  const range = request.headers.get("range");
-  if (range === null || !/^bytes=(\d{1,15}-\d{0,15}|-\d{1,15})$/.test(range)) return undefined;
+  const range = request.headers.get("range")?.trim();
+  const match = /^bytes=(?:(\d{1,15})-(\d{0,15})|-\d{1,15})$/i.exec(range ?? "");
+  if (!match) return undefined;
+  const [, from, to] = match;
+  if (from !== undefined && to && Number(to) < Number(from)) return undefined;
   const condition = request.headers.get("if-range");
   return condition === null || condition.trim() === etag ? range : undefined;
 }

@@ -11,7 +11,9 @@ import type { CallRegion } from "../forward/call-region.ts";
 import type { LedgerJob } from "../ledger/ledger-job.ts";
 import type { RegionHealth } from "../route/region-health.ts";
 
+/** An audio URL holds for an hour at least. It is the same for half an hour, so that a job's answer is, and can be kept. */
 const AUDIO_URL_LIFE_MS = 3_600_000;
+const AUDIO_URL_STEP_MS = 1_800_000;
 const STATE_TIMEOUT_MS = 1_500;
 const RESULT_TIMEOUT_MS = 5_000;
 
@@ -19,7 +21,14 @@ export interface DescribeJob {
   /** What the ledger alone tells of a job that was just accepted: that it waits, or, without the result, how it ended. */
   accepted(job: LedgerJob, queuePosition?: number): Job;
   /** The whole job: with the region's progress, or the result. `base` begins the audio's URL. @throws ApiError */
-  whole(job: LedgerJob, base: string, trace: Trace): Promise<Job>;
+  whole(job: LedgerJob, base: string, trace: Trace, view?: JobView): Promise<Job>;
+  /** Tag of a final job's answer, which changes only with its audio URL; undefined while the job is not final. */
+  tagOf(job: LedgerJob): string | undefined;
+}
+
+export interface JobView {
+  /** The network that the audio's URL is bound to (see ip-prefix.ts). */
+  network?: string | undefined;
 }
 
 /** Turns the ledger's record of a job into what clients see. */
@@ -117,7 +126,12 @@ export function createDescribeJob(
     throw new ApiError("dependency_unavailable", "The result cannot be read now.", { cause: last });
   }
 
-  async function whole(job: LedgerJob, base: string, trace: Trace): Promise<Job> {
+  async function whole(
+    job: LedgerJob,
+    base: string,
+    trace: Trace,
+    { network }: JobView = {},
+  ): Promise<Job> {
     const { offer, draft } = job;
     if (!offer) return running(job, trace);
     const audio = offer.audio && {
@@ -126,10 +140,11 @@ export function createDescribeJob(
       extension: offer.audio.extension,
       residency: draft.residency,
       tenantId: draft.tenant_id,
+      ...(network === undefined ? {} : { network }),
     };
     const [result, audioPath] = await Promise.all([
       offer.result_key === undefined ? undefined : readResult(job, offer.result_key, trace),
-      audio && signAudioUrl(config.audioUrlKeys, audio, Date.now() + AUDIO_URL_LIFE_MS),
+      audio && signAudioUrl(config.audioUrlKeys, audio, audioUrlEnd()),
     ]);
     return {
       ...ended(job, offer),
@@ -142,8 +157,15 @@ export function createDescribeJob(
     accepted: (job, queuePosition) =>
       job.offer === null ? pending(job, queuePosition) : ended(job, job.offer),
     whole,
+    tagOf: ({ offer }) =>
+      offer === null
+        ? undefined
+        : `W/"${offer.epoch.dispatch}-${offer.epoch.attempt}-${audioUrlEnd() / AUDIO_URL_STEP_MS}-${config.audioUrlKeys.current}"`,
   };
 }
+
+const audioUrlEnd = () =>
+  Math.ceil((Date.now() + AUDIO_URL_LIFE_MS) / AUDIO_URL_STEP_MS) * AUDIO_URL_STEP_MS;
 
 /** A job of which its region cannot be asked. */
 const unheard = (described: Job, { state }: LedgerJob): Job =>

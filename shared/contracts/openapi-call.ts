@@ -114,9 +114,13 @@ export const audioCall = (operationId: string, summary: string) =>
           exp: z.string().meta({ description: "Unix seconds" }),
           kid: z.string(),
           sig: z.string(),
+          ip: z.string().optional().meta({ description: "The only network from which it works" }),
         }),
         header: headers({
-          Range: z.string().optional().meta({ description: "One byte range: `bytes=0-99`" }),
+          Range: z
+            .string()
+            .optional()
+            .meta({ description: "One byte range: `bytes=0-99`; for several, the whole is sent" }),
           "If-None-Match": z.string().optional(),
           "If-Range": z.string().optional(),
         }),

@@ -36,6 +36,14 @@ export const ListJobs = z.object({
   user_id: UserId.optional().meta({ description: "Only jobs of this end user" }),
 });
 
+/** Query of `GET /v1/jobs/{id}`. */
+export const GetJobQuery = z.object({
+  audio_ip: z.union([z.ipv4(), z.ipv6()]).optional().meta({
+    description:
+      "The address of whoever will listen: `audio_url` then works from its network alone (/24, of IPv6 /48)",
+  }),
+});
+
 const AliveResponse = z.strictObject({ status: z.string() });
 const ReadyResponse = z.strictObject({
   status: z.enum(["ready", "not_ready"]),
@@ -159,11 +167,19 @@ export function describeApi(): oas31.OpenAPIObject {
             operationId: "getJob",
             summary: "Get a job, with its result once it is final",
             tags: ["Analysis"],
-            description: "A final job can be read here for 30 days.",
-            requestParams: { path: z.object({ id: JobId }), header: headers() },
+            description:
+              "A final job can be read here for 30 days. It has an `ETag`: with `If-None-Match` the answer is 304 while `audio_url`, too, is what you have.",
+            requestParams: {
+              path: z.object({ id: JobId }),
+              query: GetJobQuery,
+              header: headers({ "If-None-Match": z.string().optional() }),
+            },
           },
-          [{ status: 200, description: "The job", content: json(Job) }],
-          [...KEY_ERRORS, "job_not_found"],
+          [
+            { status: 200, description: "The job", content: json(Job) },
+            { status: 304, description: "What the client has is still right" },
+          ],
+          [...KEY_ERRORS, "invalid_request", "job_not_found"],
         ),
       },
       ...cancelPaths,

@@ -4,6 +4,7 @@ import { Residency } from "../contracts/regions.ts";
 import { ApiError } from "../errors/problem.ts";
 import { constantTimeEqual } from "./bytes.ts";
 import { hmac } from "./hmac.ts";
+import { ipPrefix } from "./ip-prefix.ts";
 
 /** Keys by key id; the one named `current` signs, all verify. */
 export interface AudioUrlKeys {
@@ -18,11 +19,16 @@ export const AudioAddress = z.strictObject({
   extension: z.string().regex(/^[a-z0-9]{1,8}$/),
   residency: Residency,
   tenantId: TenantId,
+  /** The only network from which the URL works, such as `203.0.113.0/24`; any when absent. */
+  network: z
+    .string()
+    .refine((network) => ipPrefix(network.replace(/\/(24|48)$/, "")) === network)
+    .optional(),
 });
 export type AudioAddress = z.infer<typeof AudioAddress>;
 
 function message(address: AudioAddress, exp: string, kid: string): string {
-  const { region, sha256, extension, residency, tenantId } = address;
+  const { region, sha256, extension, residency, tenantId, network } = address;
   return [
     "antiphon-audio-v1",
     kid,
@@ -31,11 +37,12 @@ function message(address: AudioAddress, exp: string, kid: string): string {
     `${sha256}.${extension}`,
     residency,
     tenantId,
+    ...(network === undefined ? [] : [network]),
   ].join("\n");
 }
 
 /**
- * Path and query of a signed audio URL: `/v1/audio/{region}/{sha256}.{ext}?own&exp&kid&sig`.
+ * Path and query of a signed audio URL: `/v1/audio/{region}/{sha256}.{ext}?own&exp&kid&sig`, and `ip` when it is bound to a network.
  * `own` is residency and tenant, which the object's key needs; `exp` is in Unix seconds.
  */
 export async function signAudioUrl(
@@ -50,19 +57,21 @@ export async function signAudioUrl(
     own: `${address.residency}.${address.tenantId}`,
     exp,
     kid: keys.current,
+    ...(address.network === undefined ? {} : { ip: address.network }),
     sig: await hmac(secret, message(address, exp, keys.current)),
   });
   return `/v1/audio/${address.region}/${address.sha256}.${address.extension}?${query}`;
 }
 
 /**
- * Reads and checks a signed audio URL.
+ * Reads and checks a signed audio URL. `client`: the address from which it is used.
  * @throws ApiError invalid_signature for anything that is off, expired_url once it is over
  */
 export async function verifyAudioUrl(
   keys: AudioUrlKeys,
   url: URL,
   now: number = Date.now(),
+  client?: string | null,
 ): Promise<AudioAddress> {
   const path = /^\/v1\/audio\/([a-z-]{3,32})\/([0-9a-f]{64})\.([a-z0-9]{1,8})$/.exec(url.pathname);
   const single = (name: string) => {
@@ -76,6 +85,7 @@ export async function verifyAudioUrl(
     extension: path?.[3],
     residency: own?.[1],
     tenantId: own?.[2],
+    ...(url.searchParams.has("ip") ? { network: single("ip") } : {}),
   });
   const exp = single("exp");
   const kid = single("kid");
@@ -88,6 +98,10 @@ export async function verifyAudioUrl(
   );
   const equal = constantTimeEqual(expected, single("sig"));
   if (!known || !equal) throw new ApiError("invalid_signature");
+  const { network } = address.data;
+  if (network !== undefined && ipPrefix(client ?? "") !== network) {
+    throw new ApiError("invalid_signature", "The URL is bound to another network.");
+  }
   if (Number(exp) * 1000 <= now) throw new ApiError("expired_url");
   return address.data;
 }

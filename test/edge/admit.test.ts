@@ -2,6 +2,7 @@ import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import { createRevocationList, createRevocationSource } from "../../edge/admit/revocation-list.ts";
+import { readBytes, readText } from "../../edge/admit/read-body.ts";
 import type { Revocations } from "../../edge/admit/revocations.ts";
 import { mintApiKey } from "../../shared/contracts/api-key.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
@@ -207,6 +208,58 @@ describe("a request", () => {
     const response = await call("/v1/uploads", { key, body: endless });
     expect(await codeOf(response)).toBe("body_too_large");
     expect(sent).toBeLessThan(1_000_000);
+  });
+
+  test("whose body does not come to its end is ended, and the body is left", async () => {
+    let left = false;
+    const stuck = new ReadableStream<Uint8Array>({
+      start: (controller) => controller.enqueue(new Uint8Array([0x7b])),
+      cancel: () => void (left = true),
+    });
+    await expect(readText({ body: stuck }, 100, 20)).rejects.toMatchObject({
+      code: "body_too_slow",
+    });
+    expect(left).toBe(true);
+    await expect(readBytes({ body: new ReadableStream() }, 100, 20)).rejects.toMatchObject({
+      code: "body_too_slow",
+    });
+  });
+
+  test("passes none of its headers on, forged or doubled ones included", async () => {
+    const { call, regions } = startEdge();
+    regions.on("GET /internal/jobs", () => ({ data: [], next_cursor: null }));
+    const key = await regions.addKey({ tenant_id: newTenant() });
+    const forged = {
+      "antiphon-region": "eu-west",
+      "antiphon-signature": "v1 t=1,n=forged-forged-forged,s=forged",
+      "x-antiphon-tenant": "ten_other",
+      "x-antiphon-internal": "forged",
+      "x-forwarded-for": "10.0.0.1, forged",
+      "x-forwarded-host": "forged.test",
+      "x-real-ip": "10.0.0.1",
+      forwarded: "for=forged",
+      cookie: "session=forged",
+      "content-language": "forged",
+    };
+    expect((await call("/v1/jobs", { key, headers: forged })).status).toBe(200);
+    const [sent] = regions.asked("/internal/jobs");
+    expect([...sent!.headers.keys()].toSorted()).toEqual([
+      "accept",
+      "antiphon-signature",
+      "traceparent",
+      "x-request-id",
+    ]);
+    expect(JSON.stringify([...sent!.headers])).not.toContain("forged");
+    // Doubled: the runtime joins them, and neither is believed.
+    const doubled = new Headers({ authorization: `Bearer ${key}` });
+    doubled.append("authorization", `Bearer ${key}`);
+    expect(await codeOf(await call("/v1/jobs", { headers: Object.fromEntries(doubled) }))).toBe(
+      "unauthenticated",
+    );
+    const regionTwice = { "x-antiphon-region": "us-east, eu-west" };
+    expect(await codeOf(await call("/v1/jobs", { key, headers: regionTwice }))).toBe(
+      "invalid_request",
+    );
   });
 
   test("that is not JSON, or not said to be, is told so", async () => {

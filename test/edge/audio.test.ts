@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { createDeliverAudio } from "../../edge/deliver/audio-delivery.ts";
+import type { IsDeleted } from "../../edge/deliver/is-deleted.ts";
 import { audioKey } from "../../shared/contracts/object-keys.ts";
 import type { Residency } from "../../shared/contracts/regions.ts";
 import { signAudioUrl } from "../../shared/signing/audio-url.ts";
@@ -8,14 +10,23 @@ import { codeOf, newTenant, startEdge } from "./support/start-edge.ts";
 const BYTES = Uint8Array.from({ length: 256 }, (_, i) => i);
 const SHA256 = "0123456789abcdef".repeat(4);
 
-function ready(residency: Residency = "global", lifeMs = 3_600_000) {
+function ready(
+  residency: Residency = "global",
+  lifeMs = 3_600_000,
+  more: { network?: string; isDeleted?: IsDeleted } = {},
+) {
   const edge = startEdge();
+  const { services } = edge;
+  if (more.isDeleted) {
+    services.deliverAudio = createDeliverAudio(services.config, services.objects, more.isDeleted);
+  }
   const address = {
     region: "eu-west",
     sha256: SHA256,
     extension: "wav",
     residency,
     tenantId: newTenant(),
+    ...(more.network === undefined ? {} : { network: more.network }),
   };
   const name = (region: string) => `${region}/bucket-${region}/${audioKey(address, SHA256, "wav")}`;
   const put = (region = "eu-west") =>
@@ -62,13 +73,25 @@ describe("a signed audio URL", () => {
     expect(part.status).toBe(206);
     expect(part.headers.get("content-range")).toBe("bytes 10-19/256");
     expect(new Uint8Array(await part.arrayBuffer())).toEqual(BYTES.slice(10, 20));
-    expect((await call(url, { headers: { range: "lines=1-2" } })).status).toBe(200);
+    // Several at once, backwards, of another unit: the whole is a right answer to all of them.
+    for (const range of ["lines=1-2", "bytes=0-1,4-5", "bytes=9-5", "bytes=a-b", "bytes="]) {
+      const whole = await call(url, { headers: { range } });
+      expect([range, whole.status]).toEqual([range, 200]);
+      expect((await whole.arrayBuffer()).byteLength).toBe(256);
+    }
+    const last = await call(url, { headers: { range: "bytes=-6" } });
+    expect([last.status, last.headers.get("content-range")]).toEqual([206, "bytes 250-255/256"]);
+    expect(new Uint8Array(await last.arrayBuffer())).toEqual(BYTES.slice(250));
     const beyond = await call(url, { headers: { range: "bytes=256-" } });
     expect(beyond.status).toBe(416);
     expect(beyond.headers.get("content-range")).toBe("bytes */256");
     expect(await codeOf(beyond)).toBe("range_not_satisfiable");
-    const changed = { range: "bytes=10-19", "if-range": '"other"' };
-    expect((await call(url, { headers: changed })).status).toBe(200);
+    for (const ifRange of ['"other"', `W/"${SHA256}"`, new Date().toUTCString()]) {
+      const headers = { range: "bytes=10-19", "if-range": ifRange };
+      expect([ifRange, (await call(url, { headers })).status]).toEqual([ifRange, 200]);
+    }
+    const same = { range: "bytes=10-19", "if-range": `"${SHA256}"` };
+    expect((await call(url, { headers: same })).status).toBe(206);
   });
 
   test("answers HEAD without the bytes, and 304 to who has them", async () => {
@@ -145,5 +168,100 @@ describe("a signed audio URL", () => {
     put("us-east");
     expect(await codeOf(await call(await sign()))).toBe("dependency_unavailable");
     expect(regions.objectRequests.every(({ region }) => region === "eu-west")).toBe(true);
+  });
+
+  test("is served from the edge's cache by its content, whatever its signature, ranges included", async () => {
+    const { call, sign, put, regions, settled } = ready();
+    put();
+    const first = await call(await sign());
+    expect(new Uint8Array(await first.arrayBuffer())).toEqual(BYTES);
+    expect(first.headers.get("x-antiphon-cache")).toBe("miss");
+    await settled();
+    regions.objects.clear();
+    const other = await sign({ ...AUDIO_URL_KEYS, current: "k1" });
+    const whole = await call(other);
+    expect([whole.status, whole.headers.get("x-antiphon-cache")]).toEqual([200, "hit"]);
+    expect(new Uint8Array(await whole.arrayBuffer())).toEqual(BYTES);
+    // The client's own copy is private still, and ends with the signature.
+    expect(whole.headers.get("cache-control")).toMatch(/^private, max-age=3\d{3}, immutable$/);
+    expect(whole.headers.get("content-type")).toBe("audio/wav");
+    const part = await call(other, { headers: { range: "bytes=10-19" } });
+    expect([part.status, part.headers.get("content-range")]).toEqual([206, "bytes 10-19/256"]);
+    expect(new Uint8Array(await part.arrayBuffer())).toEqual(BYTES.slice(10, 20));
+    const beyond = await call(other, { headers: { range: "bytes=256-" } });
+    expect([beyond.status, beyond.headers.get("content-range")]).toEqual([416, "bytes */256"]);
+    const head = await call(other, { method: "HEAD" });
+    expect([head.status, head.headers.get("content-length"), await head.text()]).toEqual([
+      200,
+      "256",
+      "",
+    ]);
+    expect((await call(other, { headers: { "if-none-match": `"${SHA256}"` } })).status).toBe(304);
+  });
+
+  test("of which a part was asked for is cached whole", async () => {
+    const { call, sign, put, regions, settled } = ready();
+    put();
+    const url = await sign();
+    const part = await call(url, { headers: { range: "bytes=0-9" } });
+    expect([part.status, (await part.arrayBuffer()).byteLength]).toEqual([206, 10]);
+    await settled();
+    regions.objects.clear();
+    expect(new Uint8Array(await (await call(url)).arrayBuffer())).toEqual(BYTES);
+  });
+
+  test("with a wrong signature, or over, gets nothing from the cache", async () => {
+    const { call, sign, put, settled } = ready();
+    put();
+    const url = await sign();
+    await (await call(url)).arrayBuffer();
+    await settled();
+    expect(await codeOf(await call(url.replace(/sig=.{8}/, "sig=AAAAAAAA")))).toBe(
+      "invalid_signature",
+    );
+    expect(await codeOf(await call(url.replace(/exp=\d+/, "exp=1")))).toBe("invalid_signature");
+  });
+
+  test("of a bound tenant is never in a shared cache", async () => {
+    const { call, sign, put, regions, settled } = ready("eu");
+    put();
+    await (await call(await sign())).arrayBuffer();
+    await settled();
+    regions.objects.clear();
+    expect(await codeOf(await call(await sign()))).toBe("audio_not_found");
+  });
+
+  test("is asked of no cache once its audio was deleted", async () => {
+    let deleted = false;
+    const asked: unknown[] = [];
+    const isDeleted: IsDeleted = async (owner, sha256) => {
+      asked.push([owner.residency, sha256]);
+      return deleted;
+    };
+    const { call, sign, put, settled } = ready("global", 3_600_000, { isDeleted });
+    put();
+    const url = await sign();
+    await (await call(url)).arrayBuffer();
+    await settled();
+    expect((await call(url)).headers.get("x-antiphon-cache")).toBe("hit");
+    deleted = true;
+    for (const init of [{}, { method: "HEAD" }, { headers: { "if-none-match": "*" } }]) {
+      expect((await call(url, init)).status).toBe(404);
+    }
+    expect(asked).toContainEqual(["global", SHA256]);
+  });
+
+  test("that is bound to a network works from there alone", async () => {
+    const { call, sign, put } = ready("global", 3_600_000, { network: "203.0.113.0/24" });
+    put();
+    const url = await sign();
+    const from = (address?: string) =>
+      call(url, address === undefined ? {} : { headers: { "cf-connecting-ip": address } });
+    expect((await from("203.0.113.77")).status).toBe(200);
+    for (const address of ["203.0.114.77", "::1", "203.0.113.77, 1.1.1.1", undefined]) {
+      expect([address, await codeOf(await from(address))]).toEqual([address, "invalid_signature"]);
+    }
+    const unbound = url.replace(/&ip=[^&]*/, "");
+    expect(await codeOf(await call(unbound))).toBe("invalid_signature");
   });
 });

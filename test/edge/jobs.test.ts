@@ -106,6 +106,44 @@ describe("a job", () => {
     expect((await call(job.audio_url!)).status).toBe(200);
   });
 
+  test("that is final is not read again for who has it, until its audio's address would change", async () => {
+    const { call, regions, get, key, draft, shard, tenant } = await ready();
+    regions.on("POST /internal/results/read", () => ({ result, from: "redis" }));
+    expect((await get()).headers.get("etag")).toBeNull();
+    const audio = { sha256: SHA256, bytes: 10, duration_s: 1, extension: "wav" };
+    const epoch = { dispatch: 1, attempt: 1 };
+    await shard.complete([offerOf(draft, epoch, { result_key: `results/${tenant}`, audio })]);
+    const first = await get();
+    expect(first.headers.get("cache-control")).toBe("private, no-cache");
+    const body = await first.text();
+    expect(await (await get()).text()).toBe(body);
+    const etag = first.headers.get("etag")!;
+    const path = `/v1/jobs/${draft.id}`;
+    const again = (tag: string) => call(path, { key, headers: { "if-none-match": tag } });
+    const read = regions.asked("/internal/results/read").length;
+    const same = await again(etag);
+    expect([same.status, await same.text(), same.headers.get("etag")]).toEqual([304, "", etag]);
+    expect(regions.asked("/internal/results/read")).toHaveLength(read);
+    expect((await again('W/"1-1-5-k2"')).status).toBe(200);
+    const other = await regions.addKey({ tenant_id: newTenant() });
+    const foreign = await call(path, { key: other, headers: { "if-none-match": etag } });
+    expect(foreign.status).toBe(404);
+  });
+
+  test("gives out audio for one network alone, when it is asked to", async () => {
+    const { call, regions, key, draft, shard, tenant } = await ready();
+    const audio = { sha256: SHA256, bytes: 10, duration_s: 1, extension: "wav" };
+    await shard.complete([offerOf(draft, { dispatch: 1, attempt: 1 }, { audio })]);
+    const name = `us-east/bucket-us-east/audio/global/${tenant}/${SHA256}.wav`;
+    regions.objects.set(name, { bytes: new Uint8Array(10), type: "audio/wav" });
+    const ask = (ip: string) => call(`/v1/jobs/${draft.id}?audio_ip=${ip}`, { key });
+    const job = Job.parse(await (await ask("2001:db8:1:2::3")).json());
+    const listen = (ip: string) => call(job.audio_url!, { headers: { "cf-connecting-ip": ip } });
+    expect((await listen("2001:db8:1:ffff::1")).status).toBe(200);
+    expect((await listen("2001:db8:2::3")).status).toBe(403);
+    expect(await codeOf(await ask("somewhere"))).toBe("invalid_request");
+  });
+
   test("finds its result in another region while its own is away, and never shows success without it", async () => {
     const { regions, get, draft, shard, tenant } = await ready();
     await shard.complete([

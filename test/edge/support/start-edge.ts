@@ -1,4 +1,4 @@
-import { createExecutionContext } from "cloudflare:test";
+import { createExecutionContext, waitOnExecutionContext } from "cloudflare:test";
 import { createApp } from "../../../edge/app.ts";
 import { readEdgeConfig, type EdgeBindings } from "../../../edge/env.ts";
 import { createServices } from "../../../edge/services.ts";
@@ -32,6 +32,7 @@ export function startEdge(more: Partial<EdgeBindings> = {}) {
   const bindings = edgeBindings(more);
   const services = createServices(bindings, readEdgeConfig(bindings));
   const app = createApp(services);
+  const contexts: ExecutionContext[] = [];
 
   async function call(path: string, options: Call = {}): Promise<Response> {
     const { key, body, cf } = options;
@@ -49,10 +50,17 @@ export function startEdge(more: Partial<EdgeBindings> = {}) {
       ...(cf ? { cf } : {}),
     };
     const request = new Request(new URL(path, "https://edge.test"), init as RequestInit);
-    return app.fetch(request, bindings, createExecutionContext());
+    const context = createExecutionContext();
+    contexts.push(context);
+    return app.fetch(request, bindings, context);
   }
 
-  return { call, app, services, bindings, regions };
+  /** Resolves when the work is done that answers did not wait for. */
+  async function settled(): Promise<void> {
+    for (const context of contexts.splice(0)) await waitOnExecutionContext(context);
+  }
+
+  return { call, settled, app, services, bindings, regions };
 }
 
 /** The problem in an answer, checked against its schema; `request_id` and status have to agree. */
