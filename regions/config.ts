@@ -114,6 +114,9 @@ export const KeeperConfig = common
   .extend(webhooks.shape)
   .extend({
     BOOTSTRAP_TENANTS: json.pipe(BootstrapTenants).optional(),
+    /** The agent that runs this region's Postgres. Without one, nobody here stops, promotes or rebuilds it. */
+    DATABASE_AGENT_URL: z.url().optional(),
+    DATABASE_AGENT_TOKEN: z.string().min(32).optional(),
     /** Where clients reach the API: what URLs in webhooks begin with. */
     PUBLIC_URL: z.url().optional(),
   });

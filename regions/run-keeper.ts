@@ -7,6 +7,9 @@ import { createReadiness } from "./ops/readiness.ts";
 import { repeat } from "./ops/repeat.ts";
 import { createSecretBox } from "./ops/secret-box.ts";
 import { onShutdown } from "./ops/shutdown.ts";
+import { createAgentControl } from "./primary/agent-control.ts";
+import { createAskForOrders } from "./primary/ask-for-orders.ts";
+import { keepPrimary } from "./primary/keep-primary.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
 import { createWatchLoad } from "./queue/watch-load.ts";
 import { createBatchWriter } from "./results/batch-writer.ts";
@@ -223,8 +226,19 @@ const ops = await createOpsServer({
   }),
 });
 
+/** Looks after the region's own Postgres, where there is an agent to ask for it. */
+async function keepDatabase(): Promise<void> {
+  const { DATABASE_AGENT_URL: url, DATABASE_AGENT_TOKEN: token } = config;
+  if (url === undefined || token === undefined) return;
+  const edge = { edgeUrl: config.EDGE_URL, region, linkSecrets: config.LINK_SECRETS };
+  const control = createAgentControl({ url, token });
+  const askForOrders = createAskForOrders(edge);
+  await keepPrimary({ region, control, askForOrders, trimmed: writer.trimmed, logger }, signal);
+}
+
 const loops = Promise.all([
   relay.run(signal),
+  keepDatabase(),
   writer.run(signal),
   webhooks.run(signal),
   load.run(signal),

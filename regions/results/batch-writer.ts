@@ -40,13 +40,17 @@ export interface BatchWriterOptions {
 /** What the writer holds of the outbox at once, about: after a long outage of the database it may be all long recordings. */
 const MAX_READ_BYTES = 64 * 2 ** 20;
 
+export interface BatchWriter {
+  run(signal: AbortSignal): Promise<void>;
+  /** The end of the log that the entries which have left the outbox so far rely on; null when none has. */
+  trimmed(): string | null;
+}
+
 /**
  * Carries accepted runs from the outbox into the database, until the signal is aborted. An entry leaves the outbox only
  * when the primary has committed it and a replica has replayed it; what the database can never take goes to the dead letters.
  */
-export function createBatchWriter(options: BatchWriterOptions): {
-  run(signal: AbortSignal): Promise<void>;
-} {
+export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
   const { redis, target, logger, metrics, concurrency = 3 } = options;
   const { batchSize = 500, maxWriteBytes = 4 * 2 ** 20 } = options;
   const scripts = createScripts(redis);
@@ -58,6 +62,8 @@ export function createBatchWriter(options: BatchWriterOptions): {
     "antiphon_outbox_dead_total",
     "Outbox entries that the database can never take.",
   );
+
+  let trimmed: string | null = null;
 
   async function bury(entryId: string, reason: string): Promise<void> {
     await scripts.buryEnvelope(entryId, reason);
@@ -73,6 +79,7 @@ export function createBatchWriter(options: BatchWriterOptions): {
     const reasons = new Map(refused.map(({ index, reason }) => [index, reason]));
     for (const [index, reason] of reasons) await bury(batch[index]!.id, reason);
     await target.waitForReplay(lsn, signal);
+    if (trimmed === null || isBefore(trimmed, lsn)) trimmed = lsn;
     written.inc(
       {},
       await scripts.trimOutbox(batch.filter((_, index) => !reasons.has(index)).map(({ id }) => id)),
@@ -113,6 +120,7 @@ export function createBatchWriter(options: BatchWriterOptions): {
   }
 
   return {
+    trimmed: () => trimmed,
     run: (signal) =>
       consumeStream(
         {
@@ -128,6 +136,16 @@ export function createBatchWriter(options: BatchWriterOptions): {
         signal,
       ),
   };
+}
+
+/** Whether one place in the log comes before another; hexadecimal halves of 32 bits. */
+function isBefore(a: string, b: string): boolean {
+  const place = (lsn: string) => {
+    const [high = "0", low = "0"] = lsn.split("/");
+    return Number.parseInt(high, 16) * 2 ** 32 + Number.parseInt(low, 16);
+  };
+  // Exact up to 2^53: eight petabytes of log.
+  return place(a) < place(b);
 }
 
 interface Outgoing {

@@ -1,0 +1,134 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { PrimaryOrder, WalPosition } from "../../shared/contracts/primary.ts";
+import type { Logger } from "../ops/logger.ts";
+import type { AskForOrders } from "./ask-for-orders.ts";
+import type { DatabaseControl, DatabaseStatus } from "./database-control.ts";
+
+export interface KeepPrimaryOptions {
+  region: string;
+  control: DatabaseControl;
+  askForOrders: AskForOrders;
+  /** Up to where this region's outbox has removed entries; null when it has removed none. */
+  trimmed: () => string | null;
+  logger: Logger;
+  /** Pause between two reports. */
+  everyMs?: number;
+  /** So long before the lease ends the database is stopped, if the lease could not be renewed. */
+  guardMs?: number;
+  /** Monotonic milliseconds. */
+  now?: () => number;
+}
+
+const FENCE_EVERY_MS = 250;
+
+/**
+ * Keeps a region's Postgres what the lease of the primary says: reports what it is, and does what it is told, until `signal` is
+ * aborted. A primary that cannot renew its lease is stopped before the lease ends, so that there are never two.
+ */
+export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSignal): Promise<void> {
+  const { region, control, askForOrders, trimmed, logger, now = () => performance.now() } = options;
+  const { everyMs = 1_000, guardMs = 4_000 } = options;
+  const away: DatabaseStatus = { role: "away", position: null, follows: null };
+  /** Of this region's own lease; by our own clock, from when it was asked for. */
+  let leaseEndsAt = Number.NEGATIVE_INFINITY;
+  let heldTerm = 0;
+  let timeline = 1;
+  /** As it was last seen. */
+  let role: DatabaseStatus["role"] = "away";
+
+  async function obey(order: PrimaryOrder, status: DatabaseStatus): Promise<void> {
+    const { holder, term } = order;
+    switch (order.do) {
+      case "keep":
+        if (status.role === "stopped") {
+          logger.warn({ term }, "the lease is ours again: starting the database");
+          await control.start(signal);
+        }
+        return;
+      case "hand_over":
+        if (status.role !== "primary") return;
+        logger.warn({ term }, "handing the primary over: stopping the database");
+        await control.stop(signal);
+        return;
+      case "take_over":
+        logger.warn({ term }, "taking over as the primary");
+        await control.promote(signal);
+        logger.warn({ term }, "this region has the primary now");
+        return;
+      case "follow": {
+        if (holder === null || holder === region) return;
+        const follows = status.role === "replica" && status.follows === holder;
+        if (follows || status.role === "away") return;
+        logger.warn({ holder, term, role: status.role }, "the primary is elsewhere: following it");
+        await control.follow(holder, signal);
+        return;
+      }
+      case "wait":
+        return;
+    }
+  }
+
+  /** Looks often, and apart from the reports, which may hang: stops a primary whose lease is about to end. */
+  async function fence(): Promise<void> {
+    while (!signal.aborted) {
+      if (role === "primary" && heldTerm > 0 && now() >= leaseEndsAt - guardMs) {
+        logger.error({ term: heldTerm }, "the lease cannot be renewed: stopping the primary");
+        await control.stop(signal).then(
+          () => (role = "stopped"),
+          (error: unknown) => logger.error({ err: error }, "the primary could not be stopped"),
+        );
+      }
+      await sleep(FENCE_EVERY_MS, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  /** One step at a time, beside the reports: a promotion or a rebuilding takes long, and the lease must be renewed meanwhile. */
+  let step: Promise<void> | undefined;
+  function begin(order: PrimaryOrder, status: DatabaseStatus): void {
+    step ??= obey(order, status)
+      .catch((error: unknown) => {
+        if (!signal.aborted) logger.error({ err: error, order: order.do }, "could not obey");
+      })
+      .finally(() => (step = undefined));
+  }
+
+  async function report(): Promise<void> {
+    const status = await control.status(signal).catch(() => away);
+    if (status.role !== "away") role = status.role;
+    if (status.position) timeline = Math.max(timeline, status.position.timeline);
+    const asked = now();
+    const order = await askForOrders(
+      { role: status.role, position: status.position, trimmed: positionOf(trimmed(), timeline) },
+      signal,
+    );
+    if (order.holder === region) {
+      leaseEndsAt = Math.max(leaseEndsAt, asked + order.lease_ms);
+      heldTerm = order.term;
+    } else {
+      heldTerm = 0;
+    }
+    begin(order, status);
+  }
+
+  async function reports(): Promise<void> {
+    let last = "";
+    while (!signal.aborted) {
+      try {
+        await report();
+        last = "";
+      } catch (error) {
+        if (signal.aborted) return;
+        const reason = error instanceof Error ? error.message : String(error);
+        if (reason !== last) logger.warn({ err: error }, "cannot ask for the primary's lease now");
+        last = reason;
+      }
+      await sleep(everyMs, undefined, { signal }).catch(() => undefined);
+    }
+  }
+
+  await Promise.all([reports(), fence()]);
+  await step;
+}
+
+const positionOf = (lsn: string | null, timeline: number): WalPosition | null =>
+  lsn === null ? null : { timeline, lsn };
