@@ -12,7 +12,7 @@ import type { TenantLimits } from "./admit/tenant-limits.ts";
 import { createTokenDirectory, type TokenDirectory } from "./admit/token-directory.ts";
 import { createDeliverAudio, type DeliverAudio } from "./deliver/audio-delivery.ts";
 import { createDescribeJob, type DescribeJob } from "./deliver/describe-job.ts";
-import { nothingDeleted } from "./deliver/is-deleted.ts";
+import { createEdgeTombstones, type EdgeTombstones } from "./deliver/tombstones.ts";
 import type { EdgeBindings, EdgeConfig } from "./env.ts";
 import { createCancelJob, type CancelJob } from "./forward/cancel-job.ts";
 import { createCallRegion, type CallRegion } from "./forward/call-region.ts";
@@ -21,6 +21,8 @@ import { createObjectStore, type ObjectStore } from "./forward/object-store.ts";
 import { createReadRegions, type ReadRegions } from "./forward/read-regions.ts";
 import { createRetryBudget, type RetryBudget } from "./forward/retry-budget.ts";
 import { createStreamRegion, type StreamRegion } from "./forward/stream-region.ts";
+import { createDeletionsClient, type DeletionsClient } from "./ledger/deletions-client.ts";
+import type { Deletions } from "./ledger/deletions.ts";
 import { createIdempotencyClient } from "./ledger/idempotency-client.ts";
 import type { Idempotency } from "./ledger/idempotency.ts";
 import { createLedgerClient, type LedgerClient } from "./ledger/ledger-client.ts";
@@ -56,6 +58,8 @@ export interface EdgeServices {
   cancelJob: CancelJob;
   describeJob: DescribeJob;
   deliverAudio: DeliverAudio;
+  deletions: DeletionsClient;
+  tombstones: EdgeTombstones;
   regionStatus: ReadRegionStatus;
   primary: PrimaryClient;
   /** Brings this isolate's view of the regions up to date, if it is time. */
@@ -76,6 +80,11 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
   const revocations = createRevocationSource(
     bindings.REVOCATIONS as DurableObjectNamespace<Revocations>,
   );
+  const deletions = createDeletionsClient(
+    bindings.DELETIONS as DurableObjectNamespace<Deletions>,
+    placement,
+  );
+  const tombstones = createEdgeTombstones(deletions);
   const objects = createObjectStore(config, health);
   const router = createRouter(config, health);
   return {
@@ -108,7 +117,9 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     dispatchJob: createDispatchJob(ledger, callRegion, retries),
     cancelJob: createCancelJob(ledger, callRegion),
     describeJob: createDescribeJob(config, callRegion, health),
-    deliverAudio: createDeliverAudio(config, objects, nothingDeleted),
+    deletions,
+    tombstones,
+    deliverAudio: createDeliverAudio(config, objects, tombstones.coversAudio),
     regionStatus: createRegionStatus(config, health, callRegion),
     primary: createPrimaryClient(
       bindings.PRIMARY_LEASE as DurableObjectNamespace<PrimaryLease>,

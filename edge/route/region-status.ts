@@ -1,7 +1,9 @@
 import { Readiness, type RegionStatus } from "../../shared/contracts/api.ts";
+import { RegionLoad } from "../../shared/contracts/load-report.ts";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { readText } from "../admit/read-body.ts";
 import type { EdgeConfig } from "../env.ts";
+import type { CallRegion } from "../forward/call-region.ts";
 import type { RegionHealth } from "./region-health.ts";
 
 const CACHED_FOR_MS = 2_000;
@@ -14,11 +16,30 @@ export type ReadRegionStatus = () => Promise<RegionStatus[]>;
 export function createRegionStatus(
   config: EdgeConfig,
   health: RegionHealth,
+  callRegion: CallRegion,
   now: () => number = Date.now,
 ): ReadRegionStatus {
   let cached: { at: number; data: RegionStatus[] } | undefined;
 
+  async function readLoad(region: Region): Promise<RegionStatus["load"]> {
+    const outcome = await callRegion(region, {
+      method: "GET",
+      target: "/internal/load",
+      answer: RegionLoad,
+      timeoutMs: TIMEOUT_MS,
+    });
+    if (outcome.kind !== "done") return null;
+    const { workers, capacity, active_jobs, queued_jobs, queued_compute_s, expected_wait_s } =
+      outcome.value;
+    return { workers, capacity, active_jobs, queued_jobs, queued_compute_s, expected_wait_s };
+  }
+
   async function ask(region: Region): Promise<RegionStatus> {
+    const [status, load] = await Promise.all([askWhetherReady(region), readLoad(region)]);
+    return { ...status, load };
+  }
+
+  async function askWhetherReady(region: Region): Promise<Omit<RegionStatus, "load">> {
     const { id, name, jurisdiction } = region;
     const known = { id, name, jurisdiction };
     const began = now();

@@ -7,7 +7,13 @@ export async function status(options: ConnectionOptions & { json?: boolean }): P
   if (options.json) process.stdout.write(`${JSON.stringify({ data }, null, 2)}\n`);
   else {
     for (const region of data) {
-      const load = `${region.waiting_jobs ?? "?"} waiting, ${region.running_jobs ?? "?"} running`;
+      const wait = region.load?.expected_wait_s.standard;
+      const load = [
+        `${region.waiting_jobs ?? "?"} waiting`,
+        `${region.running_jobs ?? "?"} running`,
+        ...(region.load ? [`${region.load.workers} workers`] : []),
+        ...(typeof wait === "number" ? [`about ${wait.toFixed(1)} s to wait`] : []),
+      ].join(", ");
       const latency =
         region.latency_ms === null ? "no answer" : `${Math.round(region.latency_ms)} ms`;
       const health = region.healthy ? "healthy" : "AWAY";

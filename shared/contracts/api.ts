@@ -3,6 +3,7 @@ import { AnalysisResult } from "./analysis-result.ts";
 import { Scope } from "./api-key.ts";
 import { JobId, KeyId, Sha256Hex, TenantId, UploadId } from "./ids.ts";
 import { JobCost, JobError, JobKind, JobStatus, Metadata, Priority, UserId } from "./job.ts";
+import { RegionLoad } from "./load-report.ts";
 import { Jurisdiction } from "./regions.ts";
 import { storableText } from "./storable-text.ts";
 
@@ -103,6 +104,15 @@ export const RegionStatus = z
     latency_ms: z.number().nullable(),
     waiting_jobs: z.int().nullable(),
     running_jobs: z.int().nullable(),
+    /** Null where the region does not tell. */
+    load: RegionLoad.pick({
+      workers: true,
+      capacity: true,
+      active_jobs: true,
+      queued_jobs: true,
+      queued_compute_s: true,
+      expected_wait_s: true,
+    }).nullable(),
   })
   .meta({ id: "RegionStatus" });
 export type RegionStatus = z.infer<typeof RegionStatus>;

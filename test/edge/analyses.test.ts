@@ -51,6 +51,26 @@ describe("an analysis", () => {
     expect(row).toMatchObject({ state: "accepted" });
   });
 
+  test("with a deadline has so long from when it was accepted, as JSON and beside a body of audio", async () => {
+    const { call, regions, key } = await ready();
+    const body = { ...uploadIn("us-east"), deadline_s: 90.5 };
+    expect((await call("/v1/analyses", { key, body })).status).toBe(202);
+    const audio = {
+      body: new Uint8Array(3),
+      headers: { "content-type": "audio/wav", "content-length": "3" },
+    };
+    expect((await call("/v1/analyses?deadline_s=30", { key, ...audio })).status).toBe(202);
+    const given = regions.asked("/internal/jobs").map(({ body: spec }) => {
+      const { deadline_at, created_at } = spec as Record<string, string>;
+      return Date.parse(deadline_at!) - Date.parse(created_at!);
+    });
+    expect(given).toEqual([90_500, 30_000]);
+    for (const deadline_s of [0, -1, 604_801, "soon", null]) {
+      const wrong = await call("/v1/analyses", { key, body: { ...body, deadline_s } });
+      expect([deadline_s, await codeOf(wrong)]).toEqual([deadline_s, "invalid_request"]);
+    }
+  });
+
   test("goes to the next region under a new dispatch when the first does not answer", async () => {
     const { call, regions, key, submitted, tenant_id } = await ready();
     regions.down.add("us-east");

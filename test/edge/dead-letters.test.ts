@@ -30,7 +30,9 @@ async function ready() {
   const holds = (letters: Record<string, number[]>, more: (n: number) => object = () => ({})) =>
     edge.regions.on("POST /internal/dead-letters/list", ({ region, body }) => {
       const after =
-        body["after"] === undefined ? 0 : Number(/\.(\d+)/.exec(`${body["after"]}`)![1]) - 1000;
+        body["after"] === undefined
+          ? 0
+          : Number(/\.(\d+)/.exec(body["after"] as string)![1]) - 1000;
       const own = (letters[region] ?? []).filter((n) => n > after);
       const page = own.slice(0, Number(body["limit"]));
       return {

@@ -55,6 +55,27 @@ describe("a job", () => {
     expect(asked.query.get("tenant_id")).toBe(tenant);
   });
 
+  test("that waits shows its place and when it is expected to begin, but never before it may", async () => {
+    const { regions, call, key, tenant, get } = await ready();
+    const soon = new Date(Date.now() + 5_000).toISOString();
+    regions.on("GET /internal/jobs/{id}", () => ({
+      status: "queued",
+      epoch: { dispatch: 1, attempt: 0 },
+      queue_position: 4,
+      expected_at: soon,
+    }));
+    expect(Job.parse(await (await get()).json())).toMatchObject({
+      status: "queued",
+      queue_position: 4,
+      expected_at: soon,
+    });
+    const later = new Date(Date.now() + 3_600_000).toISOString();
+    const delayed = { ...draftOf(tenant), not_before: later };
+    await shardOf(delayed).reserve(delayed, "us-east");
+    const job = await (await call(`/v1/jobs/${delayed.id}`, { key })).json();
+    expect(Job.parse(job).expected_at).toBe(later);
+  });
+
   test("that its region calls ended is not ended before the ledger says so", async () => {
     const { regions, get } = await ready();
     regions.on("GET /internal/jobs/{id}", () => ({

@@ -159,6 +159,19 @@ describe("operations", () => {
         ? Response.json({ ...readiness(region), status: "not_ready" }, { status: 503 })
         : readiness(region),
     );
+    const load = {
+      workers: 2,
+      capacity: 4,
+      active_jobs: 1,
+      queued_jobs: 3,
+      queued_compute_s: 12,
+      expected_wait_s: { interactive: 0, standard: 3, batch: 3 },
+    };
+    regions.on("GET /internal/load", ({ region }) => {
+      if (region !== "us-east") throw new ApiError("not_found");
+      const more = { v: 1, region, active_compute_s: 2, speed: 4, reported_at_ms: 1, ttl_ms: 3000 };
+      return { ...load, ...more };
+    });
     regions.down.add("eu-west");
     const list = RegionList.parse(await (await call("/v1/regions", { key })).json());
     expect(list.data.map(({ id, healthy, waiting_jobs }) => [id, healthy, waiting_jobs])).toEqual([
@@ -166,6 +179,7 @@ describe("operations", () => {
       ["eu-west", false, null],
       ["ap-south", false, 3],
     ]);
+    expect(list.data.map((region) => region.load)).toEqual([load, null, null]);
     await call("/v1/regions", { key });
     expect(regions.asked("/readyz")).toHaveLength(2);
   });
