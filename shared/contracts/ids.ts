@@ -78,7 +78,7 @@ export const batchJobId = (batchId: BatchId, n: number): JobId =>
   `job${batchId.slice(3, -4)}${n.toString(16).padStart(4, "0")}`;
 
 /** The upload that holds what the jobs of a batch, or one job without a recording, are to work on. */
-export const textUploadId = (id: BatchId | JobId): UploadId => `upl${id.slice(3)}`;
+export const textUploadId = (id: string): UploadId => `upl${id.slice(3)}`;
 
 /** Birth region and creation time (Unix ms) of a job, upload, speech or batch id; undefined when it is not one of ours. */
 export function readId(id: string): { region: Region; createdAtMs: number } | undefined {

@@ -62,7 +62,9 @@ export function stubRegions() {
       body: text === "" ? {} : (JSON.parse(text) as Record<string, unknown>),
     };
     requests.push(asked);
-    const name = url.pathname.startsWith("/internal/jobs/") ? "/internal/jobs/{id}" : url.pathname;
+    const name = /^\/internal\/jobs\/job_/.test(url.pathname)
+      ? "/internal/jobs/{id}"
+      : url.pathname;
     const answer = answers.get(`${request.method} ${name}`);
     if (!answer) throw new ApiError("not_found");
     const value = await answer(asked);
