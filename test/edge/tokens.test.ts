@@ -104,6 +104,11 @@ test("a token that is over, early, for others, of others, or without an end or s
   expect(problem.detail).toContain("expired");
 });
 
+test("a token whose algorithm the tenant did not name is refused, though its signature holds", async () => {
+  const { ask, token } = await ready("ES256", ["RS256"]);
+  expect(await codeOf(await ask(await token()))).toBe("invalid_token");
+});
+
 test("a token has those of its scopes that the issuer may give, and never admin", async () => {
   const { call, ask, token } = await ready();
   for (const scope of ["speak", "", "admin", "analyzer"]) {
