@@ -315,13 +315,13 @@ resource "aws_iam_role_policy" "task" {
         Sid      = "Read"
         Effect   = "Allow"
         Action   = ["s3:GetObject", "s3:GetObjectTagging"]
-        Resource = [for kind in ["uploads", "audio", "results", "stages"] : "${var.bucket_arn}/${kind}/*"]
+        Resource = [for kind in ["uploads", "audio", "results", "speech", "stages"] : "${var.bucket_arn}/${kind}/*"]
       },
       {
         Sid      = "Make"
         Effect   = "Allow"
         Action   = ["s3:PutObject", "s3:PutObjectTagging"]
-        Resource = [for kind in ["audio", "results", "stages"] : "${var.bucket_arn}/${kind}/*"]
+        Resource = [for kind in ["audio", "results", "speech", "stages"] : "${var.bucket_arn}/${kind}/*"]
       },
       {
         Sid      = "TakeBack"
@@ -334,14 +334,6 @@ resource "aws_iam_role_policy" "task" {
         Effect   = "Allow"
         Action   = ["s3:ListBucket"]
         Resource = [var.bucket_arn]
-      },
-      {
-        # AWS knows no resource for this one; the namespace bounds it.
-        Sid       = "Metrics"
-        Effect    = "Allow"
-        Action    = ["cloudwatch:PutMetricData"]
-        Resource  = ["*"]
-        Condition = { StringEquals = { "cloudwatch:namespace" = "Antiphon" } }
       },
     ]
   })

@@ -11,6 +11,14 @@ locals {
         text = "Jobs wait, more than the pool is taking.", namespace = local.space, metric = "antiphon_jobs_waiting", dimensions = local.here
         stat = "Maximum", threshold = var.backlog_jobs, minutes = 10, missing = "breaching"
       }
+      wait = {
+        text = "The oldest interactive job waits too long, in seconds.", namespace = local.space, metric = "antiphon_queue_oldest_wait_seconds", dimensions = merge(local.here, { class = "interactive" })
+        stat = "Maximum", threshold = var.wait_s, minutes = 5, missing = "notBreaching"
+      }
+      dead_letters = {
+        text = "Jobs failed so that an operator should look into them.", namespace = local.space, metric = "antiphon_dead_letters", dimensions = local.here
+        stat = "Maximum", threshold = 0, minutes = 5, missing = "notBreaching"
+      }
       p95 = {
         text = "The API answers slowly (95th percentile).", namespace = "AWS/ApplicationELB", metric = "TargetResponseTime", dimensions = local.alb
         stat = "p95", threshold = var.p95_s, minutes = 5, missing = "notBreaching"
@@ -46,14 +54,6 @@ locals {
 
   # Several metrics and a formula.
   formulas = {
-    wait = {
-      text    = "A job that comes now would wait too long, at the pace of the last minutes, in seconds.", threshold = var.wait_s, minutes = 5, missing = "notBreaching"
-      formula = "IF(waiting > 0, 60 * waiting / IF(ended > 1, ended, 1), 0)"
-      metrics = {
-        waiting = { namespace = local.space, metric = "antiphon_jobs_waiting", dimensions = local.here, stat = "Maximum" }
-        ended   = { namespace = local.space, metric = "antiphon_offers_total", dimensions = local.here, stat = "Sum" }
-      }
-    }
     errors_5xx = {
       text    = "More than 1 % of the API's answers are 5xx.", threshold = 1, minutes = 5, missing = "notBreaching"
       formula = "IF(requests > 20, 100 * (FILL(own, 0) + FILL(balancer, 0)) / requests, 0)"

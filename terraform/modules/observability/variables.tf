@@ -42,9 +42,9 @@ variable "backlog_jobs" {
 }
 
 variable "wait_s" {
-  description = "How long a job that comes now would wait, at the pace of the last minutes."
+  description = "How long an interactive job may wait."
   type        = number
-  default     = 120
+  default     = 30
 }
 
 variable "p95_s" {

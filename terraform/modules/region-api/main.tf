@@ -13,7 +13,7 @@ locals {
   services = {
     api = {
       environment = merge(local.common, { PORT = tostring(local.port), MODEL_MEMORY_MB = "1024" })
-      secrets     = ["REDIS_URL", "DATABASE_URL", "DATABASE_REPLICA_URL", "LINK_SECRETS"]
+      secrets     = ["REDIS_URL", "DATABASE_URL", "DATABASE_REPLICA_URL", "LINK_SECRETS", "WEBHOOK_KEYS"]
       command     = ["node", "regions/serve-api.ts"]
       cpu         = 1024
       memory      = 3072
@@ -21,18 +21,19 @@ locals {
       # What is read, made and taken back; the edge itself puts uploads and delivers audio.
       reads  = ["uploads", "audio", "results", "speech", "stages"]
       makes  = ["audio", "results", "speech", "stages"]
-      erases = ["results"]
+      erases = []
     }
     keeper = {
-      environment = merge(local.common, { OPS_PORT = tostring(local.port) })
-      secrets     = [for name in ["REDIS_URL", "DATABASE_URL", "DATABASE_REPLICA_URL", "LINK_SECRETS", "BOOTSTRAP_TENANTS"] : name if contains(keys(var.secret_arns), name)]
+      environment = merge(local.common, { OPS_PORT = tostring(local.port), PUBLIC_URL = var.edge_url })
+      secrets     = [for name in ["REDIS_URL", "DATABASE_URL", "DATABASE_REPLICA_URL", "LINK_SECRETS", "WEBHOOK_KEYS", "BOOTSTRAP_TENANTS"] : name if contains(keys(var.secret_arns), name)]
       command     = ["node", "regions/run-keeper.ts"]
       cpu         = 512
       memory      = 1024
       port        = local.port
       reads       = ["results"]
       makes       = []
-      erases      = ["results"]
+      # It carries out deletions: every version of what is a tenant's.
+      erases = ["uploads", "audio", "results", "speech", "stages"]
     }
   }
 
@@ -57,7 +58,7 @@ locals {
         metric_declarations = [
           { dimensions = [["region"]], metric_name_selectors = [local.metrics] },
           { dimensions = [["region", "stream"]], metric_name_selectors = ["^antiphon_stream_entries$"] },
-          { dimensions = [["region", "outcome"]], metric_name_selectors = ["^antiphon_(offers|reaped)_total$"] },
+          { dimensions = [["region", "class"]], metric_name_selectors = ["^antiphon_(queue_.*|expected_wait_seconds)$"] },
         ]
       }
     }
@@ -266,8 +267,14 @@ resource "aws_iam_role_policy" "task" {
       {
         Sid      = "Erase"
         Effect   = "Allow"
-        Action   = ["s3:DeleteObject"]
+        Action   = ["s3:DeleteObject", "s3:DeleteObjectVersion"]
         Resource = [for kind in each.value.erases : "${var.bucket_arn}/${kind}/*"]
+      },
+      {
+        Sid      = "FindVersions"
+        Effect   = "Allow"
+        Action   = ["s3:ListBucketVersions"]
+        Resource = length(each.value.erases) > 0 ? [var.bucket_arn] : []
       },
       {
         Sid      = "Bucket"

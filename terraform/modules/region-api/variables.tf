@@ -85,12 +85,12 @@ variable "bucket_arn" {
 }
 
 variable "secret_arns" {
-  description = "Secrets by the name of their variable: REDIS_URL, DATABASE_URL, DATABASE_REPLICA_URL, LINK_SECRETS, and BOOTSTRAP_TENANTS where there are tenants to make."
+  description = "Secrets by the name of their variable: REDIS_URL, DATABASE_URL, DATABASE_REPLICA_URL, LINK_SECRETS, WEBHOOK_KEYS, and BOOTSTRAP_TENANTS where there are tenants to make."
   type        = map(string)
 
   validation {
-    condition     = alltrue([for name in ["REDIS_URL", "DATABASE_URL", "DATABASE_REPLICA_URL", "LINK_SECRETS"] : contains(keys(var.secret_arns), name)])
-    error_message = "REDIS_URL, DATABASE_URL, DATABASE_REPLICA_URL and LINK_SECRETS have to be there."
+    condition     = alltrue([for name in ["REDIS_URL", "DATABASE_URL", "DATABASE_REPLICA_URL", "LINK_SECRETS", "WEBHOOK_KEYS"] : contains(keys(var.secret_arns), name)])
+    error_message = "REDIS_URL, DATABASE_URL, DATABASE_REPLICA_URL, LINK_SECRETS and WEBHOOK_KEYS have to be there."
   }
 }
 

@@ -50,7 +50,7 @@ run "alarms" {
     error_message = "the cost is that of all pools' instances"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.formula["wait"].threshold == 120 && aws_cloudwatch_metric_alarm.formula["error_rate"].threshold == 5
+    condition     = aws_cloudwatch_metric_alarm.plain["wait"].threshold == 30 && aws_cloudwatch_metric_alarm.formula["error_rate"].threshold == 5
     error_message = "wait and error rate are bounded"
   }
   assert {
@@ -58,8 +58,8 @@ run "alarms" {
     error_message = "a replica that lags is told of"
   }
   assert {
-    condition     = aws_cloudwatch_metric_alarm.plain["dead_outbox"].threshold == 0 && aws_cloudwatch_metric_alarm.plain["dead_offers"].threshold == 0
-    error_message = "a single row or run that was set aside is told of"
+    condition     = aws_cloudwatch_metric_alarm.plain["dead_letters"].threshold == 0 && aws_cloudwatch_metric_alarm.plain["dead_outbox"].threshold == 0 && aws_cloudwatch_metric_alarm.plain["dead_offers"].threshold == 0
+    error_message = "a single job, row or run that was set aside is told of"
   }
   assert {
     condition     = length(jsondecode(aws_cloudwatch_dashboard.this.dashboard_body).widgets) == length(output.alarm_names)

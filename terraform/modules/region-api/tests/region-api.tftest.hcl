@@ -23,6 +23,7 @@ variables {
     DATABASE_URL         = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:DATABASE_URL-AbCdEf"
     DATABASE_REPLICA_URL = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:DATABASE_REPLICA_URL-AbCdEf"
     LINK_SECRETS         = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:LINK_SECRETS-AbCdEf"
+    WEBHOOK_KEYS         = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:WEBHOOK_KEYS-AbCdEf"
     BOOTSTRAP_TENANTS    = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:BOOTSTRAP_TENANTS-AbCdEf"
   }
 }
@@ -85,8 +86,8 @@ run "a_region_api" {
     error_message = "each service is given its own secrets alone"
   }
   assert {
-    condition     = length(one([for statement in jsondecode(aws_iam_role_policy.execution["api"].policy).Statement : statement.Resource if statement.Sid == "Secrets"])) == 4
-    error_message = "the API's start reads its four secrets alone"
+    condition     = length(one([for statement in jsondecode(aws_iam_role_policy.execution["api"].policy).Statement : statement.Resource if statement.Sid == "Secrets"])) == 5
+    error_message = "the API's start reads its five secrets alone"
   }
   assert {
     condition     = alltrue([for policy in concat(values(aws_iam_role_policy.task), values(aws_iam_role_policy.execution)) : alltrue([for statement in jsondecode(policy.policy).Statement : alltrue([for action in statement.Action : !strcontains(action, "*")])])])
@@ -103,6 +104,10 @@ run "a_region_api" {
   assert {
     condition     = !contains([for statement in jsondecode(aws_iam_role_policy.task["keeper"].policy).Statement : statement.Sid], "Make")
     error_message = "the keeper writes no object"
+  }
+  assert {
+    condition     = [for task, policy in aws_iam_role_policy.task : task if strcontains(policy.policy, "s3:Delete")] == ["keeper"]
+    error_message = "only the keeper, which carries out deletions, may delete"
   }
   assert {
     condition     = strcontains(local.collector, "antiphon_") && strcontains(local.collector, "127.0.0.1:8080")
