@@ -11,6 +11,7 @@ import { createAnalysis } from "./calls/analyses.ts";
 import { cancelJob } from "./calls/cancel-job.ts";
 import { createSpeechJob } from "./calls/async-speech.ts";
 import { receiveCompletions } from "./calls/completions.ts";
+import { deletionCalls } from "./calls/deletions.ts";
 import { deadLetterCalls } from "./calls/dead-letters.ts";
 import { streamJobEvents } from "./calls/job-events.ts";
 import { getJob, listJobs } from "./calls/jobs.ts";
@@ -85,6 +86,12 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   app.get("/v1/jobs/:id", owner, getJob(services));
   app.get("/v1/jobs/:id/events", owner, streamJobEvents(services));
   app.post("/v1/jobs/:id/cancel", owner, cancelJob(services));
+
+  const deletions = deletionCalls(services);
+  app.delete("/v1/jobs/:id", client, deletions.deleteJob);
+  app.post("/v1/deletions", client, deletions.create);
+  app.get("/v1/deletions/:id", client, deletions.read);
+  app.get("/.well-known/jwks.json", deletions.keys);
 
   app.use("/v1/audio/speech", explainToOpenAiClients);
   app.use("/v1/audio/transcriptions", explainToOpenAiClients);

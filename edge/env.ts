@@ -2,6 +2,7 @@ import { z } from "zod";
 import { regions, type Region } from "../shared/contracts/regions.ts";
 import { TenantLimits } from "../shared/contracts/tenant-settings.ts";
 import type { AudioUrlKeys } from "../shared/signing/audio-url.ts";
+import { ReceiptKey } from "../shared/signing/receipt.ts";
 
 /** What wrangler.toml and the deployment's secrets bind to the Worker. */
 export interface EdgeBindings {
@@ -12,6 +13,7 @@ export interface EdgeBindings {
   REGION_PROBES: DurableObjectNamespace;
   OPEN_SHARDS: DurableObjectNamespace;
   TENANT_LIMITS: DurableObjectNamespace;
+  DELETIONS: DurableObjectNamespace;
   PRIMARY_LEASE: DurableObjectNamespace;
   ENVIRONMENT?: string;
   /** JSON: `{region: [secret, …]}`; the first signs, all verify. */
@@ -21,6 +23,8 @@ export interface EdgeBindings {
   /** JSON: `{region: RegionEndpoint}`. */
   REGION_ENDPOINTS?: string;
   PUBLIC_URL?: string;
+  /** JSON: Ed25519 key pairs as JWKs with `kid`, which receipts are signed with; the first signs, all are published. */
+  RECEIPT_KEYS?: string;
   /** `automatic`: a Postgres primary that is lost is replaced by a replica without being asked; else an operator promotes. */
   PRIMARY_TAKEOVER?: string;
   /** JSON: TenantLimits of tenants that have none of their own. */
@@ -61,6 +65,7 @@ const EdgeEnvironment = z.object({
   ),
   REGION_ENDPOINTS: json.pipe(z.record(z.string(), RegionEndpoint)),
   PUBLIC_URL: z.url().optional(),
+  RECEIPT_KEYS: json.pipe(z.array(ReceiptKey)).default([]),
   PRIMARY_TAKEOVER: z.enum(["automatic", "manual"]).default("manual"),
   DEFAULT_LIMITS: json
     .pipe(TenantLimits)
@@ -76,6 +81,7 @@ export interface EdgeConfig {
   audioUrlKeys: AudioUrlKeys;
   endpoints: Record<string, RegionEndpoint>;
   publicUrl: string | undefined;
+  receiptKeys: readonly ReceiptKey[];
   automaticTakeover: boolean;
   defaultLimits: TenantLimits;
   audioCacheDays: number;
@@ -102,6 +108,7 @@ export function readEdgeConfig(bindings: EdgeBindings): EdgeConfig {
     audioUrlKeys: values.AUDIO_URL_KEYS,
     endpoints: values.REGION_ENDPOINTS,
     publicUrl: values.PUBLIC_URL?.replace(/\/+$/, ""),
+    receiptKeys: values.RECEIPT_KEYS,
     automaticTakeover: values.PRIMARY_TAKEOVER === "automatic",
     defaultLimits: values.DEFAULT_LIMITS,
     audioCacheDays: values.AUDIO_CACHE_DAYS,

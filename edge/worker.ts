@@ -5,6 +5,7 @@ import { readEdgeConfig, type EdgeBindings } from "./env.ts";
 import { describeError, log } from "./ops/log.ts";
 import { createServices, type EdgeServices } from "./services.ts";
 
+export { Deletions } from "./ledger/deletions.ts";
 export { Idempotency } from "./ledger/idempotency.ts";
 export { Ledger } from "./ledger/ledger.ts";
 export { OpenShards } from "./ledger/open-shards.ts";

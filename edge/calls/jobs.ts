@@ -38,7 +38,7 @@ export function getJob({ config, ledger, describeJob }: EdgeServices) {
 }
 
 /** `GET /v1/jobs`: rows of the nearest permitted region's replica. */
-export function listJobs({ router, readRegions }: EdgeServices) {
+export function listJobs({ router, readRegions, tombstones }: EdgeServices) {
   return async (c: EdgeContext): Promise<Response> => {
     const query = parseRequest(ListJobs, c.req.query());
     const { key } = c.get("caller");
@@ -46,6 +46,9 @@ export function listJobs({ router, readRegions }: EdgeServices) {
     const search = new URLSearchParams({ tenant_id: key.tenant_id, limit: String(query.limit) });
     if (query.cursor !== undefined) search.set("cursor", query.cursor);
     if (query.user_id !== undefined) search.set("user_id", query.user_id);
+    const owner = { tenantId: key.tenant_id, residency: key.residency };
+    // A replica that lags may still have what was deleted.
+    const isDeleted = await tombstones.coversJobs(owner);
     const rows: z.infer<typeof JobRows> = await readRegions(candidates, {
       method: "GET",
       target: `/internal/jobs?${search.toString()}`,
@@ -53,7 +56,11 @@ export function listJobs({ router, readRegions }: EdgeServices) {
       timeoutMs: LIST_TIMEOUT_MS,
       trace: traceOf(c),
     });
-    return json({ data: rows.data.map(summarize), next_cursor: rows.next_cursor });
+    const data = rows.data.filter(
+      ({ id, created_at, user_id }) =>
+        !isDeleted({ id, createdAtMs: Date.parse(created_at), userId: user_id }),
+    );
+    return json({ data: data.map(summarize), next_cursor: rows.next_cursor });
   };
 }
 

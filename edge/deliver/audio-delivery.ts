@@ -67,7 +67,8 @@ export function createDeliverAudio(
     const url = new URL(request.url);
     const client = request.headers.get("cf-connecting-ip");
     const address = await verifyAudioUrl(config.audioUrlKeys, url, Date.now(), client);
-    if (await isDeleted(address, address.sha256)) throw new ApiError("audio_not_found");
+    const endsAtMs = Number(url.searchParams.get("exp")) * 1000;
+    if (await isDeleted(address, address.sha256, endsAtMs)) throw new ApiError("audio_not_found");
     const etag = `"${address.sha256}"`;
     const known = matchesTag(request.headers.get("if-none-match"), etag);
     // What the client has is still right if it exists at all; HEAD tells that without the bytes.

@@ -1,6 +1,6 @@
 import type { Residency } from "../../shared/contracts/regions.ts";
 import { fnv1a } from "../../shared/policies/ledger-shard.ts";
-import type { Claim, ClaimAnswer, Idempotency, StoredAnswer } from "./idempotency.ts";
+import type { Claim, ClaimAnswer, Idempotency, Redact, StoredAnswer } from "./idempotency.ts";
 import { createCallObject, type Placement } from "./placement.ts";
 
 const BUCKETS = 16;
@@ -15,6 +15,8 @@ export interface IdempotencyClient {
   claim(owner: ClaimOwner, claim: Claim): Promise<ClaimAnswer>;
   answer(owner: ClaimOwner, keyHash: string, token: number, answer: StoredAnswer): Promise<void>;
   release(owner: ClaimOwner, keyHash: string, token: number): Promise<void>;
+  /** Takes the content out of stored answers; settles to how many there were. */
+  redact(owner: ClaimOwner, which: Redact): Promise<number>;
 }
 
 export function createIdempotencyClient(
@@ -36,6 +38,16 @@ export function createIdempotencyClient(
       call(owner, claim.keyHash, (bucket) => bucket.claim(claim) as Promise<ClaimAnswer>),
     answer: (owner, keyHash, token, answer) =>
       call(owner, keyHash, (bucket) => bucket.answer(keyHash, token, answer)),
+    async redact(owner, which) {
+      const counts = await Promise.all(
+        Array.from({ length: BUCKETS }, (_, bucket) =>
+          callObject(`${owner.tenantId}/${bucket}`, owner.residency, (object) =>
+            object.redact(which),
+          ),
+        ),
+      );
+      return counts.reduce((sum, count) => sum + count, 0);
+    },
     release: (owner, keyHash, token) =>
       call(owner, keyHash, (bucket) => bucket.release(keyHash, token)),
   };

@@ -7,9 +7,17 @@ const KEPT_MS = 24 * 3_600_000;
 /** After this long a claim without an answer is taken to have died with its Worker. */
 const CLAIM_LIFE_MS = 60_000;
 const SWEEP_BATCH = 500;
+/** Stored in place of an answer; read as a stored error (see once.ts). */
+const DELETED = JSON.stringify({
+  code: "job_not_found",
+  detail: "What this request made was deleted.",
+});
 
 /** What a first request was answered with. */
 export type StoredAnswer = { status: number; headers: Record<string, string>; body: string };
+
+/** Whose answers: those about these, or all that were given until `before` (Unix ms). */
+export type Redact = { resourceIds: string[] | null; before: number };
 
 export type Claim = {
   keyHash: string;
@@ -101,6 +109,24 @@ export class Idempotency extends DurableObject<EdgeBindings> {
       keyHash,
       token,
     );
+  }
+
+  /** Answers about what was deleted say so from now on; the key stays taken, so that a repetition makes nothing anew. */
+  async redact({ resourceIds, before }: Redact): Promise<number> {
+    const which =
+      resourceIds === null
+        ? "expires_at <= ?1 AND resource_id NOT GLOB 'key_*' AND resource_id NOT GLOB 'del_*'"
+        : "resource_id IN (SELECT value FROM json_each(?1))";
+    const value = resourceIds === null ? before + KEPT_MS : JSON.stringify(resourceIds);
+    const gone: StoredAnswer = { status: 0, headers: {}, body: DELETED };
+    const rows = this.#sql
+      .exec<{ key_hash: string }>(
+        `UPDATE claims SET answer = ?2 WHERE answer IS NOT NULL AND answer <> ?2 AND ${which} RETURNING key_hash`,
+        value,
+        JSON.stringify(gone),
+      )
+      .toArray();
+    return rows.length;
   }
 
   override async alarm(): Promise<void> {

@@ -1,13 +1,19 @@
 import type { CompletionOffer, CompletionVerdict } from "../../shared/contracts/completion.ts";
 import { readId } from "../../shared/contracts/ids.ts";
+import { isPermitted, regions } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
-import { ledgerShardName } from "../../shared/policies/ledger-shard.ts";
+import { LEDGER_BUCKETS, ledgerShardName } from "../../shared/policies/ledger-shard.ts";
+import type { DeletionOwner } from "./deletions-client.ts";
+import type { Forget, Forgotten } from "./forgotten.ts";
 import type { JobDraft, LedgerJob } from "./ledger-job.ts";
 import type { Ledger } from "./ledger.ts";
 import { createCallObject, jurisdictionOf, type Placement } from "./placement.ts";
 
 export interface LedgerClient {
+  /** @throws ApiError job_not_found for a job that was deleted */
   reserve(draft: JobDraft, regionId: string): Promise<LedgerJob>;
+  /** Deletes a tenant's jobs, in the shard that the order names or in all; settles to what is known of them. */
+  forget(owner: DeletionOwner, order: Forget): Promise<Forgotten>;
   /** Marks a job accepted, and final in the same step where its region knew the end of it at once. */
   accept(job: JobKey, dispatch: number, completion?: CompletionOffer): Promise<LedgerJob | null>;
   refuse(job: JobKey, dispatch: number): Promise<boolean>;
@@ -57,6 +63,35 @@ export function createLedgerClient(
     return callObject(name, home, run);
   }
 
+  /** Every shard that a tenant may have: those of the regions where its jobs are born. */
+  function shardsOf({ tenantId, residency }: DeletionOwner) {
+    return regions
+      .filter((region) => isPermitted(residency, region))
+      .flatMap(({ id, jurisdiction }) =>
+        Array.from({ length: LEDGER_BUCKETS }, (_, bucket) => ({
+          name: `${tenantId}/${id}/${bucket}`,
+          home: jurisdiction,
+        })),
+      );
+  }
+
+  async function forget(owner: DeletionOwner, order: Forget): Promise<Forgotten> {
+    const { scope } = order;
+    const shards =
+      "job_id" in scope
+        ? [shardOf({ id: scope.job_id, tenant_id: owner.tenantId })]
+        : shardsOf(owner);
+    const answers = await Promise.all(
+      shards.map(({ name, home }) =>
+        callObject(name, home, (shard) => shard.forget(order) as Promise<Forgotten>),
+      ),
+    );
+    return {
+      jobs: answers.flatMap(({ jobs }) => jobs),
+      removed: answers.reduce((sum, { removed }) => sum + removed, 0),
+    };
+  }
+
   async function complete(
     offers: readonly CompletionOffer[],
   ): Promise<(CompletionVerdict["verdict"] | undefined)[]> {
@@ -83,7 +118,12 @@ export function createLedgerClient(
   }
 
   return {
-    reserve: (draft, regionId) => call(draft, (shard) => shard.reserve(draft, regionId)),
+    async reserve(draft, regionId) {
+      const job = await call(draft, (shard) => shard.reserve(draft, regionId));
+      if (!job) throw new ApiError("job_not_found", "The job was deleted.");
+      return job;
+    },
+    forget,
     accept: (job, dispatch, completion) =>
       call(job, (shard) => shard.accept(job.id, dispatch, completion)),
     refuse: (job, dispatch) => call(job, (shard) => shard.refuse(job.id, dispatch)),

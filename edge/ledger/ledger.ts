@@ -10,6 +10,7 @@ import { describeError, log } from "../ops/log.ts";
 import type { RegionProbes } from "../route/region-probes.ts";
 import { createVantages } from "../route/vantages.ts";
 import { createAlarmClock, type AlarmClock } from "./alarm-clock.ts";
+import { createForgotten, type Forget, type Forgotten } from "./forgotten.ts";
 import type { JobDraft, LedgerJob } from "./ledger-job.ts";
 import { createLedgerStore, RESUBMIT_AFTER_MS, type LedgerStore } from "./ledger-store.ts";
 import type { OpenShards } from "./open-shards.ts";
@@ -35,6 +36,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
       this.config().regions,
     ).look();
   readonly #store: LedgerStore;
+  readonly #forgotten: ReturnType<typeof createForgotten>;
   readonly #clock: AlarmClock;
   readonly #registrations: ReturnType<typeof createRegistrations>;
   /** Its own name, once a job has told it. */
@@ -46,6 +48,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
   constructor(ctx: DurableObjectState, env: EdgeBindings) {
     super(ctx, env);
     this.#store = createLedgerStore(ctx.storage.sql, () => this.now());
+    this.#forgotten = createForgotten(ctx.storage.sql, () => this.now());
     this.#clock = createAlarmClock(ctx.storage);
     this.#registrations = createRegistrations(
       ctx.storage.sql,
@@ -54,7 +57,9 @@ export class Ledger extends DurableObject<EdgeBindings> {
     );
   }
 
-  async reserve(draft: JobDraft, region: string): Promise<LedgerJob> {
+  /** Null for a job that was deleted: by its id, or with all that its like had made until then. */
+  async reserve(draft: JobDraft, region: string): Promise<LedgerJob | null> {
+    if (this.#forgotten.isForgotten(draft)) return null;
     const job = this.#store.reserve(draft, region);
     if (job.state === "reserved") await this.#clock.wakeBy(this.now() + RESUBMIT_AFTER_MS);
     this.#register(job);
@@ -71,6 +76,15 @@ export class Ledger extends DurableObject<EdgeBindings> {
     if (completion === undefined) return job;
     await this.complete([completion]);
     return this.#store.find(jobId);
+  }
+
+  /** Deletes jobs for good: whatever still runs for them ends without a trace. */
+  async forget(order: Forget): Promise<Forgotten> {
+    const forgotten = this.#forgotten.forget(order);
+    const next = this.#store.nextDue();
+    if (next !== undefined) await this.#clock.wakeBy(next);
+    for (const { id } of forgotten.jobs) this.#wake(id);
+    return forgotten;
   }
 
   async refuse(jobId: string, dispatch: number): Promise<boolean> {

@@ -5,6 +5,7 @@ import { JobId } from "./ids.ts";
 import { CreateAnalysis, DeadlineS, Priority, UserId } from "./job.ts";
 import { adminPaths } from "./openapi-admin.ts";
 import { batchPaths } from "./openapi-batches.ts";
+import { deleteJobCall, deletionPaths } from "./openapi-deletions.ts";
 import { modelPaths } from "./openapi-models.ts";
 import { deadLetterPaths } from "./openapi-dead-letters.ts";
 import { cancelPaths } from "./openapi-cancel.ts";
@@ -64,6 +65,7 @@ export function describeApi(): oas31.OpenAPIObject {
     servers: [{ url: "/" }],
     security: [{ api_key: [] }],
     tags: [
+      { name: "Deletion", description: "Delete-my-data, with signed receipts" },
       { name: "Analysis", description: "From a recording to a result" },
       { name: "Speech", description: "From a text to a voice" },
       { name: "Audio", description: "Recordings, delivered by signed URLs" },
@@ -162,6 +164,7 @@ export function describeApi(): oas31.OpenAPIObject {
         ),
       },
       "/v1/jobs/{id}": {
+        delete: deleteJobCall,
         get: call(
           {
             operationId: "getJob",
@@ -183,6 +186,7 @@ export function describeApi(): oas31.OpenAPIObject {
         ),
       },
       ...cancelPaths,
+      ...deletionPaths,
       ...reportPaths,
       ...speechPaths,
       ...batchPaths,

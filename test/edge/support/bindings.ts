@@ -4,6 +4,15 @@ import type { EdgeBindings } from "../../../edge/env.ts";
 export const REGION_IDS = ["us-east", "eu-west", "ap-south"] as const;
 export type RegionId = (typeof REGION_IDS)[number];
 
+/** An Ed25519 key pair of tests alone. */
+export const RECEIPT_KEY = {
+  kty: "OKP",
+  crv: "Ed25519",
+  kid: "r1",
+  x: "WlZ7QdCfHkSGQbgfSJ5o28Rx3QYg8jKAiF10mbKk3xY",
+  d: "0hPic8y3b9I8bZrXxOa1baQkjK9vw0H3NazG-jw8nLU",
+};
+
 export const linkSecretOf = (region: string) => `link-secret-of-${region}-0123456789abcdef`;
 export const accessKeyOf = (region: string) => ({
   id: `AKIA${region}`,
@@ -39,6 +48,7 @@ export function edgeBindings(more: Partial<EdgeBindings> = {}): EdgeBindings {
         secret_access_key: accessKeyOf(region).secret,
       })),
     ),
+    RECEIPT_KEYS: JSON.stringify([RECEIPT_KEY]),
     PUBLIC_URL: "https://edge.test",
     ...more,
   };

@@ -1,0 +1,36 @@
+import type { DeletionFacts } from "../../shared/contracts/deletions.ts";
+import type { Residency } from "../../shared/contracts/regions.ts";
+import type { Deletions, NewDeletion, RecentTombstones } from "./deletions.ts";
+import { createCallObject, type Placement } from "./placement.ts";
+
+/** Whose deletions; they lie where the tenant's residency says. */
+export interface DeletionOwner {
+  tenantId: string;
+  residency: Residency;
+}
+
+/** Every call throws ApiError dependency_unavailable when the tenant's object does not answer. */
+export interface DeletionsClient {
+  create(deletion: NewDeletion): Promise<DeletionFacts>;
+  read(owner: DeletionOwner, id: string): Promise<DeletionFacts | null>;
+  recent(owner: DeletionOwner): Promise<RecentTombstones>;
+}
+
+export function createDeletionsClient(
+  namespace: DurableObjectNamespace<Deletions>,
+  placement: Placement,
+): DeletionsClient {
+  const callObject = createCallObject(namespace, placement);
+  return {
+    create: (deletion) =>
+      callObject(deletion.tenantId, deletion.residency, (object) => object.create(deletion)),
+    read: ({ tenantId, residency }, id) =>
+      callObject(tenantId, residency, (object) => object.read(id)),
+    recent: ({ tenantId, residency }) =>
+      callObject(
+        tenantId,
+        residency,
+        async (object) => (await object.recent()) as RecentTombstones,
+      ),
+  };
+}

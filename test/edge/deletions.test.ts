@@ -1,0 +1,228 @@
+import { compactVerify, importJWK } from "jose";
+import { env, runInDurableObject, runDurableObjectAlarm } from "cloudflare:test";
+import { describe, expect, test } from "vitest";
+import type { Deletions } from "../../edge/ledger/deletions.ts";
+import { DeletionReceipt } from "../../shared/contracts/deletions.ts";
+import { signAudioUrl } from "../../shared/signing/audio-url.ts";
+import { ReceiptKeySet, verifyReceipt } from "../../shared/signing/receipt.ts";
+import { readEdgeConfig } from "../../edge/env.ts";
+import { AUDIO_URL_KEYS, REGION_IDS } from "./support/bindings.ts";
+import { audioFacts, draftOf, offerOf, shardOf } from "./support/jobs.ts";
+import { codeOf, newTenant, startEdge } from "./support/start-edge.ts";
+
+const DONE_AT = "2026-11-21T10:00:00.000Z";
+const done = {
+  done_at: DONE_AT,
+  stores: [{ store: "redis", removed: { jobs: 1 }, done_at: DONE_AT }],
+};
+const notDone = { done_at: null, stores: [] };
+
+async function ready({ residency = "global" as "global" | "eu", userId = "u-1" } = {}) {
+  const edge = startEdge();
+  const tenant = newTenant("del");
+  const key = await edge.regions.addKey({ tenant_id: tenant, residency });
+  edge.regions.on("POST /internal/deletions", () => done);
+  const region = residency === "eu" ? "eu-west" : "us-east";
+  await runInDurableObject(objectOf(tenant), (object) => {
+    object.config = () => readEdgeConfig(edge.bindings);
+  });
+  async function finished(user = userId) {
+    const draft = { ...draftOf(tenant, region), residency, user_id: user };
+    const shard = shardOf(draft);
+    await shard.reserve(draft, region);
+    await shard.accept(draft.id, 1);
+    const audio = { sha256: audioFacts.sha256, bytes: 1, duration_s: 1, extension: "wav" };
+    const offer = offerOf(draft, { dispatch: 1, attempt: 1 }, { region, audio });
+    await shard.complete([offer]);
+    return { draft, shard, offer };
+  }
+  const order = (scope: object, headers: Record<string, string> = {}) =>
+    edge.call("/v1/deletions", { key, body: scope, headers });
+  const read = async (id: string) =>
+    DeletionReceipt.parse(await (await edge.call(`/v1/deletions/${id}`, { key })).json());
+  const orders = () => edge.regions.requests.filter(({ path }) => path === "/internal/deletions");
+  return { ...edge, tenant, key, finished, order, read, orders };
+}
+const receiptOf = async (answer: Response) => {
+  expect(answer.status).toBe(202);
+  return DeletionReceipt.parse(await answer.json());
+};
+function objectOf(tenant: string): DurableObjectStub<Deletions> {
+  const namespace = (env as unknown as { DELETIONS: DurableObjectNamespace<Deletions> }).DELETIONS;
+  return namespace.get(namespace.idFromName(tenant));
+}
+
+describe("a deletion", () => {
+  test("of one job hides it at once, is told to every region, and ends in a receipt that anyone can verify", async () => {
+    const { call, key, tenant, finished, order, read, orders } = await ready();
+    const { draft, shard, offer } = await finished();
+    const other = await finished();
+    const begun = await receiptOf(await order({ job_id: draft.id }));
+    expect(await codeOf(await call(`/v1/jobs/${draft.id}`, { key }))).toBe("job_not_found");
+    expect((await call(`/v1/jobs/${other.draft.id}`, { key })).status).toBe(200);
+    expect(await shard.complete([offer])).toEqual(["unknown"]);
+    expect(
+      orders()
+        .map(({ region }) => region)
+        .sort(),
+    ).toEqual([...REGION_IDS].sort());
+    expect(orders()[0]!.body).toMatchObject({
+      id: begun.id,
+      tenant_id: tenant,
+      scope: { job_id: draft.id },
+      jobs: [{ id: draft.id, upload_id: draft.upload_id, sha256: audioFacts.sha256 }],
+    });
+
+    const receipt = await read(begun.id);
+    expect(receipt).toMatchObject({ status: "completed", edge: { removed: { ledger_jobs: 1 } } });
+    expect(receipt.regions).toHaveLength(REGION_IDS.length);
+    const keys = ReceiptKeySet.parse(await (await call("/.well-known/jwks.json")).json());
+    expect(JSON.stringify(keys)).not.toContain('"d"');
+    expect(await verifyReceipt(keys, receipt)).toMatchObject({ id: begun.id, tenant_id: tenant });
+    const forged = { ...receipt, completed_at: "2020-01-01T00:00:00.000Z" };
+    expect(await verifyReceipt(keys, forged)).toBeUndefined();
+    const [head, , signature] = receipt.jws.split(".");
+    const body = btoa(JSON.stringify({ ...receipt, jws: undefined }).replace("u", "v"));
+    expect(
+      await verifyReceipt(keys, { ...receipt, jws: `${head}.${body}.${signature}` }),
+    ).toBeUndefined();
+    // By somebody else's code.
+    const { payload } = await compactVerify(receipt.jws, await importJWK(keys.keys[0]!, "EdDSA"));
+    expect(JSON.parse(new TextDecoder().decode(payload))).toMatchObject({ status: "completed" });
+  });
+
+  test("stays partial while a region is away, and is completed by the alarm when it is back", async () => {
+    const { regions, tenant, finished, order, orders } = await ready();
+    regions.on("POST /internal/deletions", ({ region }) =>
+      region === "ap-south" ? Response.json({}, { status: 503 }) : done,
+    );
+    const { draft } = await finished();
+    const begun = await receiptOf(await order({ job_id: draft.id }));
+    expect(begun.status).toBe("partial");
+    expect(begun.regions.find(({ region }) => region === "ap-south")).toMatchObject(notDone);
+    regions.on("POST /internal/deletions", () => done);
+    const before = orders().length;
+    const facts = await runInDurableObject(objectOf(tenant), async (object) => {
+      object.now = () => Date.now() + 60_000;
+      await object.alarm();
+      return object.read(begun.id);
+    });
+    expect(facts).toMatchObject({ status: "completed" });
+    // Regions that were done are not asked again.
+    expect(
+      orders()
+        .slice(before)
+        .map(({ region }) => region),
+    ).toEqual(["ap-south"]);
+    expect(await runDurableObjectAlarm(objectOf(tenant))).toBe(true);
+  });
+
+  test("of an end user takes that user's jobs alone", async () => {
+    const { call, key, finished, order, orders } = await ready();
+    const [mine, yours] = [await finished("u-mine"), await finished("u-yours")];
+    await receiptOf(await order({ user_id: "u-mine" }));
+    expect((await call(`/v1/jobs/${mine.draft.id}`, { key })).status).toBe(404);
+    expect((await call(`/v1/jobs/${yours.draft.id}`, { key })).status).toBe(200);
+    expect(orders()[0]!.body["jobs"]).toMatchObject([{ id: mine.draft.id }]);
+  });
+
+  test("of everything ends what was made until then, also what comes late, and nothing that is made later", async () => {
+    const { call, key, finished, order, regions } = await ready();
+    const [first, second] = [await finished("a"), await finished("b")];
+    const late = { ...draftOf(first.draft.tenant_id), user_id: "c" };
+    await receiptOf(await order({ all: true }));
+    for (const { draft } of [first, second]) {
+      expect((await call(`/v1/jobs/${draft.id}`, { key })).status).toBe(404);
+    }
+    expect(await shardOf(late).reserve(late, "us-east")).toBeNull();
+    regions.on("GET /internal/jobs", () => ({ data: [rowOf(first.draft)], next_cursor: null }));
+    const list = (await (await call("/v1/jobs", { key })).json()) as { data: unknown[] };
+    expect(list.data).toEqual([]);
+    await expect.poll(() => Date.now()).toBeGreaterThan(Date.parse(second.draft.created_at) + 20);
+    const { draft } = await finished("a");
+    expect((await call(`/v1/jobs/${draft.id}`, { key })).status).toBe(200);
+  });
+
+  test("goes to no region that the tenant's residency forbids", async () => {
+    const { finished, order, orders } = await ready({ residency: "eu" });
+    const { draft } = await finished();
+    const begun = await receiptOf(await order({ job_id: draft.id }));
+    expect(orders().map(({ region }) => region)).toEqual(["eu-west"]);
+    expect(begun.regions.map(({ region }) => region)).toEqual(["eu-west"]);
+  });
+
+  test("makes links to the recording void, whatever a cache or bucket still has", async () => {
+    const { call, finished, order, regions, tenant } = await ready();
+    const { draft } = await finished();
+    const address = {
+      region: "us-east",
+      sha256: audioFacts.sha256,
+      extension: "wav",
+      residency: "global" as const,
+      tenantId: tenant,
+    };
+    regions.objects.set(`us-east/bucket-us-east/audio/global/${tenant}/${address.sha256}.wav`, {
+      bytes: Uint8Array.from(new TextEncoder().encode("sound")),
+      type: "audio/wav",
+    });
+    const url = await signAudioUrl(AUDIO_URL_KEYS, address, Date.now() + 3_600_000);
+    expect((await call(url)).status).toBe(200);
+    await receiptOf(await order({ job_id: draft.id }));
+    expect(await codeOf(await call(url))).toBe("audio_not_found");
+  });
+
+  test("by DELETE of a job is the same; a job that is not the caller's is none", async () => {
+    const { call, key, finished, regions } = await ready();
+    const { draft } = await finished();
+    const stranger = await regions.addKey({ tenant_id: newTenant() });
+    const path = `/v1/jobs/${draft.id}`;
+    const remove = (by: string) => call(path, { method: "DELETE", key: by });
+    expect(await codeOf(await remove(stranger))).toBe("job_not_found");
+    const receipt = await receiptOf(await remove(key));
+    expect(receipt.scope).toEqual({ job_id: draft.id });
+    expect(await codeOf(await remove(key))).toBe("job_not_found");
+    const theirs = await call(`/v1/deletions/${receipt.id}`, { key: stranger });
+    expect(await codeOf(theirs)).toBe("not_found");
+  });
+
+  test("under one idempotency key is one; answers about what it deleted are not replayed", async () => {
+    const { call, key, order, tenant } = await ready();
+    const headers = { "idempotency-key": `k-${tenant}` };
+    const body = { upload_id: draftOf(tenant).upload_id, metadata: { note: "secret" } };
+    const made = (await (await call("/v1/analyses", { key, body, headers })).json()) as {
+      id: string;
+    };
+    const wanted = { "idempotency-key": "delete-once" };
+    const first = await receiptOf(await order({ job_id: made.id }, wanted));
+    expect(first.edge!.removed["stored_answers"]).toBe(1);
+    expect((await receiptOf(await order({ job_id: made.id }, wanted))).id).toBe(first.id);
+    expect(await codeOf(await call("/v1/analyses", { key, body, headers }))).toBe("job_not_found");
+  });
+
+  test.each([{}, { all: false }, { job_id: "job_x" }, { all: true, user_id: "u" }])(
+    "of %j is refused",
+    async (scope) => {
+      const { order, orders } = await ready();
+      expect(await codeOf(await order(scope))).toBe("invalid_request");
+      expect(orders()).toEqual([]);
+    },
+  );
+});
+
+function rowOf(draft: ReturnType<typeof draftOf>) {
+  return {
+    id: draft.id,
+    kind: draft.kind,
+    status: "succeeded",
+    region: "us-east",
+    priority: "standard",
+    epoch: { dispatch: 1, attempt: 1 },
+    user_id: null,
+    error_code: null,
+    audio_duration_s: null,
+    created_at: draft.created_at,
+    started_at: null,
+    finished_at: null,
+    usd: 0,
+  };
+}
