@@ -12,13 +12,13 @@ import { ApiError } from "../../shared/errors/problem.ts";
 import { defaultPrices, type PriceTable } from "../../shared/policies/price.ts";
 import type { Logger } from "../ops/logger.ts";
 import { failed, spoken } from "../queue/completion.ts";
-import type { Run } from "../queue/queue-port.ts";
+import type { Completion, Run } from "../queue/queue-port.ts";
 import type { PreparedSpeech, Synthesizer } from "../speech/synthesis/create-synthesizer.ts";
 import { setWavLengths } from "../speech/synthesis/encode/wav-header.ts";
 import type { ObjectStore } from "../store/object-store-port.ts";
 import { DURATION, keptDuration, MAX_KEPT_SPEECH_BYTES } from "../store/kept-speech.ts";
 import { runCost } from "./run-cost.ts";
-import type { RunJob, RunJobOptions } from "./run-job.ts";
+import { clockOf, type RunJob, type RunJobOptions } from "./run-job.ts";
 
 export interface RunSpeechJobParts {
   region: string;
@@ -26,8 +26,6 @@ export interface RunSpeechJobParts {
   synthesizer: Pick<Synthesizer, "prepare">;
   logger: Logger;
   prices?: PriceTable;
-  /** Unix ms. */
-  now?: () => number;
 }
 
 interface Speech {
@@ -55,7 +53,7 @@ const finalCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
  * listened, and kept for both.
  */
 export function createRunSpeechJob(parts: RunSpeechJobParts): RunJob {
-  const { region, objects, synthesizer, logger, prices = defaultPrices, now = Date.now } = parts;
+  const { region, objects, synthesizer, logger, prices = defaultPrices } = parts;
 
   async function readText(
     owner: Owner,
@@ -108,7 +106,12 @@ export function createRunSpeechJob(parts: RunSpeechJobParts): RunJob {
       .catch((error: unknown) => logger.warn({ err: error }, "speech could not be kept"));
   }
 
-  async function speak(run: Run, task: SpeechTask, { signal }: RunJobOptions) {
+  async function speak(
+    run: Run,
+    task: SpeechTask,
+    now: () => number,
+    { signal }: RunJobOptions,
+  ): Promise<Completion> {
     const { spec, epoch, startedAtMs } = run;
     const owner = { residency: spec.residency, tenantId: spec.tenant_id };
     const { voice, response_format: format, speed } = task;
@@ -147,6 +150,7 @@ export function createRunSpeechJob(parts: RunSpeechJobParts): RunJob {
 
   return async (run, options) => {
     const { spec, epoch, startedAtMs } = run;
+    const now = clockOf(run);
     const fail = (code: ErrorCode, detail?: string) =>
       failed({
         spec,
@@ -159,7 +163,7 @@ export function createRunSpeechJob(parts: RunSpeechJobParts): RunJob {
       });
     if (!spec.speech) return fail("internal", "The job does not say what is to be spoken.");
     try {
-      return await speak(run, spec.speech, options);
+      return await speak(run, spec.speech, now, options);
     } catch (error) {
       options.signal.throwIfAborted();
       if (error instanceof ApiError && finalCodes.has(error.code)) {

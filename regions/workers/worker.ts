@@ -184,12 +184,21 @@ export function createWorker(options: WorkerOptions): Worker {
       await sleep(forMs, undefined, { signal }).catch(() => undefined);
       return [];
     }
-    return queue.claimMany({
-      workerId,
-      signal: AbortSignal.any([signal, AbortSignal.timeout(forMs)]),
-      max: concurrency - active.size,
-      ...(maxEstimateS === undefined ? {} : { maxEstimateS }),
-    });
+    const over = new AbortController();
+    const end = () => over.abort();
+    const timer = setTimeout(end, forMs);
+    signal.addEventListener("abort", end, { once: true });
+    try {
+      return await queue.claimMany({
+        workerId,
+        signal: over.signal,
+        max: concurrency - active.size,
+        ...(maxEstimateS === undefined ? {} : { maxEstimateS }),
+      });
+    } finally {
+      clearTimeout(timer);
+      signal.removeEventListener("abort", end);
+    }
   }
 
   /** What it has and can do. */
