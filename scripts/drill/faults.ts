@@ -38,6 +38,14 @@ export const faults = {
     inflict: (planet, region) => kill(planet, `${region}-worker-1`),
     heal: nothing,
   },
+  "kill-primary": {
+    does: "kill the Postgres primary, in {region}, and keep it down",
+    // The lease and its margin, the promotion, and the way of the writers to it.
+    holdMs: 45_000,
+    takesRegion: false,
+    inflict: (planet, region) => planet.control(`/processes/${region}-postgres/down`),
+    heal: (planet, region) => planet.control(`/regions/${region}/up`),
+  },
   "restart-redis": {
     does: "kill the Redis of {region}, which is started again on its disk",
     holdMs: 10_000,

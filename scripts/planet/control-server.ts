@@ -38,7 +38,8 @@ export type ControlServerOptions = {
 
 /**
  * HTTP on 127.0.0.1 by which the planet is looked at, disturbed and stopped. Every request needs the bearer token of
- * planet.json. GET /status, /connections; POST /stop, /regions/{id}/down, /regions/{id}/up, /processes/{name}/kill, /links.
+ * planet.json. GET /status, /connections; POST /stop, /regions/{id}/down, /regions/{id}/up, /processes/{name}/kill,
+ * /processes/{name}/down (and stay so), /processes/{name}/up, /links.
  */
 export async function createControlServer({
   planet,
@@ -83,6 +84,13 @@ export async function createControlServer({
     const { pid } = process;
     if (!process.kill(asked.data.signal)) return refuse(context, 409, "it does not run");
     return context.json({ pid });
+  });
+  app.post("/processes/:name/:change{down|up}", async (context) => {
+    const process = planet.supervisor.find(context.req.param("name"));
+    if (process === undefined) return refuse(context, 404, "no such process");
+    if (context.req.param("change") === "down") await process.takeDown();
+    else if (process.state === "down") await process.start();
+    return context.json({ name: process.spec.name, state: process.state });
   });
   app.post("/links", async (context) => {
     const asked = LinkChange.safeParse(await context.req.json().catch(() => undefined));

@@ -12,7 +12,7 @@ export type PlanetStatus = {
 export type PlanetConnections = {
   edge: string;
   keys: { demo: string; operator: string };
-  /** The region whose Postgres is the primary from the start. */
+  /** The region whose Postgres is the primary. */
   primary: string;
   /** Each region's own Postgres, as the services' role. */
   databases: Record<string, { postgres: string }>;

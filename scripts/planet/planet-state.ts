@@ -3,6 +3,7 @@ import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
 import { hashApiKey, mintApiKey, type Scope } from "../../shared/contracts/api-key.ts";
+import { makeReceiptKey, ReceiptKey } from "../../shared/signing/receipt.ts";
 import type { BootstrapTenants } from "../../regions/config.ts";
 
 const RegionSecrets = z.object({
@@ -19,10 +20,14 @@ export const PlanetState = z.object({
   controlToken: z.string(),
   postgres: z.object({ superuser: z.string(), services: z.string(), replicator: z.string() }),
   audioUrlKey: z.string(),
+  /** Signs receipts of deletions; a planet of before them gets one when it starts. */
+  receiptKey: ReceiptKey.optional(),
   /** Seals webhooks' secrets in the database; a planet of before webhooks has none yet. */
   webhookKey: z.string().default(() => randomBytes(32).toString("base64")),
   apiKeys: z.object({ demo: z.string(), operator: z.string() }),
   regions: z.record(z.string(), RegionSecrets),
+  /** The region whose Postgres was promoted last. */
+  primary: z.string().optional(),
 });
 export type PlanetState = z.infer<typeof PlanetState>;
 
@@ -57,6 +62,7 @@ export async function loadState(
     },
     regions: {},
   };
+  state.receiptKey ??= await makeReceiptKey("r1");
   for (const id of regionIds) state.regions[id] ??= freshRegion();
   await saveState(stateDir, state);
   return state;

@@ -3,12 +3,21 @@ import { rmSync } from "node:fs";
 import { type Region, regions as allRegions } from "../../shared/contracts/regions.ts";
 import { type Addresses, EDGE_PORT, localUrl, regionPorts } from "./addresses.ts";
 import { type ControlServer, createControlServer } from "./control-server.ts";
+import { createDatabaseAgent } from "./database-agent.ts";
+import { agentToken, createDatabaseAgentsServer } from "./database-agents-server.ts";
 import { edgeProcess } from "./edge-process.ts";
 import { linkName, listLinks } from "./links.ts";
 import { closeLinks, openLinks, portOfLink } from "./open-links.ts";
 import { lockPlanet } from "./planet-lock.ts";
-import { firstTenants, loadState, saveState, writePrivately } from "./planet-state.ts";
+import {
+  firstTenants,
+  loadState,
+  type PlanetState,
+  saveState,
+  writePrivately,
+} from "./planet-state.ts";
 import { createPorts } from "./ports.ts";
+import { createPostgresCluster } from "./postgres-cluster.ts";
 import { createPostgresServer } from "./postgres-server.ts";
 import type { PlanetControls } from "./planet-controls.ts";
 import { createPlanetRegion } from "./region.ts";
@@ -72,7 +81,6 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
   const stateDir = resolve(options.stateDir ?? join(ROOT, ".antiphon"));
   const first = regions[0];
   if (first === undefined) throw new Error("a planet needs a region");
-  const primary = options.primary ?? first.id;
   const home = regions.find(({ id }) => id === (options.edgeHome ?? first.id)) ?? first;
 
   const unlock = lockPlanet(stateDir);
@@ -102,6 +110,7 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
       stateDir,
       regions.map(({ id }) => id),
     );
+    const firstPrimary = state.primary ?? options.primary ?? first.id;
     const ports = createPorts(state.ports, { usePreferred: usePreferredPorts });
     const edgePort = await ports.want("edge", EDGE_PORT);
     const serverPorts = await regionPorts(ports, regions, workersPerRegion);
@@ -117,9 +126,45 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
       linkPort: (from, to, service) => portOfLink(links, linkName(from, to, service)),
     };
 
+    let kept: PlanetState = state;
+    const cluster = createPostgresCluster({
+      servers: new Map(
+        regions.map(({ id }) => [
+          id,
+          createPostgresServer({
+            name: `${id}-postgres`,
+            dir: join(stateDir, "regions", id, "postgres", "data"),
+            port: serverPorts[id]?.postgres ?? 0,
+            passwords: state.postgres,
+            logFile: join(stateDir, "logs", `${id}-postgres.log`),
+          }),
+        ]),
+      ),
+      primary: firstPrimary,
+      portTo: (from, to) => addresses.linkPort(from, to, "postgres"),
+      async onPrimary(id) {
+        kept = { ...kept, primary: id };
+        await saveState(stateDir, kept);
+      },
+    });
+    const agents = new Map(
+      regions.map(({ id }) => [id, createDatabaseAgent(id, { cluster, supervisor })]),
+    );
+    const agentsPort = await ports.want("database-agents");
+    const { controlToken } = state;
+    const agentsServer = await createDatabaseAgentsServer({
+      agents,
+      controlToken,
+      port: agentsPort,
+    });
+    undo.push(async () => {
+      await agentsServer.close();
+      await Promise.all(Array.from(agents.values(), (agent) => agent.close()));
+    });
+
     const shared = {
       regions,
-      primary,
+      primary: firstPrimary,
       root: ROOT,
       stateDir,
       state,
@@ -128,47 +173,39 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
       logLevel,
       workerConcurrency,
     };
-    const postgresOf = (id: string) =>
-      createPostgresServer({
-        name: `${id}-postgres`,
-        dir: join(stateDir, "regions", id, "postgres", "data"),
-        port: serverPorts[id]?.postgres ?? 0,
-        passwords: state.postgres,
-        logFile: join(stateDir, "logs", `${id}-postgres.log`),
-      });
-    const primaryServer = postgresOf(primary);
     const tenants = await firstTenants(state);
     const planetRegions = new Map(
       regions.map((region) => {
         const { id } = region;
-        const follows = () => {
-          const port = addresses.linkPort(id, primary, "postgres");
-          const upstream = { host: "127.0.0.1", port, region: id, slot: id.replaceAll("-", "_") };
-          return { primary: primaryServer, upstream };
-        };
+        const token = agentToken(controlToken, id);
+        const databaseAgent = { url: `${localUrl(agentsPort)}/${id}`, token };
+        const bootstrapTenants = id === firstPrimary ? tenants : undefined;
         const made = createPlanetRegion({
-          plan: { ...shared, region, bootstrapTenants: id === primary ? tenants : undefined },
+          plan: { ...shared, region, databaseAgent, bootstrapTenants },
           supervisor,
-          postgres: id === primary ? primaryServer : postgresOf(id),
-          follows: id === primary ? undefined : follows(),
+          postgres: cluster.server(id),
+          follows: () => cluster.follows(id),
         });
         return [id, made] as const;
       }),
     );
     const all = Array.from(planetRegions.values());
-    const head = planetRegions.get(primary);
-    if (head === undefined) throw new Error(`the primary cannot be in ${primary}: no such region`);
+    const head = planetRegions.get(firstPrimary);
+    if (head === undefined) {
+      throw new Error(`the primary cannot be in ${firstPrimary}: no such region`);
+    }
     const replicas = all.filter((region) => region !== head);
 
     undo.push(async () => {
       const edge = supervisor.find("edge");
       // Replicas before the primary, which otherwise waits for them to have everything.
       await Promise.allSettled([edge?.stop(), ...all.map((region) => region.stopServices())]);
+      const last = planetRegions.get(cluster.primary());
       await Promise.allSettled([
         ...all.map((region) => region.stopStores()),
-        ...replicas.map((region) => region.stopDatabase()),
+        ...all.filter((region) => region !== last).map((region) => region.stopDatabase()),
       ]);
-      await head.stopDatabase();
+      await last?.stopDatabase();
       await supervisor.stopAll();
     });
 
@@ -183,7 +220,7 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
     const startRegions = async () => {
       await settleAll([
         (async () => {
-          await step(`${primary}: Postgres, the primary`, () => head.startDatabase(within));
+          await step(`${firstPrimary}: Postgres, the primary`, () => head.startDatabase(within));
           await settleAll(
             replicas.map((region) =>
               step(`${region.id}: Postgres, a replica`, () => region.startDatabase(within)),
@@ -223,7 +260,7 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
       regions.map(({ id }) => [
         id,
         {
-          postgres: (id === primary ? primaryServer : postgresOf(id)).url(),
+          postgres: cluster.server(id).url(),
           redisPort: serverPorts[id]?.redis ?? 0,
           redisPassword: state.regions[id]?.redis ?? "",
         },
@@ -251,7 +288,12 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
       },
       keys: state.apiKeys,
       databases,
-      connections: () => ({ edge: edgeUrl, keys: state.apiKeys, primary, databases }),
+      connections: () => ({
+        edge: edgeUrl,
+        keys: state.apiKeys,
+        primary: cluster.primary(),
+        databases,
+      }),
       control: { url: "", token: state.controlToken },
       regions: planetRegions,
       links,
@@ -279,7 +321,8 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
     undo.push(() => control.close());
     const whole: Planet = { ...planet, control, urls: { ...planet.urls, control: control.url } };
 
-    await saveState(stateDir, { ...state, ports: ports.assigned() });
+    kept = { ...kept, ports: ports.assigned() };
+    await saveState(stateDir, kept);
     const credentials = join(stateDir, "credentials.json");
     const { demo, operator } = state.apiKeys;
     await writePrivately(credentials, { url: edgeUrl, api_key: demo, admin_key: operator });

@@ -36,6 +36,8 @@ export type PostgresServer = {
   /** The data folder really in use. */
   readonly dataDir: string;
   exists(): boolean;
+  /** Whether it would start as a replica. */
+  isStandby(): boolean;
   /** Makes the data folder of a new cluster, if there is none yet. */
   initPrimary(): Promise<void>;
   /** Makes roles and database on a running primary, if they are not there yet. */
@@ -45,9 +47,17 @@ export type PostgresServer = {
    * used unless the primary no longer keeps the WAL that it would need.
    * @param upstream where the replica reaches the primary from now on
    */
-  createReplica(primary: PostgresServer, upstream: Upstream): Promise<void>;
-  /** What to supervise. A replica that was made in an earlier run is told its upstream here. */
-  spec(upstream?: Upstream): ProcessSpec;
+  createReplica(
+    primary: PostgresServer,
+    upstream: Upstream,
+    options?: { rebuild?: boolean },
+  ): Promise<void>;
+  /** What to supervise; asked at each start for where a replica reaches its primary. */
+  spec(upstream?: () => Upstream | undefined): ProcessSpec;
+  /** Makes a replica that runs the primary, once it has replayed what it received; `slots` are kept for those that follow it. */
+  promote(slots: readonly string[]): Promise<void>;
+  /** Has a replica that runs follow another primary, without a restart. Settles to whether it receives from there in time. */
+  repoint(primary: PostgresServer, upstream: Upstream): Promise<boolean>;
   /** A superuser's client with one connection; the caller ends it. */
   connectAsSuperuser(database?: string): Sql;
   /** The services' URL, straight to this server. */
@@ -59,6 +69,7 @@ export function createPostgresServer(options: PostgresOptions): PostgresServer {
   const account = postgresAccount(postgresHome());
   const dir = account.placeOf(options.dir);
   const exists = () => existsSync(join(dir, "PG_VERSION"));
+  const isStandby = () => existsSync(join(dir, "standby.signal"));
 
   function connectAsSuperuser(database = "postgres"): Sql {
     return postgres({
@@ -112,6 +123,7 @@ export function createPostgresServer(options: PostgresOptions): PostgresServer {
     port,
     dataDir: dir,
     exists,
+    isStandby,
     async initPrimary() {
       if (exists()) return;
       await build(async (fresh) => {
@@ -160,8 +172,8 @@ export function createPostgresServer(options: PostgresOptions): PostgresServer {
         await sql.end();
       }
     },
-    async createReplica(primary, { slot, region }) {
-      if (exists() && (await keepsWal(primary, slot))) return;
+    async createReplica(primary, { slot, region }, { rebuild = false } = {}) {
+      if (!rebuild && exists() && isStandby() && (await keepsWal(primary, slot))) return;
       const sql = primary.connectAsSuperuser();
       try {
         await sql`select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = ${slot}`;
@@ -174,6 +186,39 @@ export function createPostgresServer(options: PostgresOptions): PostgresServer {
         await sql.end();
       }
     },
+    async promote(slots) {
+      const sql = connectAsSuperuser();
+      try {
+        const [row] = await sql<{ done: boolean }[]>`select pg_promote(true, 60) as done`;
+        if (row?.done !== true) throw new Error(`${name} was not promoted within a minute`);
+        for (const slot of slots) await ensureSlot(sql, slot);
+      } finally {
+        await sql.end();
+      }
+    },
+    async repoint(primary, upstream) {
+      const there = primary.connectAsSuperuser();
+      try {
+        await ensureSlot(there, upstream.slot);
+      } finally {
+        await there.end();
+      }
+      await put("postgresql.conf", postgresqlConf(port, passwords, upstream));
+      const sql = connectAsSuperuser();
+      try {
+        await sql`select pg_reload_conf()`;
+        return await waitFor(
+          async () => {
+            const [row] = await sql<{ status: string; sender_port: number }[]>`
+              select status, sender_port from pg_stat_wal_receiver`;
+            return row?.status === "streaming" && row.sender_port === upstream.port;
+          },
+          { what: `${name} to follow`, timeoutMs: 15_000, everyMs: 200 },
+        ).catch(() => false);
+      } finally {
+        await sql.end();
+      }
+    },
     spec: (upstream) => ({
       name,
       logFile,
@@ -181,7 +226,7 @@ export function createPostgresServer(options: PostgresOptions): PostgresServer {
       graceMs: 15_000,
       async command() {
         await endOrphans(dir);
-        await put("postgresql.conf", postgresqlConf(port, passwords, upstream));
+        await put("postgresql.conf", postgresqlConf(port, passwords, upstream?.()));
         await put("pg_hba.conf", pgHbaConf);
         return {
           ...account.plan("postgres", dir, ["-D", dir]),
@@ -203,6 +248,11 @@ export function createPostgresServer(options: PostgresOptions): PostgresServer {
     url: () =>
       `postgres://${SERVICES}:${encodeURIComponent(passwords.services)}@127.0.0.1:${port}/${DATABASE}`,
   };
+}
+
+async function ensureSlot(sql: Sql, slot: string): Promise<void> {
+  const [found] = await sql`select 1 from pg_replication_slots where slot_name = ${slot}`;
+  if (found === undefined) await sql`select pg_create_physical_replication_slot(${slot}, true)`;
 }
 
 /**

@@ -22,6 +22,8 @@ export type RegionPlan = {
   environment: "development" | "test";
   logLevel: string;
   workerConcurrency: number;
+  /** The agent of the region's Postgres. */
+  databaseAgent: { url: string; token: string };
   /** Only for the primary's region. */
   bootstrapTenants?: BootstrapTenants | undefined;
 };
@@ -115,6 +117,8 @@ export function regionProcesses(plan: RegionPlan): RegionProcesses {
         ...webhooks,
         PUBLIC_URL: localUrl(addresses.edge),
         OPS_PORT: String(ports.keeper),
+        DATABASE_AGENT_URL: plan.databaseAgent.url,
+        DATABASE_AGENT_TOKEN: plan.databaseAgent.token,
         ...(tenants === undefined ? {} : { BOOTSTRAP_TENANTS: JSON.stringify(tenants) }),
       }),
       service("api", "regions/serve-api.ts", ports.api, {
@@ -199,7 +203,7 @@ function objectStoreEnvironment(plan: RegionPlan, dataDir: string): Record<strin
 
 /** What the edge is told of the regions: its secrets and where it, and clients, reach each one. */
 export function edgeBindings(
-  plan: Omit<RegionPlan, "region">,
+  plan: Omit<RegionPlan, "region" | "databaseAgent">,
   publicUrl: string,
 ): Record<string, string> {
   const { regions, state, addresses, environment } = plan;
@@ -208,9 +212,11 @@ export function edgeBindings(
   return {
     ENVIRONMENT: environment,
     PUBLIC_URL: publicUrl,
+    PRIMARY_TAKEOVER: "automatic",
     LINK_SECRETS: JSON.stringify(entries((id) => [state.regions[id]?.link])),
     // One machine's worth: nobody shares it, and benches and drills are to meet the platform, not its limits.
     DEFAULT_LIMITS: JSON.stringify({ per_second: 2_000, per_minute: 100_000, in_flight: 2_000 }),
+    RECEIPT_KEYS: JSON.stringify(state.receiptKey ? [state.receiptKey] : []),
     AUDIO_URL_KEYS: JSON.stringify({ current: "k1", secrets: { k1: state.audioUrlKey } }),
     REGION_ENDPOINTS: JSON.stringify(
       entries((id) => ({

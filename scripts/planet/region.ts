@@ -38,8 +38,8 @@ export type PlanetRegionOptions = {
   plan: RegionPlan;
   supervisor: Supervisor;
   postgres: PostgresServer;
-  /** For a replica: the primary, and where this region reaches it. */
-  follows?: { primary: PostgresServer; upstream: Upstream } | undefined;
+  /** For a replica: the primary, and where this region reaches it; undefined for the primary itself. Promotions change it. */
+  follows: () => { primary: PostgresServer; upstream: Upstream } | undefined;
   readyTimeoutMs?: number;
 };
 
@@ -47,7 +47,7 @@ export function createPlanetRegion(options: PlanetRegionOptions): PlanetRegion {
   const { plan, supervisor, postgres, follows, readyTimeoutMs = 90_000 } = options;
   const { id } = plan.region;
   const { stores, services, readyUrls } = regionProcesses(plan);
-  const database = postgres.spec(follows?.upstream);
+  const database = postgres.spec(() => follows()?.upstream);
   const names = [database, ...stores, ...services].map(({ name }) => name);
   let wanted = false;
 
@@ -65,12 +65,13 @@ export function createPlanetRegion(options: PlanetRegionOptions): PlanetRegion {
   return {
     id,
     async startDatabase(signal) {
-      if (follows === undefined) {
+      const leader = follows();
+      if (leader === undefined) {
         await postgres.initPrimary();
         await startAll([database], signal);
         await postgres.ensureDatabase();
       } else {
-        await makeReplica(postgres, follows);
+        await makeReplica(postgres, leader);
         await startAll([database], signal);
       }
     },
@@ -124,6 +125,7 @@ async function makeReplica(
   try {
     await postgres.createReplica(primary, upstream);
   } catch (error) {
-    if (!postgres.exists()) throw error;
+    // What is no replica must not run beside a primary.
+    if (!postgres.isStandby()) throw error;
   }
 }

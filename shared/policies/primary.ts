@@ -31,7 +31,8 @@ export interface PrimaryState {
   /** The holder has stopped its database on purpose: nobody needs to wait for the lease to end. */
   released?: { position: WalPosition | null };
   handover?: { to: string; sinceMs: number };
-  reports: Record<string, PrimaryReport & { atMs: number }>;
+  /** `sinceMs`: since when the region has reported without a gap. */
+  reports: Record<string, PrimaryReport & { atMs: number; sinceMs: number }>;
   history: { term: number; holder: string; sinceMs: number }[];
 }
 
@@ -54,10 +55,12 @@ export function decidePrimary(
 ): { state: PrimaryState; order: PrimaryOrder } {
   const { region, report, nowMs } = asking;
   const known = before.reports[region];
+  const unbroken = known !== undefined && nowMs - known.atMs <= times.freshMs;
+  const sinceMs = unbroken ? known.sinceMs : nowMs;
   const trimmed = laterOf(known?.trimmed ?? null, report.trimmed);
   const state: PrimaryState = {
     ...before,
-    reports: { ...before.reports, [region]: { ...report, trimmed, atMs: nowMs } },
+    reports: { ...before.reports, [region]: { ...report, trimmed, atMs: nowMs, sinceMs } },
   };
   if (state.handover && nowMs - state.handover.sinceMs > times.handoverMs) {
     delete state.handover;
@@ -131,11 +134,17 @@ export function cannotTakeOver(
   times: PrimaryTimes = defaultTimes,
 ): string | null {
   const report = state.reports[region];
+  const asked = state.handover?.to === region;
   if (!report || !isFresh(state, region, nowMs, times)) return "its keeper has not reported lately";
   if (report.role !== "replica" || report.position === null) return "its database is no replica";
-  const { position } = report;
+  const { position, sinceMs } = report;
   if (!state.released && nowMs < state.expiresAtMs + times.marginMs) {
     return `the lease of ${state.holder ?? "nobody"} has not ended`;
+  }
+  // After a silence of all (the edge was away, the whole deployment was down) the holder gets its time to be heard of first.
+  const watchedMs = nowMs - sinceMs;
+  if (!state.released && !asked && watchedMs < times.leaseMs + times.marginMs) {
+    return "it has not watched for long enough";
   }
   if (state.released?.position && compareWal(position, state.released.position) < 0) {
     return "it has not received all that the old primary wrote";

@@ -160,6 +160,17 @@ describe("the primary's lease", () => {
   });
 });
 
+test("after a silence of everybody the holder is waited for before another takes over", () => {
+  const all = running();
+  all.wait(3_600_000);
+  for (let waited = 0; waited < leaseMs + marginMs; waited += 1000) {
+    expect(all.report("eu-west", replica()).do).toBe("follow");
+    expect(all.why("eu-west")).toContain("watched");
+    all.wait(1000);
+  }
+  expect(all.report("us-east", primary())).toMatchObject({ do: "keep", term: 1 });
+});
+
 describe("a replica is refused that", () => {
   test("has less of the log than another that can be reached", () => {
     const all = running();
@@ -172,7 +183,10 @@ describe("a replica is refused that", () => {
   test("may take over once the one with more has not been heard of", () => {
     const all = running();
     lose(all, { "eu-west": "0/100", "ap-south": "0/180" });
-    all.wait(freshMs + 1);
+    for (let waited = 0; waited <= freshMs; waited += 1000) {
+      all.report("eu-west", replica("0/100"));
+      all.wait(1000);
+    }
     expect(all.report("eu-west", replica("0/100")).do).toBe("take_over");
   });
 

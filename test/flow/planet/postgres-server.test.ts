@@ -43,7 +43,7 @@ test("rows reach a replica over its link, also after a cut, a restart of both, a
   const replica = await server(bench, "replica");
   const upstream = { host: "127.0.0.1", port: link.port, region: "eu-west", slot: "eu_west" };
   await replica.createReplica(primary, upstream);
-  await bench.supervisor.start(replica.spec(upstream));
+  await bench.supervisor.start(replica.spec(() => upstream));
   const copy = client(bench, replica.url());
   const words = async () =>
     (await copy<{ word: string }[]>`select word from words`).map(({ word }) => word);
@@ -70,7 +70,7 @@ test("rows reach a replica over its link, also after a cut, a restart of both, a
   await primary.ensureDatabase();
   await sql`insert into words values ('third')`;
   await replica.createReplica(primary, upstream);
-  await bench.supervisor.start(replica.spec(upstream));
+  await bench.supervisor.start(replica.spec(() => upstream));
   await expect.poll(words, { timeout: 10_000 }).toEqual(["first", "second", "third"]);
 
   const again = bench.supervisor.find("primary");
@@ -108,7 +108,7 @@ test("a replica that fell behind further than the primary keeps WAL is made anew
   await admin`select pg_switch_wal()`;
   await admin`checkpoint`;
   await replica.createReplica(primary, upstream);
-  await bench.supervisor.start(replica.spec(upstream));
+  await bench.supervisor.start(replica.spec(() => upstream));
   expect(await client(bench, replica.url())`select word from words`).toEqual([{ word: "new" }]);
 }, 60_000);
 
