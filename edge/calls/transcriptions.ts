@@ -108,6 +108,7 @@ export function createTranscription(services: EdgeServices) {
       duration_s: result.audio.duration_s,
       temperature: form.temperature,
       granularities: form["timestamp_granularities[]"] ?? ["segment"],
+      stream: form.stream === "true",
     });
     return new Response(formatted.body, {
       headers: {

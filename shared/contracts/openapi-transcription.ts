@@ -52,6 +52,7 @@ export const transcriptionPaths: ZodOpenApiPathsObject = {
             "application/json": { schema: z.union([Transcription, VerboseTranscription]) },
             "text/plain": text,
             "text/vtt": text,
+            "text/event-stream": text,
           },
           headers: {
             "X-Antiphon-Job": header("The job, whose result can be read for 30 days"),

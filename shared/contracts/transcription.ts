@@ -33,11 +33,19 @@ export const TranscriptionForm = z
     temperature: z.coerce.number().min(0).max(1).default(0).meta({
       description: "Accepted; no engine heeds it",
     }),
+    stream: z.enum(["true", "false"]).default("false").meta({
+      description:
+        "true: server-sent events, one for each segment and one for the whole; they come once the transcript is made. For json and text",
+    }),
     "timestamp_granularities[]": z
       .array(TimestampGranularity)
       .max(2)
       .optional()
       .meta({ description: "For verbose_json; segment when absent" }),
+  })
+  .refine((form) => form.stream === "false" || ["json", "text"].includes(form.response_format), {
+    path: ["stream"],
+    message: "needs response_format json or text",
   })
   .refine(
     (form) =>

@@ -1,5 +1,6 @@
 import type { Transcript } from "../contracts/analysis-result.ts";
 import type { TranscriptionFormat } from "../contracts/transcription.ts";
+import { toEvents } from "./to-events.ts";
 import { toSrt, toVtt } from "./subtitles.ts";
 import { toVerbose } from "./to-verbose.ts";
 import type { VerboseOptions } from "./to-verbose.ts";
@@ -13,8 +14,9 @@ export interface FormattedTranscript {
 export function formatTranscript(
   transcript: Transcript,
   format: TranscriptionFormat,
-  options: VerboseOptions,
+  options: VerboseOptions & { stream?: boolean },
 ): FormattedTranscript {
+  if (options.stream) return { contentType: "text/event-stream", body: toEvents(transcript) };
   const json = (value: unknown) => ({
     contentType: "application/json",
     body: JSON.stringify(value),

@@ -103,6 +103,29 @@ describe("a transcription", () => {
     expect(new TextDecoder().decode(regions.objects.get(name)!.bytes)).toBe("RIFF-and-so-on");
   });
 
+  test("comes as events that together are its text, when it is to be streamed", async () => {
+    const two = {
+      ...(transcript as Extract<typeof transcript, { text: string }>),
+      text: "hello you there",
+      segments: [
+        { start_s: 0.5, end_s: 1.25, text: "hello you" },
+        { start_s: 1.5, end_s: 2, text: "there" },
+      ],
+    };
+    const answer = await (await ready(two)).send({ stream: "true" });
+    expect(answer.headers.get("content-type")).toBe("text/event-stream");
+    expect(await answer.text()).toBe(
+      'event: transcript.text.delta\ndata: {"type":"transcript.text.delta","delta":"hello you"}\n\n' +
+        'event: transcript.text.delta\ndata: {"type":"transcript.text.delta","delta":" there"}\n\n' +
+        'event: transcript.text.done\ndata: {"type":"transcript.text.done","text":"hello you there"}\n\n',
+    );
+    const wrong = await (await ready()).send({ stream: "true", response_format: "srt" });
+    expect(await wrong.json()).toMatchObject({
+      code: "invalid_request",
+      error: { param: "stream" },
+    });
+  });
+
   test.each([
     ["text", "text/plain; charset=utf-8", "hello you\n"],
     ["srt", "text/plain; charset=utf-8", "1\n00:00:00,500 --> 00:00:01,300\nhello you\n\n"],
