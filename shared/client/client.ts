@@ -21,9 +21,23 @@ import type { CreateTenant } from "../contracts/internal-api.ts";
 import { Tenant } from "../contracts/internal-api.ts";
 import type { CreateAnalysis } from "../contracts/job.ts";
 import { ModelList } from "../contracts/models.ts";
+import { PrimaryStatus } from "../contracts/primary.ts";
 import { type CreateSpeech, VoiceList } from "../contracts/speech.ts";
 import { type GetUsage, UsageReport } from "../contracts/usage.ts";
 import { type GetUserHistory, UserHistory } from "../contracts/user-history.ts";
+import {
+  CreatedWebhookEndpoint,
+  type CreateWebhookEndpoint,
+  DeletedWebhookEndpoint,
+  type ListWebhookDeliveries,
+  RotatedWebhookSecret,
+  type RotateWebhookSecret,
+  type UpdateWebhookEndpoint,
+  WebhookDelivery,
+  WebhookDeliveryList,
+  WebhookEndpoint,
+  WebhookEndpointList,
+} from "../contracts/webhooks.ts";
 import { ConnectionError } from "./errors.ts";
 import { createHttp, type HttpOptions } from "./http.ts";
 import { sleep } from "./sleep.ts";
@@ -156,11 +170,43 @@ export function createClient(options: ClientOptions) {
     return http.call("/v1/regions", RegionList);
   }
 
+  const endpointPath = (id: string) => `/v1/webhook-endpoints/${encodeURIComponent(id)}`;
+  /** Events of jobs, sent to servers of one's own; secrets are in the answers that make them, and nowhere else. */
+  const webhooks = {
+    create: (endpoint: z.input<typeof CreateWebhookEndpoint>) =>
+      http.call("/v1/webhook-endpoints", CreatedWebhookEndpoint, {
+        method: "POST",
+        body: endpoint,
+      }),
+    list: () => http.call("/v1/webhook-endpoints", WebhookEndpointList),
+    update: (id: string, change: z.input<typeof UpdateWebhookEndpoint>) =>
+      http.call(endpointPath(id), WebhookEndpoint, { method: "PATCH", body: change }),
+    delete: (id: string) =>
+      http.call(endpointPath(id), DeletedWebhookEndpoint, { method: "DELETE" }),
+    /** Of an endpoint, or, without one, the secret for the `webhook_url` of jobs. */
+    rotate: (id?: string, how: z.input<typeof RotateWebhookSecret> = {}) =>
+      http.call(
+        id === undefined ? "/v1/webhook-secret/rotate" : `${endpointPath(id)}/rotate`,
+        RotatedWebhookSecret,
+        { method: "POST", body: how },
+      ),
+    deliveries: (query: z.input<typeof ListWebhookDeliveries> = {}) =>
+      http.call(`/v1/webhook-deliveries${searchOf(query)}`, WebhookDeliveryList),
+    redeliver: (id: string) =>
+      http.call(`/v1/webhook-deliveries/${encodeURIComponent(id)}/redeliver`, WebhookDelivery, {
+        method: "POST",
+      }),
+  };
+
   const admin = {
     createTenant: (tenant: z.input<typeof CreateTenant>) =>
       http.call("/v1/admin/tenants", Tenant, { method: "POST", body: tenant }),
     createKey: (key: z.input<typeof CreateKey>) =>
       http.call("/v1/admin/keys", CreatedKey, { method: "POST", body: key }),
+    getPrimary: () => http.call("/v1/admin/primary", PrimaryStatus),
+    /** Asks for it; `getPrimary` shows how far it is. */
+    promoteRegion: (region: string) =>
+      http.call("/v1/admin/primary", PrimaryStatus, { method: "POST", body: { region } }),
     revokeKey: (keyId: string) =>
       http.call(`/v1/admin/keys/${encodeURIComponent(keyId)}`, RevokedKey, { method: "DELETE" }),
     listDeadLetters: (query: z.input<typeof ListDeadLetters> = {}) =>
@@ -193,6 +239,7 @@ export function createClient(options: ClientOptions) {
     getUsage,
     getUserHistory,
     listRegions,
+    webhooks,
     admin,
   };
 }
