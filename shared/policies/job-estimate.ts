@@ -48,9 +48,10 @@ const MOST_KEYS = 100;
 
 /** Expected compute-seconds of a job of which only the upload is known. */
 export function estimateJob(history: JobHistory, asked: Asked, upload: UploadFacts): number {
-  const audioSeconds = estimateCompute(history.audio, lengthShape(upload), {
-    priorRate: 1,
-  }).seconds;
+  // How dense one type of recording is tells nothing of another.
+  const { "": _, ...rates } = history.audio.rates;
+  const ofType = { rates, lengths: {} };
+  const audioSeconds = estimateCompute(ofType, lengthShape(upload), { priorRate: 1 }).seconds;
   return estimateCompute(history.compute, { ...shapeOf(asked), audioSeconds }).seconds;
 }
 
