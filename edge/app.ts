@@ -23,6 +23,7 @@ import { getUsage, getUserHistory } from "./calls/reports.ts";
 import { createSpeech, listVoices } from "./calls/speech.ts";
 import { createTranscription } from "./calls/transcriptions.ts";
 import { createUpload } from "./calls/uploads.ts";
+import { webhookCalls } from "./calls/webhooks.ts";
 import type { EdgeHono } from "./context.ts";
 import { describeError, log } from "./ops/log.ts";
 import type { EdgeServices } from "./services.ts";
@@ -103,6 +104,18 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   const ops = opsCalls(services);
   app.get("/v1/regions", client, ops.regions);
   app.get("/v1/models", client, listModels(services));
+
+  const webhooks = webhookCalls(services);
+  app.post("/v1/webhook-endpoints", owner, webhooks.createEndpoint);
+  app.get("/v1/webhook-endpoints", owner, webhooks.listEndpoints);
+  app.get("/v1/webhook-endpoints/:id", owner, webhooks.getEndpoint);
+  app.patch("/v1/webhook-endpoints/:id", owner, webhooks.updateEndpoint);
+  app.delete("/v1/webhook-endpoints/:id", owner, webhooks.deleteEndpoint);
+  app.post("/v1/webhook-endpoints/:id/rotate", owner, webhooks.rotateEndpoint);
+  app.post("/v1/webhook-secret/rotate", owner, webhooks.rotateTenant);
+  app.get("/v1/webhook-deliveries", owner, webhooks.listDeliveries);
+  app.get("/v1/webhook-deliveries/:id", owner, webhooks.getDelivery);
+  app.post("/v1/webhook-deliveries/:id/redeliver", owner, webhooks.redeliver);
 
   const admin = adminCalls(services);
   app.post("/v1/admin/tenants", operator, admin.createTenant);

@@ -4,6 +4,7 @@ import type { Metrics } from "../ops/metrics.ts";
 import { readJson } from "../results/offers.ts";
 import type { Redis } from "../results/redis.ts";
 import { resultKeys } from "../results/result-keys.ts";
+import { define } from "../results/scripts.ts";
 import {
   consumeStream,
   type StreamConsumerOptions,
@@ -63,6 +64,7 @@ export function createEventPlanner(options: EventPlannerOptions): {
   const { redis, region, logger, metrics, onPlanned, mostInLane = 50_000 } = options;
   const { now = Date.now } = options;
   const scripts = createWebhookScripts(redis);
+  const trim = define(redis, "trim", 1);
   const planned = metrics.counter(
     "antiphon_webhook_planned_total",
     "Deliveries of webhooks, by whether there was room for them.",
@@ -137,27 +139,29 @@ export function createEventPlanner(options: EventPlannerOptions): {
       }
     }
     const known = await subscriptionsOf([...new Set(events.map(({ event }) => event.tenant_id))]);
+    const unwanted: string[] = [];
     let unread = 0;
-    for (const { id, event } of events) {
-      const all = known.get(event.tenant_id);
-      if (all === undefined) {
-        unread++;
-        continue;
-      }
-      const targets: Delivery["target"][] = all
-        .filter(({ events: wanted }) => wanted.includes(event.type))
-        .map(({ endpointId }) => ({ endpoint_id: endpointId }));
-      if (event.own) {
-        const { url, include_result = false } = event.own;
-        targets.push({ url, include_result });
-      }
-      const deliveries = targets.map((target) => deliveryTo(event, target));
-      const made = await scripts.plan(id, deliveries, { nowMs: now(), mostInLane });
-      if (!made) continue;
-      planned.inc({ outcome: "made" }, made.made);
-      planned.inc({ outcome: "no_room" }, made.full);
-      if (made.made > 0) onPlanned?.();
-    }
+    // Sent to Redis one behind the other: it writes them to the disk together.
+    await Promise.all(
+      events.map(async ({ id, event }) => {
+        const all = known.get(event.tenant_id);
+        if (all === undefined) {
+          unread++;
+          return;
+        }
+        const deliveries = targetsOf(event, all).map((target) => deliveryTo(event, target));
+        if (deliveries.length === 0) {
+          unwanted.push(id);
+          return;
+        }
+        const made = await scripts.plan(id, deliveries, { nowMs: now(), mostInLane });
+        if (!made) return;
+        planned.inc({ outcome: "made" }, made.made);
+        planned.inc({ outcome: "no_room" }, made.full);
+        if (made.made > 0) onPlanned?.();
+      }),
+    );
+    if (unwanted.length > 0) await trim(resultKeys.webhooks, webhookGroups.events, ...unwanted);
     // What was planned is gone, and is passed over when the batch comes again.
     if (unread > 0) throw new Error(`the endpoints of ${unread} events cannot be read now`);
   }
@@ -177,4 +181,16 @@ export function createEventPlanner(options: EventPlannerOptions): {
         signal,
       ),
   };
+}
+
+/** Who is to be told: the endpoints that asked for such events, and the address that the job named. */
+function targetsOf(event: WebhookEvent, all: readonly Subscription[]): Delivery["target"][] {
+  const targets: Delivery["target"][] = all
+    .filter(({ events }) => events.includes(event.type))
+    .map(({ endpointId }) => ({ endpoint_id: endpointId }));
+  if (event.own) {
+    const { url, include_result = false } = event.own;
+    targets.push({ url, include_result });
+  }
+  return targets;
 }

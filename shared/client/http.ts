@@ -4,7 +4,7 @@ import { AntiphonError, ConnectionError } from "./errors.ts";
 import { sleep } from "./sleep.ts";
 
 export interface CallOptions {
-  method?: "GET" | "POST" | "DELETE";
+  method?: "GET" | "POST" | "PATCH" | "DELETE";
   /** Sent as JSON. */
   body?: unknown;
   headers?: Record<string, string>;

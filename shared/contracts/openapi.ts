@@ -12,6 +12,7 @@ import { cancelPaths } from "./openapi-cancel.ts";
 import { reportPaths } from "./openapi-reports.ts";
 import { speechPaths } from "./openapi-speech.ts";
 import { transcriptionPaths } from "./openapi-transcription.ts";
+import { webhookPaths } from "./openapi-webhooks.ts";
 import {
   audioCall,
   BODY_ERRORS,
@@ -69,6 +70,7 @@ export function describeApi(): oas31.OpenAPIObject {
       { name: "Analysis", description: "From a recording to a result" },
       { name: "Speech", description: "From a text to a voice" },
       { name: "Audio", description: "Recordings, delivered by signed URLs" },
+      { name: "Webhooks", description: "What happened, told to your own server" },
       { name: "Admin", description: "Tenants and keys; needs the scope `admin`" },
       { name: "Operations", description: "What runs where, and whether it does" },
     ],
@@ -192,6 +194,7 @@ export function describeApi(): oas31.OpenAPIObject {
       ...batchPaths,
       ...transcriptionPaths,
       ...modelPaths,
+      ...webhookPaths,
       "/v1/audio/{region}/{file}": {
         get: audioCall("getAudio", "Get a recording"),
         head: audioCall("headAudio", "Get a recording's length and type"),

@@ -25,6 +25,12 @@ export interface BenchEndpoint extends FoundTarget {
   tenantId: string;
 }
 
+export interface BenchStart extends Partial<DelivererOptions> {
+  resolve?: Resolve;
+  timeoutMs?: number;
+  mostInLane?: number;
+}
+
 /** A region's webhooks over a real Redis, with a clock that the test moves and what the database would know of endpoints. */
 export function createWebhookBench(redisUrl: string) {
   const redis = createRedis(redisUrl);
@@ -79,14 +85,8 @@ export function createWebhookBench(redisUrl: string) {
     return id;
   }
 
-  interface Start extends Partial<DelivererOptions> {
-    resolve?: Resolve;
-    timeoutMs?: number;
-    mostInLane?: number;
-  }
-
   /** Starts planner and deliverer; a connection of its own can be taken from them, as a dead process's is. */
-  function start(more: Start = {}) {
+  function start(more: BenchStart = {}) {
     const own = createRedis(redisUrl);
     const stop = new AbortController();
     const metrics = createMetrics();
