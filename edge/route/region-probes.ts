@@ -9,7 +9,7 @@ import { createCallRegion } from "../forward/call-region.ts";
 import { describeError, log } from "../ops/log.ts";
 import { createProbeBook } from "./probe-book.ts";
 
-const EVERY_MS = 1_500;
+const EVERY_MS = 2_000;
 /** A region that failed for the first time is asked again soon: it is ejected by the second failure. */
 const AGAIN_MS = 400;
 const TIMEOUT_MS = 1_000;
