@@ -36,6 +36,7 @@ export interface Deletions {
 
 const SWEEPS_MS = [60_000, 10 * 60_000, 3_600_000, 24 * 3_600_000];
 const STAGE_DAYS = [7, 30];
+const MOST_ROWS = 1_000;
 /** Rows are dropped after two years, and so much later nothing of them can be left anywhere. */
 const DATABASE_KEPT_MS = 26 * 31 * 24 * 3_600_000;
 
@@ -71,20 +72,33 @@ export function createDeletions(parts: DeletionsParts): Deletions {
       if (page.length === 0) break;
       // Before their rows go: afterwards nobody could tell where their recordings lie.
       await orders.addFound(order.id, page);
-      const ids = page.map(({ id }) => id);
-      await orders.count(order.id, "postgres", await database.erase(ids, signal));
-      after = ids.at(-1);
+      await eraseRows(order, page, signal);
+      after = page.at(-1)!.id;
     }
     await orders.storeDone(order.id, "postgres");
   }
 
-  async function eraseRedis(order: DeletionOrder): Promise<number> {
+  /** In the order of ids, a page at a time. */
+  async function eraseRows(
+    order: DeletionOrder,
+    jobs: readonly DeletedJob[],
+    signal: AbortSignal,
+  ): Promise<void> {
+    for (let at = 0; at < jobs.length; at += MOST_ROWS) {
+      const ids = jobs.slice(at, at + MOST_ROWS).map(({ id }) => id);
+      await orders.count(order.id, "postgres", await database.erase(ids, signal));
+    }
+  }
+
+  async function eraseRedis(order: DeletionOrder, signal: AbortSignal): Promise<number> {
     const jobs = await redis.find(order);
     await orders.addFound(order.id, [...jobs, ...order.jobs]);
     const all = await orders.found(order.id);
     await end(all);
     if (await redis.underWay(order, all)) throw new NotYetError("messages are under way");
     const removed = await redis.erase(order, all);
+    // Rows beside a job's own, whether or not it had one.
+    await eraseRows(order, all, signal);
     const hashes = "all" in order.scope ? undefined : await unused(order, all);
     const counts = { ...removed, stages: await redis.eraseStages(order, hashes) };
     await orders.count(order.id, "redis", counts);
@@ -141,7 +155,7 @@ export function createDeletions(parts: DeletionsParts): Deletions {
     // First: it tells which jobs there are.
     const steps = [
       () => erasePostgres(order, signal),
-      async () => void (removed += await eraseRedis(order)),
+      async () => void (removed += await eraseRedis(order, signal)),
     ];
     for (const step of steps) await step().catch((error: unknown) => void failures.push(error));
     // Last: a run that has not ended could write again.

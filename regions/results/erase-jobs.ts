@@ -18,11 +18,11 @@ export interface EraseJobs {
   underWay(order: DeletionOrder, jobs: readonly DeletedJob[]): Promise<boolean>;
   /** Of these recordings of a tenant, those that a run has which is on its way to the database. */
   stillUsed(tenantId: string, sha256: readonly string[]): Promise<Set<string>>;
-  /** Removes state, specification, cached result and dead letters of jobs. */
+  /** Removes state, specification, cached result, webhooks that wait and dead letters of jobs. */
   erase(
     order: DeletionOrder,
     jobs: readonly DeletedJob[],
-  ): Promise<{ jobs: number; results: number; messages: number }>;
+  ): Promise<{ jobs: number; results: number; webhooks: number; messages: number }>;
   /** Removes what stages gave for these recordings; for all of the tenant's when `sha256` is undefined. */
   eraseStages(
     owner: Pick<DeletionOrder, "tenant_id" | "residency">,
@@ -31,6 +31,17 @@ export interface EraseJobs {
 }
 
 const PAGE = 500;
+/** As regions/webhooks names its keys. */
+const webhooks = "{antiphon}:webhook:";
+/** Streams of what was put aside, or is worth nothing without its job. */
+const MESSAGES = [
+  resultKeys.deadOffers,
+  resultKeys.deadOutbox,
+  resultKeys.webhooks,
+  `${resultKeys.webhooks}:dead`,
+  `${webhooks}rows`,
+  `${webhooks}rows:dead`,
+];
 const JOB = /job_[a-z]{3}_[0-9a-f-]{36}/;
 const TENANT = /"tenant_id":"(ten_[a-z0-9_-]+)"/;
 const AUDIO = /"audio_sha256":"([0-9a-f]{64})"/;
@@ -132,13 +143,22 @@ export function createEraseJobs(redis: Redis): EraseJobs {
     },
 
     async erase(order, jobs) {
-      const removed = { jobs: 0, results: 0, messages: 0 };
+      const removed = { jobs: 0, results: 0, webhooks: 0, messages: 0 };
       for (const { id } of jobs) {
         removed.jobs += (await redis.del(resultKeys.job(id), resultKeys.spec(id))) > 0 ? 1 : 0;
         removed.results += await redis.del(resultKeys.result(id));
       }
       const isOfOrder = matcher(order, jobs);
-      for (const stream of [resultKeys.deadOffers, resultKeys.deadOutbox, resultKeys.webhooks]) {
+      for await (const keys of scan(`${webhooks}delivery:*`)) {
+        for (const key of keys) {
+          if (!isOfOrder((await redis.get(key)) ?? "")) continue;
+          const id = key.slice(`${webhooks}delivery:`.length);
+          // Whoever has it in hand, or finds its place in a lane, finds no delivery there any more.
+          removed.webhooks += await redis.del(key, `${webhooks}sealed:${id}`);
+          await redis.zrem(`${webhooks}pending`, id);
+        }
+      }
+      for (const stream of MESSAGES) {
         for await (const { id, text } of entriesOf(stream)) {
           if (isOfOrder(text)) removed.messages += await redis.xdel(stream, id);
         }

@@ -15,7 +15,10 @@ export interface DatabaseDeletions {
   /** Jobs that the order covers, page by page: `after` is the last of the page before. */
   find(order: DeletionOrder, after: string | undefined): Promise<DeletedJob[]>;
   /** Removes the rows of these jobs, usage excepted; settles once a replica has replayed that. */
-  erase(jobIds: readonly string[], signal: AbortSignal): Promise<{ jobs: number; results: number }>;
+  erase(
+    jobIds: readonly string[],
+    signal: AbortSignal,
+  ): Promise<{ jobs: number; results: number; webhooks: number }>;
   /** Of these recordings of a tenant, those that one of its jobs still has. */
   stillUsed(tenantId: string, sha256: readonly string[]): Promise<Set<string>>;
   /** Removes tombstones that are older than any row can be. */
@@ -76,7 +79,7 @@ export function createDatabaseDeletions({ primary }: Pick<Database, "primary">):
     },
 
     async erase(jobIds, signal) {
-      const removed = { jobs: 0, results: 0 };
+      const removed = { jobs: 0, results: 0, webhooks: 0 };
       if (jobIds.length === 0) return removed;
       // The time inside an id says which month its rows lie in; in order, so that two regions never wait in a ring.
       const rows = JSON.stringify([...jobIds].sort().map((id) => ({ id, at: createdAt(id) })));
@@ -85,11 +88,15 @@ export function createDatabaseDeletions({ primary }: Pick<Database, "primary">):
           const results = await sql`
             delete from results using jsonb_to_recordset(${rows}::text::jsonb) as r (id text, at timestamptz)
             where results.job_id = r.id and results.created_at = r.at`;
+          const deliveries = await sql`
+            delete from webhook_deliveries d using jsonb_to_recordset(${rows}::text::jsonb) as r (id text, at timestamptz)
+            where d.job_id = r.id and d.created_at = r.at`;
           const jobs = await sql`
             delete from jobs using jsonb_to_recordset(${rows}::text::jsonb) as r (id text, at timestamptz)
             where jobs.id = r.id and jobs.created_at = r.at`;
           removed.jobs = jobs.count;
           removed.results = results.count;
+          removed.webhooks = deliveries.count;
         });
         await waitForReplay(primary, await flushedLsn(primary), { signal });
       });

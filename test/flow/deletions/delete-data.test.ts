@@ -65,7 +65,22 @@ async function finishedJob(
   await bench.stages.keep({ owner, sha256 }, { voice_activity: "b" }, stages);
   await bench.client.set(resultKeys.spec(jobId), JSON.stringify(spec));
   await bench.client.set(resultKeys.result(jobId), JSON.stringify({ audio: { sha256 } }));
+  const whd = `whd_use_${crypto.randomUUID().replaceAll("-", "")}`;
+  const delivery = JSON.stringify({
+    id: whd,
+    tenant_id: tenantId,
+    job_id: jobId,
+    facts: { userId },
+  });
+  await bench.client.set(`{antiphon}:webhook:delivery:${whd}`, delivery);
+  await bench.client.set(`{antiphon}:webhook:sealed:${whd}`, "sealed");
+  await bench.client.xadd(resultKeys.webhooks, "*", "event", delivery);
   await createFinalJobs(database).write([run.envelope]);
+  await database.primary`
+    insert into webhook_deliveries (id, created_at, tenant_id, residency, region, job_id, event, webhook_id,
+      include_result, facts, status, attempts, version)
+    select ${whd}, created_at, tenant_id, residency, region, id, 'job.succeeded', ${whd}, false, '{}', 'pending', 0, 1
+    from jobs where id = ${jobId}`;
   return { jobId, run, spec, sha256, owner, tenantId };
 }
 type Finished = Awaited<ReturnType<typeof finishedJob>>;
@@ -88,18 +103,19 @@ async function rowsOf(jobId: string) {
   const [row] = await database.primary`
     select (select count(*)::int from jobs where id = ${jobId}) as jobs,
       (select count(*)::int from results where job_id = ${jobId}) as results,
+      (select count(*)::int from webhook_deliveries where job_id = ${jobId}) as webhooks,
       (select count(*)::int from usage_events where job_id = ${jobId}) as usage`;
   return row;
 }
 const whole = {
   objects: { result: 1, upload: 1, audio: 1, stages: 1 },
   redis: { job: 2, stages: 1 },
-  rows: { jobs: 1, results: 1, usage: 2 },
+  rows: { jobs: 1, results: 1, webhooks: 1, usage: 2 },
 };
 const gone = {
   objects: { result: 0, upload: 0, audio: 0, stages: 0 },
   redis: { job: 0, stages: 0 },
-  rows: { jobs: 0, results: 0, usage: 2 },
+  rows: { jobs: 0, results: 0, webhooks: 0, usage: 2 },
 };
 const look = async (job: Finished) => ({
   objects: await keysOf(job),
@@ -122,8 +138,8 @@ test("one job goes from every store, with its cached stages; its usage and all o
   expect(await look(other)).toEqual(whole);
   expect(await look(foreign)).toEqual(whole);
   expect(Object.fromEntries(state.stores.map(({ store, removed }) => [store, removed]))).toEqual({
-    redis: { jobs: 1, results: 1, messages: 0, stages: 2 },
-    postgres: { jobs: 1, results: 1 },
+    redis: { jobs: 1, results: 1, webhooks: 2, messages: 1, stages: 2 },
+    postgres: { jobs: 1, results: 1, webhooks: 1 },
     objects: { results: 1, uploads: 1, audio: 1, stages: 1 },
   });
 });
