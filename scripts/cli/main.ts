@@ -12,11 +12,18 @@ import {
   showDeadLetter,
   type DeadLettersOptions,
 } from "./dead-letters.ts";
+import {
+  deleteData,
+  showDeletion,
+  type DeleteOptions,
+  type DeletionsOptions,
+} from "./deletions.ts";
 import { cancelJob, jobs, type JobsOptions } from "./jobs.ts";
 import { speak, type SpeakOptions } from "./speak.ts";
 import { status } from "./status.ts";
 import { transcribe, type TranscribeOptions } from "./transcribe.ts";
 import { usage, type UsageOptions } from "./usage.ts";
+import { WEBHOOK_ACTS, webhooks, type WebhooksOptions } from "./webhooks.ts";
 
 const abort = new AbortController();
 process.once("SIGINT", () => abort.abort());
@@ -94,10 +101,41 @@ connected(
     }),
   );
 
+connected("delete", "delete a job's data, an end user's (--user), or all of it (--all), for good")
+  .argument("[job]", "a job's id")
+  .option("--user <id>", "all jobs of this end user until now")
+  .option("--all", "everything until now")
+  .action((job: string | undefined, options: DeleteOptions) => run(() => deleteData(job, options)));
+
+connected("deletions", "show the receipt of a deletion: show <id>")
+  .addArgument(new Argument("<act>").choices(["show"]))
+  .argument("<id>", "the deletion's id")
+  .option("--verify", "check the receipt's signature by the deployment's published keys")
+  .action((_act: string, id: string, options: DeletionsOptions) =>
+    run(() => showDeletion(id, options)),
+  );
+
 connected("usage", "show what was used by day, and what it cost")
   .option("--from <day>", "first day, such as 2026-11-01 (default: 30 days ago)")
   .option("--to <day>", "last day (default: today)")
   .action((options: UsageOptions) => run(() => usage(options)));
+
+connected(
+  "webhooks",
+  "where events of jobs are sent: list, create <url>, pause, resume, rotate or delete <id>; deliveries [id]; redeliver <delivery>",
+)
+  .addArgument(new Argument("[act]").choices(WEBHOOK_ACTS).default("list"))
+  .argument(
+    "[subject]",
+    "a URL, or an id; rotate without one: the secret for the webhook_url of jobs",
+  )
+  .option("--events <list>", "comma-separated (default: all)")
+  .option("--include-result", "results up to 256 KiB go with the event")
+  .option("--overlap <seconds>", "how long the secret before signs too (default: a day)")
+  .action(
+    (act: (typeof WEBHOOK_ACTS)[number], subject: string | undefined, options: WebhooksOptions) =>
+      run(() => webhooks(act, subject, options)),
+  );
 
 connected("status", "show each region's health and load").action(
   (options: ConnectionOptions & { json?: boolean }) => run(() => status(options)),
