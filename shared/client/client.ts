@@ -17,6 +17,7 @@ import {
   type PickDeadLetters,
   ReplayedDeadLetters,
 } from "../contracts/dead-letters.ts";
+import { DeletionReceipt, type DeletionScope } from "../contracts/deletions.ts";
 import type { CreateTenant } from "../contracts/internal-api.ts";
 import { Tenant } from "../contracts/internal-api.ts";
 import type { CreateAnalysis } from "../contracts/job.ts";
@@ -38,6 +39,7 @@ import {
   WebhookEndpoint,
   WebhookEndpointList,
 } from "../contracts/webhooks.ts";
+import { ReceiptKeySet } from "../signing/receipt.ts";
 import { ConnectionError } from "./errors.ts";
 import { createHttp, type HttpOptions } from "./http.ts";
 import { sleep } from "./sleep.ts";
@@ -122,6 +124,20 @@ export function createClient(options: ClientOptions) {
   /** Stops a job; canceled then, or about to be. */
   function cancelJob(id: string): Promise<Job> {
     return http.call(`/v1/jobs/${encodeURIComponent(id)}/cancel`, Job, { method: "POST" });
+  }
+
+  /** Deletes a job's data, an end user's, or all of it; the receipt so far. */
+  function createDeletion(scope: DeletionScope): Promise<DeletionReceipt> {
+    return http.call("/v1/deletions", DeletionReceipt, { method: "POST", body: scope });
+  }
+
+  /** The signed receipt of a deletion; `verifyReceipt` checks it with `receiptKeys`. */
+  function getDeletion(id: string): Promise<DeletionReceipt> {
+    return http.call(`/v1/deletions/${encodeURIComponent(id)}`, DeletionReceipt);
+  }
+
+  function receiptKeys(): Promise<ReceiptKeySet> {
+    return http.call("/.well-known/jwks.json", ReceiptKeySet);
   }
 
   /** Polls until the job is final, ever more slowly up to every two seconds. */
@@ -232,6 +248,9 @@ export function createClient(options: ClientOptions) {
     getJob,
     listJobs,
     cancelJob,
+    createDeletion,
+    getDeletion,
+    receiptKeys,
     waitForJob,
     createSpeech,
     listVoices,
