@@ -1,3 +1,4 @@
+import { apiExamples } from "../../shared/contracts/api-examples.ts";
 import { catalogue } from "../../shared/errors/catalogue.ts";
 import { describeApi } from "../../shared/contracts/openapi.ts";
 import { sha256Hex } from "../../shared/signing/hmac.ts";
@@ -32,9 +33,13 @@ export function referenceCalls() {
     },
 
     docs: async (): Promise<Response> => {
-      docs ??= await page(renderReference(describeApi(), catalogue), "text/html; charset=utf-8", {
-        "content-security-policy": `default-src 'none'; style-src 'sha256-${await digest(REFERENCE_STYLE)}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
-      });
+      docs ??= await page(
+        renderReference(describeApi(), catalogue, apiExamples),
+        "text/html; charset=utf-8",
+        {
+          "content-security-policy": `default-src 'none'; style-src 'sha256-${await digest(REFERENCE_STYLE)}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`,
+        },
+      );
       return answer(docs);
     },
   };

@@ -1,4 +1,5 @@
 import type { oas31 } from "zod-openapi";
+import { toCurl, type ApiExample } from "../../shared/contracts/api-examples.ts";
 
 type Schema = oas31.SchemaObject | oas31.ReferenceObject | undefined;
 
@@ -18,6 +19,7 @@ code { font: .875em ui-monospace, monospace; overflow-wrap: anywhere; }
 nav a { margin-right: 1rem; } a { color: inherit; }
 table { border-collapse: collapse; width: 100%; font-size: .9rem; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .75rem .35rem 0; border-top: 1px solid var(--line); }
+pre { font: .8rem/1.5 ui-monospace, monospace; overflow-x: auto; padding: .75rem 1rem; border: 1px solid var(--line); border-radius: .4rem; }
 .method { display: inline-block; min-width: 4.5rem; font-weight: 700; }
 .quiet { opacity: .7; }
 `;
@@ -39,6 +41,7 @@ const table = (head: string[], rows: string[][]): string =>
 export function renderReference(
   document: oas31.OpenAPIObject,
   errors: Readonly<Record<string, ErrorEntry>>,
+  examples: readonly ApiExample[],
 ): string {
   const calls = Object.entries(document.paths ?? {}).flatMap(([path, item]) =>
     METHODS.flatMap((method) => {
@@ -49,7 +52,7 @@ export function renderReference(
   const groups = (document.tags ?? []).map(({ name, description }) => {
     const own = calls.filter(({ operation }) => operation.tags?.includes(name));
     const about = description ? `<p>${prose(description)}</p>` : "";
-    return `<h2>${escape(name)}</h2>${about}${own.map(renderCall).join("")}`;
+    return `<h2>${escape(name)}</h2>${about}${own.map((call) => renderCall(call) + renderExamples(call, examples)).join("")}`;
   });
   const schemas = Object.entries(document.components?.schemas ?? {})
     .toSorted(([a], [b]) => a.localeCompare(b))
@@ -105,6 +108,20 @@ function renderCall(call: {
   return `<h3 id="${escape(operation.operationId ?? path + method)}"><span class="method">${method.toUpperCase()}</span><code>${escape(path)}</code></h3>
 <p>${prose(operation.summary ?? "")}. <span class="quiet">${prose(operation.description ?? "")}</span></p>
 ${table(["Parameter", "In", "Type", ""], parameters)}${bodies.join("")}<h4>Answers</h4>${table(["Status", "Type", ""], answers)}`;
+}
+
+function renderExamples(
+  { operation }: { operation: oas31.OperationObject },
+  examples: readonly ApiExample[],
+): string {
+  return examples
+    .filter(({ operationId }) => operationId === operation.operationId)
+    .map((example) => {
+      const { status, body } = example.answer;
+      const answer = body === undefined ? "" : `\n${JSON.stringify(body, null, 2)}`;
+      return `<h4>Example</h4><pre>${escape(toCurl(example))}</pre><pre>${escape(`HTTP ${status}${answer}`)}</pre>`;
+    })
+    .join("");
 }
 
 function renderSchema(schema: Schema): string {
