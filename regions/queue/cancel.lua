@@ -1,7 +1,6 @@
 -- Asks for the end of a job. One that runs is marked, and its worker told; one that waits is ended by end-waiting.lua.
 -- ARGV: now, job id
 -- Result: { "unknown" | "too_late" | "canceling" } or { "waiting", dispatch, attempt, spec, now, tenant }
-open_book()
 local id = ARGV[2]
 local job = job_of(id)
 if not job then

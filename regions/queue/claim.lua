@@ -3,7 +3,7 @@
 -- Result: { now, when the next delayed job is due or "", 1 when jobs were met whose deadline has passed, specs (JSON) of the jobs,
 --           then of each: id, dispatch, attempt, tried, cost, deadline or "", tenant }
 open_book()
-promote()
+local due = promote()
 local expires, worker, want = int(NOW + ARGV[2]), ARGV[3], math.min(256, tonumber(ARGV[4]))
 local most_cost, newest = tonumber(ARGV[5]), tonumber(ARGV[6])
 -- Jobs that are looked at and left where they are.
@@ -11,23 +11,37 @@ local LOOKS = 32
 
 local taken, leased, met_overdue, passed_over, looks, held_back = {}, {}, 0, {}, 0, false
 
--- The head of each lane is read once, and of its jobs, in pieces, as many as are needed.
+-- A turn's lanes, in the order they are tried.
+local function order_of(turn)
+  return TURNS[turn % #TURNS + 1]
+end
+-- Of each lane, the jobs that it will give when none has to be left where it is.
+local expected = {}
+for turn = book.turn, book.turn + want - 1 do
+  local order = order_of(turn)
+  for place = 1, #LANES do
+    local lane = string.byte(order, place) - 48
+    if book.j[lane] > (expected[lane] or 0) then
+      expected[lane] = (expected[lane] or 0) + 1
+      break
+    end
+  end
+end
+
+-- Lanes are read from their heads, in pieces.
 local opened = {}
 local function next_in(lane)
   local line = opened[lane]
   if not line then
-    local ids = book.j[lane] > 0 and call('ZRANGE', lane_key(lane), 0, want + LOOKS - 1) or {}
-    line = { ids = ids, at = 0, read = 0, piece = math.min(want, 8) }
+    line = { ids = {}, at = 0, read = 0, piece = math.max(2, expected[lane] or 0), more = book.j[lane] > 0 }
     opened[lane] = line
   end
   line.at = line.at + 1
-  if line.at > line.read then
-    local piece = {}
-    for i = line.at, math.min(#line.ids, line.read + line.piece) do
-      piece[#piece + 1] = line.ids[i]
-    end
-    read_jobs(piece)
-    line.read, line.piece = line.read + line.piece, 2 * line.piece
+  if line.at > #line.ids and line.more then
+    line.at, line.ids = 1, call('ZRANGE', lane_key(lane), line.read, line.read + line.piece - 1)
+    line.more = #line.ids == line.piece and line.read < want + LOOKS
+    line.read, line.piece = line.read + #line.ids, 2 * line.piece
+    read_jobs(line.ids)
   end
   return line.ids[line.at]
 end
@@ -84,11 +98,12 @@ local function take_from(lane)
 end
 
 local function take()
-  for _, lane in ipairs(TURNS[book.turn % #TURNS + 1]) do
+  local order = order_of(book.turn)
+  for place = 1, #LANES do
     if held_back or looks >= LOOKS then
       return
     end
-    if take_from(lane) then
+    if take_from(string.byte(order, place) - 48) then
       return true
     end
   end
@@ -105,7 +120,7 @@ for _, passed in ipairs(passed_over) do
     unsaved[passed[1]] = true
   end
 end
-local out = { NOW, call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')[2] or '', met_overdue, {} }
+local out = { NOW, due, met_overdue, {} }
 if #taken > 0 then
   call('ZADD', LEASES, unpack(leased))
   local specs = {}

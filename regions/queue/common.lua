@@ -28,8 +28,14 @@ local function int(number)
   return string.format('%d', number)
 end
 
+local lane_keys = {}
 local function lane_key(lane)
-  return P .. 'lane:' .. LANES[lane]
+  local key = lane_keys[lane]
+  if not key then
+    key = P .. 'lane:' .. LANES[lane]
+    lane_keys[lane] = key
+  end
+  return key
 end
 local function shares_key(lane)
   return P .. 'shares:' .. LANES[lane]
@@ -42,17 +48,22 @@ end
 local jobs, unsaved, new_specs = {}, {}, {}
 
 local function read_jobs(ids)
-  local keys, asked = {}, {}
-  for _, id in ipairs(ids) do
-    if jobs[id] == nil and not asked[id] then
-      asked[id] = true
-      asked[#asked + 1] = id
-      keys[#keys + 1] = JOB .. id
+  local n, keys, asked = 0, {}, {}
+  for i = 1, #ids do
+    local id = ids[i]
+    if jobs[id] == nil then
+      jobs[id] = false
+      n = n + 1
+      asked[n], keys[n] = id, JOB .. id
     end
   end
-  if #keys > 0 then
-    for i, packed in ipairs(call('MGET', unpack(keys))) do
-      jobs[asked[i]] = packed and cmsgpack.unpack(packed)
+  if n == 0 then
+    return
+  end
+  local records = call('MGET', unpack(keys))
+  for i = 1, n do
+    if records[i] then
+      jobs[asked[i]] = cmsgpack.unpack(records[i])
     end
   end
 end
@@ -70,49 +81,34 @@ local function save(id, job)
   unsaved[id] = true
 end
 
--- The book: figures of the whole queue. seq: last place given out; turn: jobs taken; of each lane: v, its virtual time; j and c, jobs
--- and cost waiting in it.
-local book
-local FIELDS = { 'seq', 'turn' }
-for _, letter in ipairs({ 'v', 'j', 'c' }) do
-  for lane = 1, #LANES do
-    FIELDS[#FIELDS + 1] = letter .. lane
-  end
-end
-local written = {}
+-- The book: figures of the whole queue (MessagePack), read when they are first asked for. seq: last place given out; turn: jobs taken;
+-- of each lane: v, its virtual time; j and c, jobs and cost waiting in it.
+local BOOK = P .. 'figures'
+local book, written
 local function open_book()
-  written = call('HMGET', P .. 'book', unpack(FIELDS))
-  local at = 2
-  local function of_lanes()
-    local values = {}
-    for lane = 1, #LANES do
-      values[lane] = tonumber(written[at + lane] or 0)
-    end
-    at = at + #LANES
-    return values
+  if book then
+    return book
   end
-  book = { seq = tonumber(written[1] or 0), turn = tonumber(written[2] or 0), v = of_lanes(), j = of_lanes(), c = of_lanes() }
+  written = call('GET', BOOK)
+  local kept = written and cmsgpack.unpack(written) or { 0, 0 }
+  book = { seq = kept[1], turn = kept[2], v = kept[3] or {}, j = kept[4] or {}, c = kept[5] or {} }
+  if not written then
+    for lane = 1, #LANES do
+      book.v[lane], book.j[lane], book.c[lane] = 0, 0, 0
+    end
+  end
+  return book
 end
 -- Writes what has changed in it.
 local function close_book()
-  local values, changes = { book.seq, book.turn }, {}
-  for _, of_lanes in ipairs({ book.v, book.j, book.c }) do
-    for lane = 1, #LANES do
-      values[#values + 1] = of_lanes[lane]
-    end
-  end
-  for i, value in ipairs(values) do
-    if value ~= tonumber(written[i] or 0) then
-      changes[#changes + 1] = FIELDS[i]
-      changes[#changes + 1] = int(value)
-    end
-  end
-  if #changes > 0 then
-    call('HSET', P .. 'book', unpack(changes))
+  local now = book and cmsgpack.pack({ book.seq, book.turn, book.v, book.j, book.c })
+  if now and now ~= written then
+    call('SET', BOOK, now)
   end
 end
 -- So many jobs of such a cost wait in a lane from now on, or do no more.
 local function waits(lane, by, cost)
+  open_book()
   book.j[lane] = book.j[lane] + by
   book.c[lane] = book.c[lane] + by * cost
 end
@@ -142,25 +138,22 @@ end
 
 -- Where the share of a tenant in a lane ends; each one used is read once.
 local shares, moved = {}, {}
-for lane = 1, #LANES do
-  shares[lane], moved[lane] = {}, {}
-end
 local function read_shares(lane, tenants)
-  if #tenants > 0 then
-    for i, own in ipairs(call('ZMSCORE', shares_key(lane), unpack(tenants))) do
-      shares[lane][tenants[i]] = tonumber(own or 0)
-    end
+  local of_lane = list_of(shares, lane)
+  for i, own in ipairs(call('ZMSCORE', shares_key(lane), unpack(tenants))) do
+    of_lane[tenants[i]] = tonumber(own or 0)
   end
 end
 local function share_of(lane, tenant)
-  if not shares[lane][tenant] then
+  local of_lane = list_of(shares, lane)
+  if not of_lane[tenant] then
     read_shares(lane, { tenant })
   end
-  return shares[lane][tenant]
+  return of_lane[tenant]
 end
 local function use_share(lane, tenant, own)
   shares[lane][tenant] = own
-  moved[lane][tenant] = true
+  list_of(moved, lane)[tenant] = own
 end
 
 -- A job comes into its lane. Start-time fair queueing (P. Goyal, H. M. Vin, H. Cheng, SIGCOMM 1996): it starts, in the lane's virtual
@@ -168,7 +161,7 @@ end
 -- its start, and takes its old place.
 local function enter(id, job)
   if not job.tag then
-    job.tag = math.max(book.v[job.lane], share_of(job.lane, job.tenant))
+    job.tag = math.max(open_book().v[job.lane], share_of(job.lane, job.tenant))
     use_share(job.lane, job.tenant, job.tag + job.cost)
   end
   job.where = nil
@@ -225,7 +218,7 @@ end
 -- What is remembered of tenants' shares goes once it makes no difference. A lane where nothing waits begins anew for all.
 local function forget_shares(lane)
   local key = shares_key(lane)
-  if book.j[lane] > 0 then
+  if open_book().j[lane] > 0 then
     call('ZREMRANGEBYSCORE', key, '-inf', book.v[lane])
     return
   end
@@ -295,18 +288,16 @@ end
 local function close()
   flush_leaving()
   flush_lanes()
-  for lane = 1, #LANES do
+  for lane, of_lane in pairs(moved) do
     local list = {}
-    for tenant in pairs(moved[lane]) do
-      list[#list + 1] = int(shares[lane][tenant])
+    for tenant, own in pairs(of_lane) do
+      list[#list + 1] = int(own)
       list[#list + 1] = tenant
     end
-    if #list > 0 then
-      call('ZADD', shares_key(lane), unpack(list))
-    end
-    if left[lane] then
-      forget_shares(lane)
-    end
+    call('ZADD', shares_key(lane), unpack(list))
+  end
+  for lane in pairs(left) do
+    forget_shares(lane)
   end
   if #ended > 0 then
     call('ZREM', LEASES, unpack(ended))
@@ -351,17 +342,22 @@ local function place(id, job)
     ahead = call('ZRANK', lane_key(job.lane), id) or 0
   end
   for above = 1, job.lane - 1 do
-    ahead = ahead + book.j[above]
+    ahead = ahead + open_book().j[above]
   end
   return ahead
 end
 
 -- Jobs that are due begin to wait.
+-- Result: when the next one will be due, or ""
 local function promote()
-  local due = call('ZRANGEBYSCORE', DELAYED, '-inf', NOW, 'LIMIT', 0, 100)
-  if #due == 0 then
-    return
+  local function next_due()
+    return call('ZRANGE', DELAYED, 0, 0, 'WITHSCORES')[2]
   end
+  local at = next_due()
+  if not at or tonumber(at) > NOW then
+    return at or ''
+  end
+  local due = call('ZRANGEBYSCORE', DELAYED, '-inf', NOW, 'LIMIT', 0, 100)
   read_jobs(due)
   for _, id in ipairs(due) do
     local job = jobs[id]
@@ -373,6 +369,7 @@ local function promote()
   end
   call('ZREM', DELAYED, unpack(due))
   flush_lanes()
+  return next_due() or ''
 end
 
 -- Whether the run (dispatch, attempt) holds its lease.

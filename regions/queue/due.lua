@@ -2,7 +2,6 @@
 -- end made ready for it outside.
 -- ARGV: now, most to list of each kind
 -- Result: { { "stalled" | "overdue", job id, dispatch, attempt, spec, tenant, started at, worker, stalls, cancel, now }, ... }
-open_book()
 promote()
 local list = {}
 local function add_to_list(kind, ids)

@@ -1,7 +1,6 @@
 -- Ends a job that waits or is delayed, as an attempt of its own that no worker ran.
 -- ARGV: now, job id, dispatch, attempt so far, {offer, envelope} (JSON) of the attempt after it
 -- Result: 1, or 0 when it does not wait any more
-open_book()
 local id = ARGV[2]
 local job = job_of(id)
 if not job or job.status ~= 'queued' then

@@ -1,7 +1,6 @@
 -- Ends runs: the lease goes and the offer comes in one step, so that a run either has an offer or will be run again.
 -- ARGV: now, runs, then of each: job id, dispatch, attempt, {offer, envelope} (JSON)
 -- Result: of each "offered" (also when this very run has been offered before) | "fenced"
-open_book()
 local out, ids, n = {}, {}, tonumber(ARGV[2])
 for i = 1, n do
   ids[i] = ARGV[4 * i - 1]

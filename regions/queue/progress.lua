@@ -1,7 +1,6 @@
 -- Notes how far a run is.
 -- ARGV: now, job id, dispatch, attempt, fraction
 -- Result: 1, or 0 when the run was fenced
-open_book()
 local id = ARGV[2]
 local job = job_of(id)
 if not holds(job, ARGV[3], ARGV[4], call('ZSCORE', LEASES, id)) then

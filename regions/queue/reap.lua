@@ -2,7 +2,6 @@
 -- ARGV: now, job id, dispatch, attempt, "requeue" | "end", record of the attempt (JSON), {offer, envelope} (JSON) of the end,
 --       code and reason of a dead letter, or ""
 -- Result: "requeued" | "ended" | "kept" (renewed, ended, replaced or to be canceled in the meantime)
-open_book()
 local id = ARGV[2]
 local expires = call('ZSCORE', LEASES, id)
 if not expires or tonumber(expires) > NOW then

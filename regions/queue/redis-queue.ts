@@ -173,24 +173,31 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     const { signal, max } = terms;
     let heard = Promise.withResolvers<void>();
     const wake = () => heard.resolve();
-    const ignore = events.onWork(wake);
-    signal.addEventListener("abort", wake, { once: true });
-    closed.signal.addEventListener("abort", wake, { once: true });
+    let ignore: (() => void) | undefined;
+    function listen(): void {
+      ignore = events.onWork(wake);
+      signal.addEventListener("abort", wake, { once: true });
+      closed.signal.addEventListener("abort", wake, { once: true });
+    }
     try {
       while (!signal.aborted && !closed.signal.aborted) {
-        // Listening before asking: what comes in between is not missed.
         heard = Promise.withResolvers<void>();
         const taken = await take(terms, max);
         if (taken.runs.length > 0) return taken.runs;
         if (taken.metOverdue) await reap();
         if (taken.again || signal.aborted || closed.signal.aborted) continue;
+        if (ignore === undefined) {
+          // Only one that found nothing listens, and then asks again: what came in between is not missed.
+          listen();
+          continue;
+        }
         const timer = setTimeout(wake, taken.waitMs);
         await heard.promise;
         clearTimeout(timer);
       }
       return [];
     } finally {
-      ignore();
+      ignore?.();
       signal.removeEventListener("abort", wake);
       closed.signal.removeEventListener("abort", wake);
     }

@@ -34,7 +34,7 @@ export type RunScript = (name: ScriptName, args: readonly (string | number)[]) =
 const list = (items: readonly string[]) => `{ ${items.join(", ")} }`;
 const tables = [
   `local LANES = ${list(lanes.map(({ name }) => `'${name}'`))}`,
-  `local TURNS = ${list(turns.map((order) => list(order.map(String))))}`,
+  `local TURNS = ${list(turns.map((order) => `'${order.join("")}'`))}`,
   `local PASSES = { most = ${PASSES.most}, for_ms = ${PASSES.forMs} }`,
 ].join("\n");
 

@@ -2,7 +2,6 @@
 -- ARGV: now, job id, dispatch, attempt, "drain" | "error", and for an error: pause in ms, attempts allowed, record of the attempt
 --       (JSON), {offer, envelope} (JSON) of the failure should this have been the last attempt, its code, its reason
 -- Result: "requeued" | "failed" | "canceling" (nothing was done: the run is to end as canceled) | "fenced"
-open_book()
 local id = ARGV[2]
 local job = job_of(id)
 if not holds(job, ARGV[3], ARGV[4], call('ZSCORE', LEASES, id)) then

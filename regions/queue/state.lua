@@ -1,7 +1,6 @@
 -- What is known of a job.
 -- ARGV: now, job id, "1" to have every change of it told
 -- Result: { tenant, dispatch, attempt, status, started at, progress, version, jobs ahead }, or {} for an unknown job
-open_book()
 local id = ARGV[2]
 local job = job_of(id)
 if not job then

@@ -1,7 +1,6 @@
 -- Takes a job whose result is known, and ends it as attempt 1.
 -- ARGV: now, job id, dispatch, spec (JSON), tenant, lane, {offer, envelope} (JSON)
 -- Result: "queued" | "duplicate" | "stale"
-open_book()
 local id = ARGV[2]
 local outcome, job = admit(id, tonumber(ARGV[3]), ARGV[4])
 if outcome == 'new' then

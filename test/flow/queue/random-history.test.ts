@@ -185,7 +185,7 @@ async function live(seed: number): Promise<void> {
     }
     // Nothing is left of the work but records, their ends and dead letters.
     const left = (await client.keys("*")).map((key) => key.replace(queueKeys.prefix, ""));
-    expect(left.filter((key) => !/^(job|spec):|^(book|offers|dead)$/.test(key))).toEqual([]);
+    expect(left.filter((key) => !/^(job|spec):|^(figures|offers|dead)$/.test(key))).toEqual([]);
   } finally {
     await queue.close();
     await model.close();
