@@ -25,7 +25,7 @@ export interface LedgerClient {
   cancel(job: JobKey): Promise<LedgerJob | null>;
   /**
    * Verdicts in the order of the offers, which may belong to many shards; undefined where the shard does not answer.
-   * @throws ApiError dependency_unavailable when none does
+   * @throws ApiError dependency_unavailable when none of several does
    */
   complete(
     offers: readonly CompletionOffer[],
@@ -113,7 +113,8 @@ export function createLedgerClient(
     );
     const failed = asked.find((one) => one.status === "rejected");
     // One shard that is away must not hold up what ended in all others.
-    if (failed && verdicts.every((verdict) => verdict === undefined)) throw failed.reason;
+    const none = shards.size > 1 && asked.every(({ status }) => status === "rejected");
+    if (failed && none) throw failed.reason;
     return verdicts;
   }
 

@@ -2,14 +2,14 @@ import { describe, expect, test } from "vitest";
 import type { CompletionOffer } from "../../shared/contracts/completion.ts";
 import { CompletionVerdicts } from "../../shared/contracts/completion.ts";
 import { SIGNATURE_HEADER, signLinkRequest } from "../../shared/signing/link-signature.ts";
-import { linkSecretOf } from "./support/bindings.ts";
+import { edgeBindings, linkSecretOf } from "./support/bindings.ts";
 import { draftOf, offerOf, shardOf } from "./support/jobs.ts";
 import { codeOf, newTenant, startEdge } from "./support/start-edge.ts";
 
 const PATH = "/internal/completions";
 
-function ready() {
-  const edge = startEdge();
+function ready(more: Parameters<typeof startEdge>[0] = {}) {
+  const edge = startEdge(more);
   async function offer(
     offers: readonly CompletionOffer[],
     { region = "us-east", secret = linkSecretOf(region), audience = "edge", at = Date.now() } = {},
@@ -60,6 +60,38 @@ describe("offers of a region", () => {
     for (let i = 0; i < 2; i++) answers.push(await (await (await offer(offers)).send()).json());
     expect(answers[1]).toEqual(answers[0]);
     expect(answers[0]).toMatchObject({ verdicts: [{ verdict: "accepted" }] });
+  });
+
+  test("get what verdicts there are when a shard is away, and none when all are", async () => {
+    const jobs = await Promise.all(Array.from({ length: 3 }, () => accepted(newTenant())));
+    const offers = jobs.map((job) => offerOf(job, { dispatch: 1, attempt: 1 }));
+    const send = async (awayJobs: typeof jobs) => {
+      const away = new Set(awayJobs.map((job) => shardOf(job).id.toString()));
+      const { LEDGER } = edgeBindings();
+      const broken = new Proxy(LEDGER, {
+        get: (target, name) =>
+          name === "get"
+            ? (id: DurableObjectId, options?: object) => {
+                if (away.has(id.toString())) throw new Error("the object is overloaded");
+                return target.get(id, options);
+              }
+            : (Reflect.get(target, name) as () => unknown).bind(target),
+      });
+      const { offer } = ready({ LEDGER: broken });
+      return (await offer(offers)).send();
+    };
+    const some = CompletionVerdicts.parse(await (await send([jobs[1]!])).json());
+    expect(some.verdicts.map(({ job_id, verdict }) => [job_id, verdict])).toEqual([
+      [jobs[0]!.id, "accepted"],
+      [jobs[2]!.id, "accepted"],
+    ]);
+    expect(await codeOf(await send(jobs))).toBe("dependency_unavailable");
+    const all = CompletionVerdicts.parse(await (await send([])).json());
+    expect(all.verdicts.map(({ verdict }) => verdict)).toEqual([
+      "accepted",
+      "accepted",
+      "accepted",
+    ]);
   });
 
   test("count only under the region's own signature, made for the edge, now, and once", async () => {

@@ -17,6 +17,8 @@ export interface EdgeDouble {
   offered: string[];
   /** Jobs whose mere presence makes a batch invalid. */
   invalid: Set<string>;
+  /** Jobs on which there is no verdict: their shard of the ledger is away. */
+  undecided: Set<string>;
   /** Awaited between verdict and answer. */
   beforeAnswer: () => Promise<void>;
   away: boolean;
@@ -49,7 +51,8 @@ export async function startEdgeDouble(secret: string): Promise<EdgeDouble> {
         const batch = CompletionBatch.parse(JSON.parse(body));
         if (batch.offers.some(({ job_id }) => edge.invalid.has(job_id)))
           throw new ApiError("invalid_request");
-        const verdicts = batch.offers.map(({ job_id, epoch }): CompletionVerdict => {
+        const decided = batch.offers.filter(({ job_id }) => !edge.undecided.has(job_id));
+        const verdicts = decided.map(({ job_id, epoch }): CompletionVerdict => {
           edge.offered.push(job_id);
           if (edge.known && !edge.known.has(job_id)) return { job_id, epoch, verdict: "unknown" };
           const final = edge.finals.get(job_id) ?? epoch;
@@ -80,6 +83,7 @@ export async function startEdgeDouble(secret: string): Promise<EdgeDouble> {
     known: undefined,
     offered: [],
     invalid: new Set(),
+    undecided: new Set(),
     beforeAnswer: async () => undefined,
     away: false,
     async close() {

@@ -106,6 +106,22 @@ test("an accepted run becomes final in Redis, goes into the outbox once, and its
   expect(deleted).toEqual([]);
 });
 
+test("an offer that cannot be decided yet comes again, and holds up no other meanwhile", async () => {
+  const [waiting, ...others] = [makeRun(), makeRun(), makeRun()];
+  edge.undecided.add(waiting!.offer.job_id);
+  await offer(waiting);
+  for (const run of others) await offer(run);
+  startRelay();
+  await expect.poll(() => length(outbox)).toBe(2);
+  const later = await offer();
+  await expect.poll(() => length(outbox)).toBe(3);
+  expect(edge.finals.has(later.offer.job_id)).toBe(true);
+  expect(await length(offers)).toBe(1);
+  edge.undecided.clear();
+  await expect.poll(() => length(offers)).toBe(0);
+  expect(await length(outbox)).toBe(4);
+});
+
 test("a run that another one beat, or that nobody knows, leaves nothing behind", async () => {
   const [beaten, unknown] = [makeRun({ attempt: 2 }), makeRun()];
   edge.finals.set(beaten.offer.job_id, { dispatch: 2, attempt: 1 });
