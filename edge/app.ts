@@ -10,6 +10,7 @@ import { adminCalls } from "./calls/admin.ts";
 import { createAnalysis } from "./calls/analyses.ts";
 import { cancelJob } from "./calls/cancel-job.ts";
 import { createSpeechJob } from "./calls/async-speech.ts";
+import { createSpeechBatch, getBatch } from "./calls/batches.ts";
 import { receiveCompletions } from "./calls/completions.ts";
 import { deletionCalls } from "./calls/deletions.ts";
 import { deadLetterCalls } from "./calls/dead-letters.ts";
@@ -99,6 +100,8 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   app.post("/v1/audio/transcriptions", client, createTranscription(services));
   app.post("/v1/audio/speech", speaker, createSpeech(services));
   app.post("/v1/audio/speech/async", speaker, createSpeechJob(services));
+  app.post("/v1/audio/speech/batch", speaker, createSpeechBatch(services));
+  app.get("/v1/batches/:id", speaker, getBatch(services));
   app.get("/v1/voices", speaker, listVoices(services));
 
   const ops = opsCalls(services);

@@ -16,6 +16,7 @@ import { createEdgeTombstones, type EdgeTombstones } from "./deliver/tombstones.
 import type { EdgeBindings, EdgeConfig } from "./env.ts";
 import { createCancelJob, type CancelJob } from "./forward/cancel-job.ts";
 import { createCallRegion, type CallRegion } from "./forward/call-region.ts";
+import { createDispatchBatch, type DispatchBatch } from "./forward/dispatch-batch.ts";
 import { createDispatchJob, type DispatchJob } from "./forward/dispatch-job.ts";
 import { createObjectStore, type ObjectStore } from "./forward/object-store.ts";
 import { createReadRegions, type ReadRegions } from "./forward/read-regions.ts";
@@ -23,6 +24,7 @@ import { createRetryBudget, type RetryBudget } from "./forward/retry-budget.ts";
 import { createStreamRegion, type StreamRegion } from "./forward/stream-region.ts";
 import { createDeletionsClient, type DeletionsClient } from "./ledger/deletions-client.ts";
 import type { Deletions } from "./ledger/deletions.ts";
+import { createBatchLedger, type BatchLedger } from "./ledger/batch-client.ts";
 import { createIdempotencyClient } from "./ledger/idempotency-client.ts";
 import type { Idempotency } from "./ledger/idempotency.ts";
 import { createLedgerClient, type LedgerClient } from "./ledger/ledger-client.ts";
@@ -55,6 +57,8 @@ export interface EdgeServices {
   once: Once;
   objects: ObjectStore;
   dispatchJob: DispatchJob;
+  batches: BatchLedger;
+  dispatchBatch: DispatchBatch;
   cancelJob: CancelJob;
   describeJob: DescribeJob;
   deliverAudio: DeliverAudio;
@@ -73,6 +77,7 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
   const callRegion = createCallRegion({ config, health, metrics });
   const placement = { jurisdictions: config.environment === "production" };
   const ledger = createLedgerClient(bindings.LEDGER as DurableObjectNamespace<Ledger>, placement);
+  const batches = createBatchLedger(bindings.LEDGER as DurableObjectNamespace<Ledger>, placement);
   const idempotency = createIdempotencyClient(
     bindings.IDEMPOTENCY as DurableObjectNamespace<Idempotency>,
     placement,
@@ -114,6 +119,8 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     once: createOnce(idempotency),
     retries,
     readRegions: createReadRegions(callRegion, health, retries),
+    batches,
+    dispatchBatch: createDispatchBatch(batches, callRegion),
     dispatchJob: createDispatchJob(ledger, callRegion, retries),
     cancelJob: createCancelJob(ledger, callRegion),
     describeJob: createDescribeJob(config, callRegion, health),

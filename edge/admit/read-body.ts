@@ -97,10 +97,14 @@ export function parseJson(text: string): unknown {
  * The JSON text of a public POST.
  * @throws ApiError unsupported_media_type | body_too_large
  */
-export async function readJsonText(request: Request): Promise<string> {
+export async function readJsonText(
+  request: Request,
+  maxBytes: number = MAX_JSON_BYTES,
+  withinMs: number = TEXT_WITHIN_MS,
+): Promise<string> {
   const type = request.headers.get("content-type") ?? "";
   if (!/^application\/json\s*(;|$)/i.test(type)) {
     throw new ApiError("unsupported_media_type", "Send application/json.");
   }
-  return readText(request as Readable, MAX_JSON_BYTES);
+  return readText(request as Readable, maxBytes, withinMs);
 }

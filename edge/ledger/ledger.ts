@@ -10,6 +10,14 @@ import { describeError, log } from "../ops/log.ts";
 import type { RegionProbes } from "../route/region-probes.ts";
 import { createVantages } from "../route/vantages.ts";
 import { createAlarmClock, type AlarmClock } from "./alarm-clock.ts";
+import {
+  createBatchStore,
+  slotOf,
+  type BatchCounts,
+  type BatchHeader,
+  type BatchItemState,
+  type JobSlot,
+} from "./batch-store.ts";
 import { createForgotten, type Forget, type Forgotten } from "./forgotten.ts";
 import type { JobDraft, LedgerJob } from "./ledger-job.ts";
 import { createLedgerStore, RESUBMIT_AFTER_MS, type LedgerStore } from "./ledger-store.ts";
@@ -37,6 +45,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
     ).look();
   readonly #store: LedgerStore;
   readonly #forgotten: ReturnType<typeof createForgotten>;
+  readonly #batches: ReturnType<typeof createBatchStore>;
   readonly #clock: AlarmClock;
   readonly #registrations: ReturnType<typeof createRegistrations>;
   /** Its own name, once a job has told it. */
@@ -49,6 +58,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
     super(ctx, env);
     this.#store = createLedgerStore(ctx.storage.sql, () => this.now());
     this.#forgotten = createForgotten(ctx.storage.sql, () => this.now());
+    this.#batches = createBatchStore(ctx.storage.sql, () => this.now());
     this.#clock = createAlarmClock(ctx.storage);
     this.#registrations = createRegistrations(
       ctx.storage.sql,
@@ -125,6 +135,55 @@ export class Ledger extends DurableObject<EdgeBindings> {
     return this.#store.find(jobId);
   }
 
+  async openBatch(header: BatchHeader): Promise<void> {
+    this.#batches.open(header);
+  }
+
+  async dropBatch(id: string): Promise<void> {
+    this.#batches.drop(id);
+  }
+
+  async findBatch(id: string): Promise<BatchHeader | null> {
+    return this.#batches.find(id);
+  }
+
+  async countBatch(id: string): Promise<BatchCounts> {
+    return this.#batches.counts(id);
+  }
+
+  async listBatch(id: string, from: number, to: number): Promise<BatchItemState[]> {
+    return this.#batches.items(id, from, to);
+  }
+
+  /** Jobs of one batch, all written together. Those that were deleted are left out. */
+  async reserveMany(drafts: JobDraft[], region: string): Promise<JobSlot[]> {
+    const jobs: LedgerJob[] = [];
+    for (const draft of drafts) {
+      if (this.#forgotten.isForgotten(draft)) continue;
+      jobs.push(this.#store.reserve(draft, region));
+      this.#batches.add(draft);
+    }
+    await this.#wakeNext();
+    if (jobs[0]) this.#register(jobs[0]);
+    return jobs.map(slotOf);
+  }
+
+  async acceptMany(slots: JobSlot[]): Promise<JobSlot[]> {
+    const jobs = slots.map(({ id, dispatch }) => this.#store.accept(id, dispatch));
+    return jobs.filter((job) => job !== null).map(slotOf);
+  }
+
+  async newDispatches(jobIds: string[], region: string): Promise<JobSlot[]> {
+    const found = jobIds.map((id) => this.#store.redispatch(id, region));
+    const jobs = found.filter((job) => job !== null);
+    if (jobs[0]) this.#register(jobs[0]);
+    return jobs.map(slotOf);
+  }
+
+  async refuseMany(slots: JobSlot[]): Promise<void> {
+    for (const { id, dispatch } of slots) this.#store.refuse(id, dispatch);
+  }
+
   /** Verdicts in the order of the offers, all written together. */
   async complete(offers: CompletionOffer[]): Promise<CompletionVerdict["verdict"][]> {
     const verdicts = offers.map((offer) => this.#store.complete(offer));
@@ -167,6 +226,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
     this.#clock.rang();
     try {
       const due = this.#store.takeDue(ALARM_BATCH);
+      this.#batches.sweep();
       const open = due.filter(({ state }) => state !== "final");
       const canceled = due.filter(({ state }) => state === "final");
       if (open.length > 0) await this.#placeAll(open);

@@ -1,6 +1,9 @@
 import { z } from "zod";
 import type { ZodOpenApiPathsObject } from "zod-openapi";
 import { Job } from "./api.ts";
+import { Batch, BatchAccepted, CreateSpeechBatch, GetBatch } from "./batches.ts";
+import { BatchId, JobId } from "./ids.ts";
+import { JobEventState } from "./job-events.ts";
 import {
   BODY_ERRORS,
   call,
@@ -57,6 +60,69 @@ export const batchPaths: ZodOpenApiPathsObject = {
         "system_busy",
         "region_unavailable",
       ],
+    ),
+  },
+  "/v1/audio/speech/batch": {
+    post: call(
+      {
+        operationId: "createSpeechBatch",
+        summary: "Speak up to 10,000 texts as jobs",
+        tags: ["Speech"],
+        description:
+          "Accepted as a whole, in a body of up to 16 MB. Each item becomes a job; one that is wrong becomes a job that fails with its own error, and the others are done. Needs the scope `speak`.",
+        requestParams: { header: headers({ ...idempotent, ...routed }) },
+        requestBody: { required: true, content: json(CreateSpeechBatch) },
+      },
+      [
+        {
+          status: 202,
+          description: "All jobs were accepted, and will be kept",
+          content: json(BatchAccepted),
+          headers: { Location: header("Where to ask for the batch") },
+        },
+      ],
+      [...KEY_ERRORS, ...BODY_ERRORS, "system_busy", "region_unavailable"],
+    ),
+  },
+  "/v1/batches/{id}": {
+    get: call(
+      {
+        operationId: "getBatch",
+        summary: "See how a batch stands, with its manifest page by page",
+        tags: ["Speech"],
+        description: "A batch can be read for 30 days. Needs the scope `speak`.",
+        requestParams: {
+          path: z.object({ id: BatchId }),
+          query: GetBatch,
+          header: headers(),
+        },
+      },
+      [{ status: 200, description: "The batch", content: json(Batch) }],
+      [...KEY_ERRORS, "invalid_request", "batch_not_found"],
+    ),
+  },
+  "/v1/jobs/{id}/events": {
+    get: call(
+      {
+        operationId: "streamJobEvents",
+        summary: "Follow a job as server-sent events",
+        tags: ["Analysis"],
+        description:
+          "`status` and `progress` tell how it stands (JobEventState), `result` is the whole job, and the last event. A client that comes back with `Last-Event-ID` goes on from there; after the `result` it gets 204.",
+        requestParams: {
+          path: z.object({ id: JobId }),
+          header: headers({ "Last-Event-ID": z.string().optional() }),
+        },
+      },
+      [
+        {
+          status: 200,
+          description: "Events, until the job is final",
+          content: { "text/event-stream": { schema: JobEventState } },
+        },
+        { status: 204, description: "Nothing more will come" },
+      ],
+      [...KEY_ERRORS, "job_not_found", "too_many_in_flight", "system_busy"],
     ),
   },
 };

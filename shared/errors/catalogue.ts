@@ -98,6 +98,12 @@ export const catalogue = {
     retryable: false,
     help: "Check the id; jobs of other tenants are not shown.",
   },
+  batch_not_found: {
+    status: 404,
+    title: "No such batch",
+    retryable: false,
+    help: "Check the id; batches of other tenants are not shown, nor those older than 30 days.",
+  },
   upload_not_found: {
     status: 404,
     title: "The upload has not arrived",
