@@ -98,8 +98,7 @@ export function createWebhookEndpoints(database: Database, box: SecretBox): Webh
     return row;
   }
 
-  const secretsOf = (tenantId: string) => async (orm: Orm) =>
-    (await secrets.valid(orm, [tenantId])).get(tenantId) ?? [];
+  const secretsOf = (tenantId: string) => (orm: Orm) => secrets.valid(orm, tenantId);
 
   return {
     store: ({ endpoint_id: id, tenant_id, secret_id, url, events, include_result }, by, options) =>
@@ -146,8 +145,13 @@ export function createWebhookEndpoints(database: Database, box: SecretBox): Webh
       return rows.map(toEndpoint);
     },
 
-    find: async (tenantId, id) =>
-      toEndpoint(await database.read((orm) => rowOf(orm, tenantId, id))),
+    async find(tenantId, id) {
+      const [row] = await database.read((orm) =>
+        orm.select().from(webhookEndpoints).where(ofTenant(tenantId, id)),
+      );
+      if (!row) throw noEndpoint(id);
+      return toEndpoint(row);
+    },
 
     change: ({ endpoint_id: id, tenant_id, status, ...wanted }, by, options) =>
       database.controlWrite(async (transaction) => {
@@ -253,26 +257,29 @@ export function createWebhookEndpoints(database: Database, box: SecretBox): Webh
       }));
     },
 
-    target: (endpointId) =>
-      database.read(async (orm) => {
+    async target(endpointId) {
+      const found = await database.read(async (orm) => {
         const [row] = await orm
           .select()
           .from(webhookEndpoints)
           .where(eq(webhookEndpoints.id, endpointId));
-        if (!row) return undefined;
-        const valid = await secrets.valid(orm, [endpointId]);
-        return {
-          url: row.url,
-          status: row.status,
-          statusSinceMs: row.status_since.getTime(),
-          includeResult: row.include_result,
-          secrets: valid.get(endpointId) ?? [],
-        };
-      }),
+        return row && { row, valid: await secrets.valid(orm, endpointId) };
+      });
+      if (!found) return undefined;
+      const { row, valid } = found;
+      return {
+        url: row.url,
+        status: row.status,
+        statusSinceMs: row.status_since.getTime(),
+        includeResult: row.include_result,
+        secrets: secrets.open(valid),
+      };
+    },
 
     async tenantSecrets(tenantId) {
       const near = await database.read(secretsOf(tenantId));
-      return near.length > 0 ? near : database.readPrimary(secretsOf(tenantId));
+      const found = near.length > 0 ? near : await database.readPrimary(secretsOf(tenantId));
+      return secrets.open(found);
     },
   };
 }

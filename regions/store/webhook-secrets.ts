@@ -2,7 +2,7 @@ import type { RotatedWebhookSecret } from "../../shared/contracts/webhooks.ts";
 import { mintWebhookSecret } from "../../shared/signing/standard-webhook.ts";
 import type { SecretBox } from "../ops/secret-box.ts";
 import type { Orm, Transaction } from "./database.ts";
-import { and, desc, eq, gt, inArray, isNull, or, sql } from "./drizzle.ts";
+import { and, desc, eq, gt, isNull, or, sql } from "./drizzle.ts";
 import { webhookSecrets } from "./webhook-schema.ts";
 
 /** Whose secret: an endpoint's, or the tenant's own. */
@@ -10,6 +10,9 @@ export interface SecretOwner {
   owner: string;
   tenantId: string;
 }
+
+/** A row, not opened: what is wrong with a key is no fault of the database's. */
+type SealedSecret = typeof webhookSecrets.$inferSelect;
 
 /** More than these never sign: a header with many signatures is refused by some. */
 const MOST_VALID = 4;
@@ -65,24 +68,21 @@ export function createWebhookSecrets(box: SecretBox) {
       return { secret, previous_expire_at: moment!.at };
     },
 
-    /** The secrets that sign now, by owner, the newest first. */
-    async valid(orm: Orm, owners: readonly string[]): Promise<Map<string, string[]>> {
-      if (owners.length === 0) return new Map();
-      const rows = await orm
+    /** An owner's secrets that sign now, sealed, the newest first. */
+    valid(orm: Orm, owner: string): Promise<SealedSecret[]> {
+      return orm
         .select()
         .from(webhookSecrets)
-        .where(and(inArray(webhookSecrets.owner, [...owners]), stillValid))
-        .orderBy(desc(webhookSecrets.created_at), desc(webhookSecrets.id));
-      const byOwner = Map.groupBy(rows, (row) => row.owner);
-      return new Map(
-        [...byOwner].map(([owner, own]) => [
-          owner,
-          own
-            .slice(0, MOST_VALID)
-            .map((row) => box.open(row.sealed, contextOf({ owner, tenantId: row.tenant_id }))),
-        ]),
-      );
+        .where(and(eq(webhookSecrets.owner, owner), stillValid))
+        .orderBy(desc(webhookSecrets.created_at), desc(webhookSecrets.id))
+        .limit(MOST_VALID);
     },
+
+    /** @throws Error when a key that they were sealed with is not here */
+    open: (secrets: readonly SealedSecret[]): string[] =>
+      secrets.map(({ sealed, owner, tenant_id: tenantId }) =>
+        box.open(sealed, contextOf({ owner, tenantId })),
+      ),
 
     async remove(transaction: Transaction, owner: string): Promise<void> {
       await transaction.delete(webhookSecrets).where(eq(webhookSecrets.owner, owner));

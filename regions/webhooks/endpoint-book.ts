@@ -52,7 +52,11 @@ export function createEndpointBook(options: EndpointBookOptions) {
   const known = new Map<string, { at: number; found: FoundTarget | undefined }>();
 
   async function read(tenantId: string, target: Delivery["target"]) {
-    if ("endpoint_id" in target) return source.target(target.endpoint_id);
+    if ("endpoint_id" in target) {
+      const found = await source.target(target.endpoint_id);
+      if (found?.secrets.length === 0) throw new Error("the endpoint has no secret that could sign");
+      return found;
+    }
     const secrets = await source.tenantSecrets(tenantId);
     if (secrets.length === 0) throw new Error("the tenant has no secret that could sign");
     const { url, include_result: includeResult } = target;
