@@ -1,0 +1,286 @@
+import { readFile, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { createMetrics } from "../../../regions/ops/metrics.ts";
+import { createRedisQueue } from "../../../regions/queue/redis-queue.ts";
+import { createBatchWriter } from "../../../regions/results/batch-writer.ts";
+import { createOfferRelay } from "../../../regions/results/offer-relay.ts";
+import { createRedis } from "../../../regions/results/redis.ts";
+import { createResultCache } from "../../../regions/results/result-cache.ts";
+import { createStageCache } from "../../../regions/results/stage-cache.ts";
+import type { Analyzer } from "../../../regions/speech/analyze.ts";
+import { createDatabase, type Database } from "../../../regions/store/database.ts";
+import { createFinalJobs } from "../../../regions/store/final-jobs.ts";
+import { migrate } from "../../../regions/store/migrate.ts";
+import { createObjectStore } from "../../../regions/store/object-store.ts";
+import { waitForReplay } from "../../../regions/store/replay.ts";
+import { createRunJob } from "../../../regions/workers/run-job.ts";
+import { openScratch } from "../../../regions/workers/scratch.ts";
+import { createWorker } from "../../../regions/workers/worker.ts";
+import { createSubmitJob } from "../../../regions/api/submit-job.ts";
+import { replicationOf } from "../../../scripts/planet/replication-of.ts";
+import { mintJobId, mintUploadId } from "../../../shared/contracts/ids.ts";
+import { uploadKey } from "../../../shared/contracts/object-keys.ts";
+import { findRegion, regions, type Residency } from "../../../shared/contracts/regions.ts";
+import { jobSpec } from "../../contract/queue-bench.ts";
+import { freePort } from "../../../scripts/planet/ports.ts";
+import { startPostgres, type TestCluster } from "../../support/postgres.ts";
+import { startRedis } from "../../support/redis.ts";
+import { silent } from "../api/region-bench.ts";
+import { BUCKET, CREDENTIALS, startStore } from "../object-store/start-store.ts";
+import { untilReachable } from "../queue/until-reachable.ts";
+
+const IDS = ["us-east", "eu-west"] as const;
+type Id = (typeof IDS)[number];
+const own = regions.filter(({ id }) => (IDS as readonly string[]).includes(id));
+const engine = { name: "engine", version: "1", model_sha256: null };
+
+/** Hears what the recording holds: its own bytes, as text. Everything else about the run is real. */
+const analyzer: Analyzer = {
+  plan: async () => ({
+    identities: { decode: "decoder", transcript: "engine" },
+    unavailable: {},
+  }),
+  analyze: async (path: string) => {
+    const decode = {
+      engines: { decode: engine },
+      value: {
+        duration_s: 1,
+        sample_rate_hz: 16_000,
+        channels: 1,
+        codec: "pcm_s16le",
+        container: "wav",
+        level: {
+          rms_dbfs: -20,
+          peak_dbfs: -3,
+          silent: false,
+          clipping: { clipped_samples: 0, clipped_ratio: 0, longest_run: 0 },
+        },
+      },
+    };
+    const transcript = {
+      engines: { transcribe: engine },
+      value: {
+        text: `heard ${await readFile(path, "utf8")}`,
+        language: "en",
+        quality: "full",
+        segments: [],
+      },
+    };
+    return {
+      audio: decode.value,
+      transcript: transcript.value,
+      engines: { ...decode.engines, ...transcript.engines },
+      timings_ms: { decode: 1, transcript: 1, total: 2 },
+      made: { decode, transcript },
+    };
+  },
+} as unknown as Analyzer;
+
+async function startRegion(id: Id, ports: Record<Id, number>, database: Database) {
+  const region = findRegion(id)!;
+  const redisServer = await startRedis();
+  const redis = createRedis(redisServer.url);
+  const store = await startStore({
+    port: ports[id],
+    region: region.aws,
+    peers: own
+      .filter((other) => other.id !== id)
+      .map((other) => ({
+        region: other.aws,
+        endpoint: `http://127.0.0.1:${ports[other.id as Id]}`,
+        bucket: BUCKET,
+      })),
+    replication: replicationOf(region, own),
+    replicationDelayMs: 1,
+    maxRetryMs: 50,
+  });
+  const objects = createObjectStore({
+    region: id,
+    bucket: BUCKET,
+    endpoint: store.endpoint,
+    maxAttempts: 1,
+    ...CREDENTIALS,
+  });
+  const queue = createRedisQueue({ url: redisServer.url, region: id });
+  await untilReachable(queue);
+  const parts = { redis, logger: silent, metrics: createMetrics() };
+  const readObject = (key: string, max: number) => objects.getText(key, max);
+  const stages = createStageCache({
+    ...parts,
+    readObject,
+    writeObject: (key, text) => objects.put(key, text, { contentType: "application/json" }),
+  });
+  const scratch = await openScratch(store.data, id);
+  const worker = createWorker({
+    workerId: id,
+    queue,
+    objects,
+    runJob: createRunJob({ region: id, objects, analyzer, scratch, stages }),
+    logger: silent,
+    metrics: createMetrics(),
+  });
+  const stop = new AbortController();
+  const relay = createOfferRelay({
+    ...parts,
+    metrics: createMetrics(),
+    offerCompletions: async (offers) =>
+      offers.map(({ job_id, epoch }) => ({ job_id, epoch, verdict: "accepted" })),
+    deleteObject: (key) => objects.delete(key),
+    cache: createResultCache({ redis, readObject }),
+    stream: { blockMs: 50 },
+  });
+  const writer = createBatchWriter({
+    ...parts,
+    metrics: createMetrics(),
+    target: {
+      write: createFinalJobs(database).write,
+      waitForReplay: (lsn, signal) => waitForReplay(database.primary, lsn, { signal }),
+    },
+    stream: { blockMs: 50 },
+  });
+  const loops = [worker.run(), relay.run(stop.signal), writer.run(stop.signal)];
+
+  /** Every key of Redis with all that it holds, and every byte of the bucket's folder. */
+  async function dump(): Promise<string> {
+    const texts: string[] = [];
+    for (const key of await redis.keys("*")) {
+      const type = await redis.type(key);
+      const held = {
+        string: () => redis.getBuffer(key).then((bytes) => bytes?.toString("latin1")),
+        hash: () => redis.hgetall(key),
+        list: () => redis.lrange(key, 0, -1),
+        set: () => redis.smembers(key),
+        zset: () => redis.zrange(key, "0", "-1", "WITHSCORES"),
+        stream: () => redis.xrange(key, "-", "+"),
+      }[type];
+      texts.push(key, JSON.stringify(await held!()));
+    }
+    for (const entry of await readdir(store.data, { recursive: true, withFileTypes: true })) {
+      texts.push(entry.name);
+      if (entry.isFile()) {
+        texts.push(await readFile(join(entry.parentPath, entry.name), "latin1"));
+      }
+    }
+    return texts.join("\n");
+  }
+
+  return {
+    objects,
+    queue,
+    redis,
+    dump,
+    submit: createSubmitJob({ region, queue, objects }),
+    async close() {
+      worker.stop();
+      stop.abort();
+      await Promise.all(loops);
+      await queue.close();
+      redis.disconnect();
+      objects.close();
+      await store.remove();
+      await redisServer.close();
+    },
+  };
+}
+
+let cluster: TestCluster;
+let database: Database;
+let at: Record<Id, Awaited<ReturnType<typeof startRegion>>>;
+
+beforeAll(async () => {
+  cluster = await startPostgres({ replica: true });
+  database = createDatabase({ primaryUrl: cluster.primary.url, replicaUrl: cluster.replica!.url });
+  await migrate(database.primary);
+  const ports = { "us-east": await freePort(), "eu-west": await freePort() };
+  const [us, eu] = await Promise.all(IDS.map((id) => startRegion(id, ports, database)));
+  at = { "us-east": us!, "eu-west": eu! };
+}, 90_000);
+afterAll(async () => {
+  await Promise.all(Object.values(at ?? {}).map((region) => region.close()));
+  await database?.close();
+  await cluster?.close();
+});
+
+/** Every row of every table, as a replica has them. */
+async function dumpDatabase(): Promise<string> {
+  const tables = await database.primary<{ name: string }[]>`
+    select relname as name from pg_class where relkind in ('r', 'p') and not relispartition
+      and relnamespace = 'public'::regnamespace`;
+  const rows = await Promise.all(
+    tables.map(({ name }) =>
+      database.read((orm) => orm.execute(`select t::text as row from ${name} t`)),
+    ),
+  );
+  return rows.flatMap((each) => [...each].map(({ row }) => String(row))).join("\n");
+}
+
+/** A marked job, from the API to its row: the mark is in the recording, so in what is heard, in the metadata and the user's id. */
+async function runMarked(id: Id, residency: Residency, mark: string) {
+  const region = findRegion(id)!;
+  const spec = jobSpec({
+    id: mintJobId(region),
+    upload_id: mintUploadId(region),
+    tenant_id: `ten_${residency}_${mark}`,
+    residency,
+    parts: ["transcript"],
+    user_id: `user-${mark}`,
+    metadata: { note: `meta-${mark}` },
+  });
+  const { objects, submit } = at[id];
+  const owner = { residency, tenantId: spec.tenant_id };
+  await objects.put(uploadKey(owner, spec.upload_id), `bytes-${mark}`, {
+    contentType: "audio/wav",
+  });
+  await submit(spec);
+  await expect
+    .poll(async () => {
+      const [row] = await database.primary`select status from jobs where id = ${spec.id}`;
+      return row?.["status"] as string | undefined;
+    })
+    .toBe("succeeded");
+  return { spec, owner };
+}
+
+test("nothing that a bound tenant sent, or that was heard in it, is in any store of another region", async () => {
+  const everywhere = await runMarked("eu-west", "global", "wide1234");
+  const { spec } = await runMarked("eu-west", "eu", "bound567");
+  // Replicas come in order: once the wide one's result is there, the bound one's would be.
+  const probe = await runMarked("eu-west", "global", "after89");
+  for (const { owner, spec: wide } of [everywhere, probe]) {
+    const prefix = `results/${owner.residency}/${owner.tenantId}/${wide.id}/`;
+    await expect.poll(() => at["us-east"].objects.list(prefix, 1)).toHaveLength(1);
+  }
+  const marks = { recording: "bytes-bound567", user: "user-bound567", metadata: "meta-bound567" };
+
+  // The search finds what is there: all of it at home, and a wide tenant's elsewhere.
+  const home = await at["eu-west"].dump();
+  for (const mark of Object.values(marks)) expect(home).toContain(mark);
+  expect(home).toContain("heard bytes-bound567");
+  const rows = await dumpDatabase();
+  const away = await at["us-east"].dump();
+  for (const kind of ["heard bytes", "user", "meta"]) expect(rows).toContain(`${kind}-wide1234`);
+  expect(away).toContain("heard bytes-wide1234");
+
+  for (const mark of Object.values(marks)) {
+    expect(away).not.toContain(mark);
+    expect(rows).not.toContain(mark);
+  }
+  expect(away).not.toContain(spec.id);
+  expect(rows).toContain(spec.id);
+});
+
+test("another region takes no job of a bound tenant, whatever the edge believes", async () => {
+  const spec = jobSpec({ residency: "eu", tenant_id: "ten_eu_strayed", user_id: "user-strayed" });
+  const refused = await at["us-east"].submit(spec).catch((error: unknown) => error);
+  expect(refused).toMatchObject({ code: "region_unavailable" });
+  expect(await at["us-east"].dump()).not.toContain("strayed");
+});
+
+test("the database itself refuses what a bound tenant's client wrote", async () => {
+  const insert = database.primary`
+    insert into jobs (id, created_at, tenant_id, kind, residency, region, priority, dispatch, attempt, status, usd, user_id)
+    select id, created_at, tenant_id, kind, 'eu', region, priority, dispatch, attempt, status, usd, 'user'
+    from jobs limit 1`;
+  await expect(insert).rejects.toMatchObject({ code: "23514" });
+});
