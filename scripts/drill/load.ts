@@ -11,8 +11,8 @@ const SAMPLE = join(import.meta.dirname, "../../samples/hello-antiphon.wav");
 const CALL_MS = 3_000;
 const PAUSE_MS = 200;
 /** One of so many recordings is so many times as long, so that some jobs run when the fault comes. */
-const LONG_EVERY = 4;
-const LONG_TIMES = 40;
+const LONG_EVERY = 8;
+const LONG_TIMES = 15;
 /** A client gives up what was not accepted for so long; nothing was promised then. */
 const GIVE_UP_MS = 60_000;
 
