@@ -37,7 +37,8 @@ export function createAnalysis(services: EdgeServices) {
     if (!uploaded) throw new ApiError("upload_not_found");
     const { residency } = c.get("caller").key;
     const home = uploaded.region.id;
-    const candidates = router.candidates({ request: c.req.raw, residency, home });
+    const { priority } = wanted;
+    const candidates = router.candidates({ request: c.req.raw, residency, home, priority });
     const mintId = () => mintJobId(candidates[0]!);
     return once(c, { body, mintId }, (jobId) => submit(c, jobId, wanted, candidates));
   }
@@ -45,8 +46,10 @@ export function createAnalysis(services: EdgeServices) {
   async function fromAudio(c: EdgeContext, contentType: string): Promise<Response> {
     const { key } = c.get("caller");
     const owner = { residency: key.residency, tenantId: key.tenant_id };
-    const candidates = router.candidates({ request: c.req.raw, residency: key.residency });
     const audio = readRawAudio(c.req.raw, contentType);
+    const { residency } = key;
+    const { priority } = audio.wanted;
+    const candidates = router.candidates({ request: c.req.raw, residency, priority });
     const mintId = () => mintJobId(candidates[0]!);
     const response = await once(c, { body: audio.fingerprint, mintId }, async (jobId) => {
       const { uploadId, sha256 } = await audio.store(objects, candidates[0]!, owner);

@@ -31,7 +31,11 @@ export function createTranscription(services: EdgeServices) {
   async function submit(c: EdgeContext, { file, form }: TranscriptionRequest): Promise<string> {
     const { key } = c.get("caller");
     const owner = { residency: key.residency, tenantId: key.tenant_id };
-    const candidates = router.candidates({ request: c.req.raw, residency: key.residency });
+    const candidates = router.candidates({
+      request: c.req.raw,
+      residency: key.residency,
+      priority: "interactive",
+    });
     const sha256 = await sha256Hex(new Uint8Array(await file.arrayBuffer()));
     const fingerprint = JSON.stringify([form, sha256]);
     const mintId = () => mintJobId(candidates[0]!);
