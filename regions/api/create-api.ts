@@ -76,10 +76,10 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
       now,
     }),
   );
-  // Before the routes with an id in this place.
-  app.route("/", createBatchRoutes(parts));
-  app.route("/", createEventRoutes(parts));
   const checkWebhook = createCheckJobWebhook(parts.webhooks);
+  // Before the routes with an id in this place.
+  app.route("/", createBatchRoutes({ ...parts, checkWebhook }));
+  app.route("/", createEventRoutes(parts));
   app.route("/", createJobRoutes({ ...parts, checkWebhook }));
   app.route("/", createLoadRoutes(parts));
   app.route("/", createDeadLetterRoutes(parts));

@@ -44,9 +44,13 @@ export function createSubmitJob(parts: SubmitJobParts) {
   const { region, queue, objects, speech, finishAtAccept, checkWebhook, jobHistory } = parts;
   const take = createTakeJob(queue);
 
-  /** Text that nobody could speak is refused; a whole batch's is left to the workers. */
+  /** Text that nobody could speak is refused; a batch's need only be here, the rest is left to the workers. */
   async function checkText(spec: JobSpec, task: SpeechTask, signal?: AbortSignal): Promise<void> {
     const { text, voice, response_format: format, speed } = task;
+    if (spec.batch) {
+      if (await objects.head(inputKeyOf(spec), signal ? { signal } : undefined)) return;
+      throw new ApiError("upload_not_found");
+    }
     const found = await objects.getText(inputKeyOf(spec), text.bytes, {
       range: text,
       ...(signal ? { signal } : {}),
@@ -74,7 +78,7 @@ export function createSubmitJob(parts: SubmitJobParts) {
     if (spec.webhook) await checkWebhook?.(spec.tenant_id, spec.webhook.url);
     const fault = faultOf(spec, region);
     const audio = spec.kind === "analysis" && !fault ? await checkAudio(spec, signal) : undefined;
-    if (spec.speech && !spec.batch) await checkText(spec, spec.speech, signal);
+    if (spec.speech && !fault) await checkText(spec, spec.speech, signal);
     const taken = await take(spec, fault ?? audio?.complete, audio?.estimateS);
     return { job_id: spec.id, dispatch: spec.dispatch, ...taken };
   };

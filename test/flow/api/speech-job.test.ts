@@ -198,6 +198,13 @@ test("of a batch each item has its own bytes of one upload, and what is wrong wi
     ["succeeded", undefined],
   ]);
   expect(ends[2]!.offer.error!.detail).toBe("text: empty");
+  // Sent again alone, as the ledger does when its region was lost: not taken where the text is not.
+  const moved = {
+    ...jobs[0]!,
+    dispatch: 2,
+    upload_id: textUploadId(mintBatchId(findRegion(REGION)!)),
+  };
+  expect(Problem.parse(await (await submit(moved)).json()).code).toBe("upload_not_found");
   // "Olé" has more bytes than characters: the fourth text begins where it says.
   const alone = { ...synthesis("Four."), tenant_id: "ten_batch" };
   await submit(alone, "Four.");
