@@ -11,13 +11,16 @@ export type RedisOptions = {
   port: number;
   password: string;
   logFile: string;
+  /** Further lines of its configuration. */
+  settings?: readonly string[];
 };
 
 /**
  * A Redis server that loses nothing it has answered for: every write is on disk before the answer, nothing is evicted.
  * Ready when it has loaded its files and answers PING.
  */
-export function redisServer({ name, dir, port, password, logFile }: RedisOptions): ProcessSpec {
+export function redisServer(options: RedisOptions): ProcessSpec {
+  const { name, dir, port, password, logFile, settings = [] } = options;
   return {
     name,
     logFile,
@@ -28,7 +31,8 @@ export function redisServer({ name, dir, port, password, logFile }: RedisOptions
         throw new Error("redis-server is not on the PATH: run `npm start` or install it");
       mkdirSync(dir, { recursive: true, mode: 0o700 });
       const config = join(dir, "redis.conf");
-      writeFileSync(config, configuration(dir, port, password), { mode: 0o600 });
+      const lines = configuration(dir, port, password) + settings.join("\n");
+      writeFileSync(config, lines, { mode: 0o600 });
       return { command: server, args: [config], cwd: dir };
     },
     ready: async () => {

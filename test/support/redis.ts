@@ -1,6 +1,8 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Redis } from "ioredis";
 import { freePort } from "../../scripts/planet/ports.ts";
 import { redisServer, redisUrl } from "../../scripts/planet/redis-server.ts";
 import { createSupervisor } from "../../scripts/planet/supervisor.ts";
@@ -13,8 +15,13 @@ export interface TestRedis {
   close(): Promise<void>;
 }
 
+export interface TestRedisOptions {
+  /** A cluster of one, which holds all slots and refuses whatever touches two of them in one step. */
+  cluster?: boolean;
+}
+
 /** A throwaway Redis on a free port, set up as the planet's. */
-export async function startRedis(): Promise<TestRedis> {
+export async function startRedis({ cluster = false }: TestRedisOptions = {}): Promise<TestRedis> {
   const folder = await mkdtemp(join(tmpdir(), "antiphon-redis-"));
   const supervisor = createSupervisor({ stateDir: folder });
   const port = await freePort();
@@ -25,6 +32,7 @@ export async function startRedis(): Promise<TestRedis> {
     port,
     password,
     logFile: join(folder, "log"),
+    settings: cluster ? ["cluster-enabled yes", `cluster-port ${await freePort()}`] : [],
   });
   const start = async () => void (await supervisor.start(spec));
   const close = async () => {
@@ -33,6 +41,7 @@ export async function startRedis(): Promise<TestRedis> {
   };
   try {
     await start();
+    if (cluster) await takeAllSlots(redisUrl(port, password));
   } catch (error) {
     await close();
     throw error;
@@ -43,4 +52,15 @@ export async function startRedis(): Promise<TestRedis> {
     start,
     close,
   };
+}
+
+async function takeAllSlots(url: string): Promise<void> {
+  const redis = new Redis(url);
+  try {
+    await redis.call("CLUSTER", "ADDSLOTSRANGE", "0", "16383");
+    // It answers for its slots once it has seen that they are its own.
+    while (!String(await redis.cluster("INFO")).includes("cluster_state:ok")) await sleep(10);
+  } finally {
+    redis.disconnect();
+  }
 }
