@@ -10,7 +10,13 @@ export interface Caller {
 
 export interface EdgeHono {
   Bindings: EdgeBindings;
-  Variables: { requestId: string; traceparent: string; caller: Caller };
+  Variables: {
+    requestId: string;
+    traceparent: string;
+    caller: Caller;
+    /** The token of the newest write that this request made. */
+    consistency?: string;
+  };
 }
 
 export type EdgeContext = Context<EdgeHono>;
@@ -19,9 +25,15 @@ export type EdgeContext = Context<EdgeHono>;
 export interface Trace {
   requestId: string;
   traceparent: string;
+  /** The caller's token: reads of the database are to see what it stands for. */
+  consistency?: string | undefined;
+  /** Hears the token of what a call has written. */
+  wrote?: (consistency: string) => void;
 }
 
 export const traceOf = (c: EdgeContext): Trace => ({
   requestId: c.get("requestId"),
   traceparent: c.get("traceparent"),
+  consistency: c.get("consistency") ?? c.req.header("x-antiphon-consistency"),
+  wrote: (consistency) => c.set("consistency", consistency),
 });

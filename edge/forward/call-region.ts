@@ -84,6 +84,8 @@ export function createCallRegion({ config, health, metrics }: CallRegionParts): 
     }
     health?.answered(region.id);
     if (response.ok) {
+      const consistency = response.headers.get("x-antiphon-consistency");
+      if (consistency !== null) call.trace?.wrote?.(consistency);
       const value = call.answer.safeParse(tryJson(text));
       if (value.success) return { kind: "done", value: value.data };
       const cause = new Error(`${call.target.split("?")[0]} answered out of contract`, {

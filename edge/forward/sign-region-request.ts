@@ -33,6 +33,9 @@ export async function signRegionRequest(
   if (trace) {
     headers.set("x-request-id", trace.requestId);
     headers.set("traceparent", trace.traceparent);
+    if (trace.consistency !== undefined) {
+      headers.set("x-antiphon-consistency", trace.consistency);
+    }
   }
   return {
     url: endpoint.api.replace(/\/+$/, "") + target,

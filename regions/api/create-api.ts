@@ -12,6 +12,7 @@ import { createBatchRoutes } from "./batch-routes.ts";
 import { createEventRoutes, type EventRoutesParts } from "./event-routes.ts";
 import { createJobRoutes, type JobRoutesParts } from "./job-routes.ts";
 import { createDeadLetterRoutes, type DeadLetterRoutesParts } from "./dead-letter-routes.ts";
+import { keepConsistency } from "./keep-consistency.ts";
 import { createLoadRoutes, type LoadRoutesParts } from "./load-routes.ts";
 import { createSpeechRoutes, type SpeechRoutesParts } from "./speech-routes.ts";
 import { createModelRoutes, type ModelRoutesParts } from "./model-routes.ts";
@@ -76,6 +77,7 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
       now,
     }),
   );
+  app.use("/internal/*", keepConsistency);
   const checkWebhook = createCheckJobWebhook(parts.webhooks);
   // Before the routes with an id in this place.
   app.route("/", createBatchRoutes({ ...parts, checkWebhook }));

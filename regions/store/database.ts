@@ -1,4 +1,6 @@
 import { drizzle, type PostgresJsDatabase } from "./drizzle.ts";
+import { ApiError } from "../../shared/errors/problem.ts";
+import { createHasReplayed, noteWrite, readsAfter } from "./consistency.ts";
 import {
   DatabaseError,
   databaseErrorCode,
@@ -31,7 +33,10 @@ export interface DatabaseOptions {
 
 export interface Database {
   primary: Pool;
-  /** Reads from this region's server, or from the primary while that is away. */
+  /**
+   * Reads from this region's server, or from the primary while that is away, or lies behind what the request has to see
+   * (see consistency.ts).
+   */
   read<T>(work: (orm: Orm) => Promise<T>): Promise<T>;
   /** Reads from the primary. */
   readPrimary<T>(work: (orm: Orm) => Promise<T>): Promise<T>;
@@ -63,6 +68,7 @@ export function createDatabase(options: DatabaseOptions): Database {
   const replica = openPool({ ...shared, url: replicaUrl, primary: false });
   const primaryOrm = drizzle(primary, { schema });
   const replicaOrm = drizzle(replica, { schema });
+  const hasReplayed = createHasReplayed(replica);
   let replicaRestsUntil = 0;
 
   const readPrimary = <T>(work: (orm: Orm) => Promise<T>) => orUnavailable(() => work(primaryOrm));
@@ -73,9 +79,12 @@ export function createDatabase(options: DatabaseOptions): Database {
     async read(work) {
       if (performance.now() < replicaRestsUntil) return readPrimary(work);
       try {
+        const after = readsAfter();
+        if (after && !(await hasReplayed(after))) return await readPrimary(work);
         return await work(replicaOrm);
       } catch (error) {
         const schemaIsMissing = databaseErrorCode(error) === "42P01";
+        if (error instanceof ApiError) throw error;
         if (!isDatabaseAway(error) && !schemaIsMissing) throw new DatabaseError(error);
         replicaRestsUntil = performance.now() + replicaRestMs;
         return readPrimary(work);
@@ -89,6 +98,7 @@ export function createDatabase(options: DatabaseOptions): Database {
           await ensurePartitions(primary, currentMonths(Date.now()));
           return primaryOrm.transaction(work);
         });
+        await noteWrite(primary);
         return { answer: made, lsn: await flushedLsn(primary) };
       });
       await waitForReplay(primary, lsn, replayOptions);

@@ -170,7 +170,12 @@ async function startRegion(id: Id, ports: Record<Id, number>, database: Database
     queue,
     redis,
     dump,
-    submit: createSubmitJob({ region, queue, objects }),
+    submit: createSubmitJob({
+      region,
+      queue,
+      objects,
+      speech: { prepare: () => undefined } as never,
+    }),
     async close() {
       worker.stop();
       stop.abort();
