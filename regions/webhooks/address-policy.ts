@@ -1,5 +1,6 @@
 import { lookup } from "node:dns/promises";
 import { BlockList, isIP, isIPv6, type LookupFunction } from "node:net";
+import { callbackify } from "node:util";
 
 /** Which addresses webhooks may be sent to. */
 export interface AddressPolicy {
@@ -91,6 +92,15 @@ export function createAddressPolicy(options: AddressPolicyOptions = {}): Address
   const isAllowed = (address: string) =>
     isPublicAddress(address) || (allowLoopback && isIP(address) !== 0 && isLoopback(address));
 
+  const resolvePublic = callbackify(async (hostname: string) => {
+    const addresses = await resolve(hostname);
+    // One forbidden address among good ones is refused too: which of them is taken is a matter of luck.
+    if (addresses.length === 0 || !addresses.every(({ address }) => isAllowed(address))) {
+      throw new ForbiddenAddressError(hostname);
+    }
+    return addresses;
+  });
+
   return {
     faultOf(text) {
       const url = new URL(text);
@@ -102,18 +112,12 @@ export function createAddressPolicy(options: AddressPolicyOptions = {}): Address
       return isIP(host) !== 0 && !isAllowed(host) ? "must lead to a public address" : undefined;
     },
 
-    lookup(hostname, lookupOptions, callback) {
-      resolve(hostname).then(
-        (addresses) => {
-          const [first] = addresses;
-          // One forbidden address among good ones is refused too: which of them is taken is a matter of luck.
-          if (!first || !addresses.every(({ address }) => isAllowed(address))) {
-            callback(new ForbiddenAddressError(hostname), "", 4);
-          } else if (lookupOptions.all) callback(null, addresses);
-          else callback(null, first.address, first.family);
-        },
-        (error: NodeJS.ErrnoException) => callback(error, "", 4),
-      );
+    lookup(hostname, { all }, callback) {
+      resolvePublic(hostname, (error, addresses) => {
+        if (error) callback(error, "", 4);
+        else if (all) callback(null, addresses);
+        else callback(null, addresses[0]!.address, addresses[0]!.family);
+      });
     },
   };
 }

@@ -54,7 +54,8 @@ export function createEndpointBook(options: EndpointBookOptions) {
   async function read(tenantId: string, target: Delivery["target"]) {
     if ("endpoint_id" in target) {
       const found = await source.target(target.endpoint_id);
-      if (found?.secrets.length === 0) throw new Error("the endpoint has no secret that could sign");
+      if (found?.secrets.length === 0)
+        throw new Error("the endpoint has no secret that could sign");
       return found;
     }
     const secrets = await source.tenantSecrets(tenantId);
