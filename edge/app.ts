@@ -10,7 +10,7 @@ import { adminCalls } from "./calls/admin.ts";
 import { createAnalysis } from "./calls/analyses.ts";
 import { cancelJob } from "./calls/cancel-job.ts";
 import { createSpeechJob } from "./calls/async-speech.ts";
-import { createSpeechBatch, getBatch } from "./calls/batches.ts";
+import { createSpeechBatch, getBatch, getBatchManifest } from "./calls/batches.ts";
 import { receiveCompletions } from "./calls/completions.ts";
 import { deletionCalls } from "./calls/deletions.ts";
 import { deadLetterCalls } from "./calls/dead-letters.ts";
@@ -23,7 +23,7 @@ import { referenceCalls } from "./calls/reference.ts";
 import { getUsage, getUserHistory } from "./calls/reports.ts";
 import { createSpeech, listVoices } from "./calls/speech.ts";
 import { createTranscription } from "./calls/transcriptions.ts";
-import { createUpload } from "./calls/uploads.ts";
+import { completeUpload, createUpload } from "./calls/uploads.ts";
 import { webhookCalls } from "./calls/webhooks.ts";
 import type { EdgeHono } from "./context.ts";
 import { describeError, log } from "./ops/log.ts";
@@ -40,6 +40,8 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
     c.set("traceparent", continueTrace(c.req.raw));
     await next();
     c.res.headers.set("x-request-id", c.get("requestId"));
+    const consistency = c.get("consistency");
+    if (consistency !== undefined) c.res.headers.set("x-antiphon-consistency", consistency);
     applySecurityHeaders(c.res.headers);
     services.metrics.count("antiphon_edge_requests_total", {
       route: c.res.status === 404 && routePath(c, -1) === "/*" ? "none" : routePath(c, -1),
@@ -81,6 +83,7 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   const owner = requireScope(services, ["analyze", "speak"]);
 
   app.post("/v1/uploads", client, createUpload(services));
+  app.post("/v1/uploads/:id/complete", client, completeUpload(services));
   app.post("/v1/analyses", client, createAnalysis(services));
   app.get("/v1/usage", owner, getUsage(services));
   app.get("/v1/users/:user_id/analyses", client, getUserHistory(services));
@@ -102,6 +105,7 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   app.post("/v1/audio/speech/async", speaker, createSpeechJob(services));
   app.post("/v1/audio/speech/batch", speaker, createSpeechBatch(services));
   app.get("/v1/batches/:id", speaker, getBatch(services));
+  app.get("/v1/batches/:id/manifest", speaker, getBatchManifest(services));
   app.get("/v1/voices", speaker, listVoices(services));
 
   const ops = opsCalls(services);

@@ -1,11 +1,18 @@
 import { AwsClient } from "aws4fetch";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
+import { readText } from "../admit/read-body.ts";
 import type { EdgeConfig, RegionEndpoint } from "../env.ts";
 import type { RegionHealth } from "../route/region-health.ts";
 
 /** How long a presigned upload may be used. */
 const PRESIGN_S = 15 * 60;
+/** Two gigabytes take a slow line hours. */
+const PRESIGN_PARTS_S = 6 * 3600;
+const CONTROL_TIMEOUT_MS = 10_000;
+/** The bucket copies the parts together while we wait. */
+const COMPLETE_TIMEOUT_MS = 60_000;
+const MAX_XML_BYTES = 64 * 1024;
 const HEADERS_TIMEOUT_MS = 5_000;
 /** A stream of 25 MB from a slow client; after that the connection is not worth keeping. */
 const PUT_TIMEOUT_MS = 5 * 60_000;
@@ -24,9 +31,34 @@ export interface PresignedPut {
   expiresAtMs: number;
 }
 
+export interface UploadPart {
+  multipartId: string;
+  number: number;
+  bytes: number;
+}
+
+export interface PresignedPart {
+  url: string;
+  expiresAtMs: number;
+}
+
 export interface ObjectStore {
   /** A URL for one PUT of exactly this length, type and (when declared) content. */
   presignPut(region: Region, key: string, input: PresignInput): Promise<PresignedPut>;
+  /** Begins an upload in parts; resolves to the bucket's own id of it. @throws ApiError dependency_unavailable */
+  createMultipart(region: Region, key: string, contentType: string): Promise<string>;
+  /** A URL for one PUT of a part of exactly this length. */
+  presignPart(region: Region, key: string, part: UploadPart): Promise<PresignedPart>;
+  /**
+   * Puts the parts together; repeating it changes nothing.
+   * @throws ApiError upload_not_found | invalid_request (parts that are missing or too small) | dependency_unavailable
+   */
+  completeMultipart(
+    region: Region,
+    key: string,
+    multipartId: string,
+    parts: readonly { part_number: number; etag: string }[],
+  ): Promise<void>;
   /** Puts `body` into an object, streaming it where it is a stream. @throws ApiError dependency_unavailable */
   put(
     region: Region,
@@ -79,6 +111,97 @@ export function createObjectStore(config: EdgeConfig, health: RegionHealth): Obj
       aws: { signQuery: true, allHeaders: true },
     });
     return { url: signed.url, headers, expiresAtMs: Date.now() + PRESIGN_S * 1000 };
+  }
+
+  /** A POST about an upload in parts; resolves to the status and the XML of the answer. */
+  async function control(
+    region: Region,
+    url: URL,
+    init: { headers?: Record<string, string>; body?: string },
+    timeoutMs: number,
+  ): Promise<{ ok: boolean; text: string }> {
+    try {
+      const signed = await open(region).aws.sign(url, { method: "POST", ...init });
+      const response = await fetch(signed.url, {
+        method: "POST",
+        headers: signed.headers,
+        ...(init.body === undefined ? {} : { body: init.body }),
+        redirect: "manual",
+        signal: AbortSignal.timeout(timeoutMs),
+      });
+      const text = await readText(response, MAX_XML_BYTES, timeoutMs);
+      health.answered(region.id);
+      return { ok: response.ok, text };
+    } catch (cause) {
+      throw new ApiError("dependency_unavailable", "The bucket does not answer now.", { cause });
+    }
+  }
+
+  async function createMultipart(
+    region: Region,
+    key: string,
+    contentType: string,
+  ): Promise<string> {
+    const { endpoint } = open(region);
+    const url = address(endpoint.objects, endpoint.bucket, key);
+    url.searchParams.set("uploads", "");
+    const headers = { "content-type": contentType };
+    const { ok, text } = await control(region, url, { headers }, CONTROL_TIMEOUT_MS);
+    const id = /<UploadId>([^<]{1,1024})<\/UploadId>/.exec(text)?.[1];
+    if (ok && id !== undefined) return id;
+    throw new ApiError("dependency_unavailable", "The bucket takes no upload now.", {
+      cause: new Error(`the object store answered ${codeOf(text)}`),
+    });
+  }
+
+  async function presignPart(
+    region: Region,
+    key: string,
+    { multipartId, number, bytes }: UploadPart,
+  ): Promise<PresignedPart> {
+    const { endpoint, aws } = open(region);
+    const url = address(endpoint.public_objects, endpoint.bucket, key);
+    url.searchParams.set("partNumber", String(number));
+    url.searchParams.set("uploadId", multipartId);
+    url.searchParams.set("X-Amz-Expires", String(PRESIGN_PARTS_S));
+    const signed = await aws.sign(url, {
+      method: "PUT",
+      headers: { "content-length": String(bytes) },
+      aws: { signQuery: true, allHeaders: true },
+    });
+    return { url: signed.url, expiresAtMs: Date.now() + PRESIGN_PARTS_S * 1000 };
+  }
+
+  async function completeMultipart(
+    region: Region,
+    key: string,
+    multipartId: string,
+    parts: readonly { part_number: number; etag: string }[],
+  ): Promise<void> {
+    const { endpoint } = open(region);
+    const url = address(endpoint.objects, endpoint.bucket, key);
+    url.searchParams.set("uploadId", multipartId);
+    const list = parts
+      .toSorted((a, b) => a.part_number - b.part_number)
+      .map(
+        ({ part_number, etag }) =>
+          `<Part><PartNumber>${part_number}</PartNumber><ETag>"${etag.replaceAll('"', "")}"</ETag></Part>`,
+      );
+    const body = `<CompleteMultipartUpload>${list.join("")}</CompleteMultipartUpload>`;
+    const headers = { "content-type": "application/xml" };
+    const { ok, text } = await control(region, url, { headers, body }, COMPLETE_TIMEOUT_MS);
+    // A 200 may still hold an error: its head was sent before the parts were together.
+    if (ok && text.includes("<CompleteMultipartUploadResult")) return;
+    const code = codeOf(text);
+    if (code === "NoSuchUpload") throw new ApiError("upload_not_found");
+    if (/^(InvalidPart|InvalidPartOrder|EntityTooSmall|MalformedXML)$/.test(code)) {
+      throw new ApiError("invalid_request", "The parts do not make an upload.", {
+        errors: [{ path: "parts", message: code }],
+      });
+    }
+    throw new ApiError("dependency_unavailable", "The bucket could not put the parts together.", {
+      cause: new Error(`the object store answered ${code}`),
+    });
   }
 
   async function put(
@@ -141,8 +264,10 @@ export function createObjectStore(config: EdgeConfig, health: RegionHealth): Obj
     }
   }
 
-  return { presignPut, put, get };
+  return { presignPut, createMultipart, presignPart, completeMultipart, put, get };
 }
+
+const codeOf = (xml: string): string => /<Code>(\w{1,64})<\/Code>/.exec(xml)?.[1] ?? "no reason";
 
 function hexToBase64(hex: string): string {
   const bytes = hex.match(/../g) ?? [];

@@ -26,11 +26,16 @@ export async function analyzeFile(wanted: AnalyzeFile): Promise<Job> {
   try {
     const { contentType, bytes, sha256, blob } = file;
     progress.show("asking for an upload");
-    const upload = await client.createUpload({ content_type: contentType, bytes, sha256 }, signal);
-    progress.show(
-      `uploading ${basename(path)} (${(bytes / 1e6).toFixed(2)} MB) to ${upload.region}`,
+    const upload = await client.upload(
+      { blob, contentType, sha256 },
+      {
+        signal,
+        onRegion: (region) =>
+          progress.show(
+            `uploading ${basename(path)} (${(bytes / 1e6).toFixed(2)} MB) to ${region}`,
+          ),
+      },
     );
-    await client.putUpload(upload, blob, signal);
     progress.show("creating the analysis");
     const { id } = await client.createAnalysis(
       {

@@ -1,5 +1,7 @@
-import type { z } from "zod";
+import { z } from "zod";
 import {
+  CompletedUpload,
+  UploadInParts,
   type CreateUpload,
   Job,
   JobList,
@@ -55,6 +57,8 @@ export interface Wait {
   onUpdate?: (job: Job) => void;
 }
 
+const PARTS_AT_ONCE = 3;
+const PART_ATTEMPTS = 4;
 const POLL_MIN_MS = 150;
 const POLL_MAX_MS = 2_000;
 
@@ -74,7 +78,7 @@ export function createClient(options: ClientOptions) {
     },
   });
 
-  /** Asks for a presigned upload. */
+  /** Asks for a presigned upload of one piece. */
   function createUpload(
     request: z.input<typeof CreateUpload>,
     signal?: AbortSignal,
@@ -82,13 +86,77 @@ export function createClient(options: ClientOptions) {
     return http.call("/v1/uploads", Upload, { method: "POST", body: request, signal });
   }
 
+  /**
+   * Uploads a file, in parts when it is larger than 100 MiB: three at a time, each tried again when it fails. `sha256`: hex; the
+   * bucket holds a file of one piece to it.
+   */
+  async function upload(
+    file: { blob: Blob; contentType: string; sha256?: string | undefined },
+    { signal, onRegion }: { signal?: AbortSignal; onRegion?: (region: string) => void } = {},
+  ): Promise<{ upload_id: string; region: string }> {
+    const { blob, contentType, sha256 } = file;
+    const made = await http.call("/v1/uploads", z.union([Upload, UploadInParts]), {
+      method: "POST",
+      body: { content_type: contentType, bytes: blob.size, ...(sha256 ? { sha256 } : {}) },
+      signal,
+    });
+    onRegion?.(made.region);
+    if ("url" in made) await putUpload(made, blob, signal);
+    else await putParts(made, blob, signal);
+    return { upload_id: made.upload_id, region: made.region };
+  }
+
+  async function putParts(made: UploadInParts, blob: Blob, signal?: AbortSignal): Promise<void> {
+    const etags = new Map<number, string>();
+    let offset = 0;
+    const waiting = made.parts
+      .map((part) => {
+        const start = offset;
+        offset += part.bytes;
+        return { part, bytes: blob.slice(start, offset) };
+      })
+      .values();
+    const put = async ({ part, bytes }: { part: UploadInParts["parts"][number]; bytes: Blob }) => {
+      for (let attempt = 1; ; attempt++) {
+        try {
+          const etag = await putBytes({ ...part, headers: {} }, bytes, signal);
+          if (!etag) throw new ConnectionError("the object store gave no ETag");
+          etags.set(part.part_number, etag);
+          return;
+        } catch (error) {
+          if (!(error instanceof ConnectionError) || attempt >= PART_ATTEMPTS) throw error;
+          await sleep(1_000 * attempt, signal);
+        }
+      }
+    };
+    const worker = async () => {
+      for (const next of waiting) await put(next);
+    };
+    await Promise.all(Array.from({ length: PARTS_AT_ONCE }, worker));
+    const parts = Array.from(etags, ([part_number, etag]) => ({ part_number, etag }));
+    await http.call(`/v1/uploads/${made.upload_id}/complete`, CompletedUpload, {
+      method: "POST",
+      body: { multipart_id: made.multipart_id, parts },
+      signal,
+    });
+  }
+
   /** PUTs the bytes to where `createUpload` said. */
-  async function putUpload(upload: Upload, body: Blob, signal?: AbortSignal): Promise<void> {
+  async function putUpload(target: Upload, body: Blob, signal?: AbortSignal): Promise<void> {
+    await putBytes(target, body, signal);
+  }
+
+  /** Resolves to the `ETag` of what is there now. */
+  async function putBytes(
+    target: Pick<Upload, "url" | "method" | "headers">,
+    body: Blob,
+    signal?: AbortSignal,
+  ): Promise<string | null> {
     let response: Response;
     try {
-      response = await send(upload.url, {
-        method: upload.method,
-        headers: upload.headers,
+      response = await send(target.url, {
+        method: target.method,
+        headers: target.headers,
         body,
         ...(signal ? { signal } : {}),
       });
@@ -97,7 +165,7 @@ export function createClient(options: ClientOptions) {
       throw new ConnectionError("the object store did not answer", { cause: error });
     }
     const text = await response.text();
-    if (response.ok) return;
+    if (response.ok) return response.headers.get("etag");
     const reason = /<Code>(\w+)<\/Code>/.exec(text)?.[1] ?? "no reason given";
     throw new ConnectionError(`the upload was refused: HTTP ${response.status} (${reason})`);
   }
@@ -242,6 +310,7 @@ export function createClient(options: ClientOptions) {
   };
 
   return {
+    upload,
     createUpload,
     putUpload,
     createAnalysis,

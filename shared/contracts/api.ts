@@ -7,8 +7,11 @@ import { RegionLoad } from "./load-report.ts";
 import { Jurisdiction } from "./regions.ts";
 import { storableText } from "./storable-text.ts";
 
-/** Largest presigned PUT in one piece: 100 MB. */
-export const MAX_UPLOAD_BYTES = 100 * 1024 * 1024;
+/** Largest upload: 2 GiB. */
+export const MAX_UPLOAD_BYTES = 2 * 1024 ** 3;
+/** What is larger than 100 MiB comes in parts of this size, the last one being what is left. */
+export const MAX_SINGLE_PUT_BYTES = 100 * 1024 ** 2;
+export const UPLOAD_PART_BYTES = 64 * 1024 ** 2;
 
 /** Audio types an upload may declare. */
 export const audioContentType = z
@@ -39,6 +42,52 @@ export const Upload = z
   })
   .meta({ id: "Upload" });
 export type Upload = z.infer<typeof Upload>;
+
+/** An upload of more than 100 MiB: each part is PUT to a URL of its own, and then all are put together by a call. */
+export const UploadInParts = z
+  .strictObject({
+    upload_id: UploadId,
+    multipart_id: z.string().meta({ description: "For the call that completes it" }),
+    parts: z.array(
+      z
+        .strictObject({
+          part_number: z.int(),
+          url: z.url(),
+          method: z.literal("PUT"),
+          bytes: z.int().meta({ description: "Exactly so many, in the order of the file" }),
+        })
+        .meta({ id: "UploadPart" }),
+    ),
+    complete_url: z.url(),
+    expires_at: z.iso.datetime(),
+    region: z.string(),
+  })
+  .meta({ id: "UploadInParts" });
+export type UploadInParts = z.infer<typeof UploadInParts>;
+
+/** `POST /v1/uploads/{id}/complete` */
+export const CompleteUpload = z
+  .strictObject({
+    multipart_id: z.string().regex(/^[\w.~=+/-]{1,1024}$/),
+    parts: z
+      .array(
+        z.strictObject({
+          part_number: z.int().min(1).max(10_000),
+          etag: z
+            .string()
+            .regex(/^"?[\w-]{1,128}"?$/)
+            .meta({ description: "`ETag` of the answer to the part's PUT" }),
+        }),
+      )
+      .min(1)
+      .max(100),
+  })
+  .meta({ id: "CompleteUpload" });
+export type CompleteUpload = z.infer<typeof CompleteUpload>;
+
+export const CompletedUpload = z
+  .strictObject({ upload_id: UploadId, region: z.string() })
+  .meta({ id: "CompletedUpload" });
 
 /** A job as clients see it. */
 export const Job = z

@@ -1,7 +1,16 @@
 import { z } from "zod";
 import { createDocument, type oas31 } from "zod-openapi";
-import { CreateUpload, Job, JobList, RegionList, Upload } from "./api.ts";
-import { JobId } from "./ids.ts";
+import {
+  CompletedUpload,
+  CompleteUpload,
+  CreateUpload,
+  Job,
+  JobList,
+  RegionList,
+  Upload,
+  UploadInParts,
+} from "./api.ts";
+import { JobId, UploadId } from "./ids.ts";
 import { CreateAnalysis, DeadlineS, Priority, UserId } from "./job.ts";
 import { adminPaths } from "./openapi-admin.ts";
 import { batchPaths } from "./openapi-batches.ts";
@@ -87,12 +96,37 @@ export function describeApi(): oas31.OpenAPIObject {
             summary: "Get a presigned URL for a recording",
             tags: ["Analysis"],
             description:
-              "PUT the file to `url` with `headers` and its Content-Length within 15 minutes. Length, type and, when given, SHA-256 are part of the signature.",
+              "PUT the file to `url` with `headers` and its Content-Length within 15 minutes. Length, type and, when given, SHA-256 are part of the signature. A file of more than 100 MiB (2 GiB at most) comes in parts: PUT each to its own `url` within six hours, keep the `ETag` of each answer, then complete the upload. Of parts the length is signed.",
             requestParams: { header: headers({ ...idempotent, ...routed }) },
             requestBody: { required: true, content: json(CreateUpload) },
           },
-          [{ status: 201, description: "Where to PUT the file", content: json(Upload) }],
+          [
+            {
+              status: 201,
+              description: "Where to PUT the file, or its parts",
+              content: json(z.union([Upload, UploadInParts])),
+            },
+          ],
           [...KEY_ERRORS, ...BODY_ERRORS, "upload_too_large", "region_unavailable"],
+        ),
+      },
+      "/v1/uploads/{id}/complete": {
+        post: call(
+          {
+            operationId: "completeUpload",
+            summary: "Put the parts of an upload together",
+            tags: ["Analysis"],
+            description:
+              "May be repeated. What is not completed within a day is removed with its parts.",
+            requestParams: { path: z.object({ id: UploadId }), header: headers() },
+            requestBody: { required: true, content: json(CompleteUpload) },
+          },
+          [{ status: 200, description: "It can be analysed", content: json(CompletedUpload) }],
+          [
+            ...KEY_ERRORS,
+            ...BODY_ERRORS.filter((code) => !/idempotency|in_progress/.test(code)),
+            "upload_not_found",
+          ],
         ),
       },
       "/v1/analyses": {

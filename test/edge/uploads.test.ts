@@ -2,7 +2,12 @@ import { createRouter } from "../../edge/route/candidates.ts";
 import { createRegionHealth } from "../../edge/route/region-health.ts";
 import { AwsV4Signer } from "aws4fetch";
 import { expect, test } from "vitest";
-import { MAX_UPLOAD_BYTES, Upload } from "../../shared/contracts/api.ts";
+import {
+  MAX_SINGLE_PUT_BYTES,
+  MAX_UPLOAD_BYTES,
+  Upload,
+  UploadInParts,
+} from "../../shared/contracts/api.ts";
 import { accessKeyOf } from "./support/bindings.ts";
 import { codeOf, NEAR_DUBLIN, NEAR_MUMBAI, newTenant, startEdge } from "./support/start-edge.ts";
 
@@ -104,4 +109,66 @@ test("an upload beyond the limit is refused before it begins", async () => {
   const { call, key } = await ready();
   const body = { content_type: "audio/wav", bytes: MAX_UPLOAD_BYTES + 1 };
   expect(await codeOf(await call("/v1/uploads", { key, body }))).toBe("upload_too_large");
+});
+
+test("a file of more than 100 MiB comes in parts, each signed for its own length, and is put together by a call", async () => {
+  const { call, key, tenant, regions } = await ready();
+  const bytes = 150 * 1024 ** 2 + 1;
+  const body = { content_type: "audio/wav", bytes };
+  const once = { "idempotency-key": "big" };
+  const response = await call("/v1/uploads", { key, body, headers: once, cf: NEAR_DUBLIN });
+  expect(response.status).toBe(201);
+  const upload = UploadInParts.parse(await response.json());
+  expect(upload.region).toBe("eu-west");
+  expect(upload.parts.map(({ part_number }) => part_number)).toEqual([1, 2, 3]);
+  expect(upload.parts.reduce((sum, part) => sum + part.bytes, 0)).toBe(bytes);
+  const name = `/bucket-eu-west/uploads/global/${tenant}/${upload.upload_id}`;
+  for (const part of upload.parts) {
+    const url = new URL(part.url);
+    expect([url.origin, url.pathname]).toEqual(["https://eu-west.public-objects.test", name]);
+    expect(url.searchParams.get("partNumber")).toBe(String(part.part_number));
+    expect(url.searchParams.get("uploadId")).toBe(upload.multipart_id);
+    expect(url.searchParams.get("X-Amz-SignedHeaders")).toBe("content-length;host");
+  }
+  // The same request again is the same upload, not another one in the bucket.
+  const again = await call("/v1/uploads", { key, body, headers: once, cf: NEAR_DUBLIN });
+  expect(UploadInParts.parse(await again.json())).toEqual(upload);
+
+  const complete = (given: object, as = key, id: string = upload.upload_id) =>
+    call(`/v1/uploads/${id}/complete`, { key: as, body: given });
+  const parts = [2, 1, 3].map((part_number) => ({ part_number, etag: `"tag-${part_number}"` }));
+  const { multipart_id } = upload;
+  expect(new URL(upload.complete_url).pathname).toBe(`/v1/uploads/${upload.upload_id}/complete`);
+  // Another tenant's key leads to another object, of which the bucket knows nothing.
+  const stranger = await regions.addKey({ tenant_id: newTenant() });
+  expect(await codeOf(await complete({ multipart_id, parts }, stranger))).toBe("upload_not_found");
+  expect(await codeOf(await complete({ multipart_id: "other", parts }))).toBe("upload_not_found");
+  expect(await codeOf(await complete({ multipart_id, parts }, key, "upl_x"))).toBe(
+    "upload_not_found",
+  );
+  const missing = [{ part_number: 1, etag: "missing" }];
+  expect(await codeOf(await complete({ multipart_id, parts: missing }))).toBe("invalid_request");
+  const forged = [{ part_number: 1, etag: '"</ETag></Part><Part>' }];
+  expect(await codeOf(await complete({ multipart_id, parts: forged }))).toBe("invalid_request");
+  for (let times = 0; times < 2; times++) {
+    const done = await complete({ multipart_id, parts });
+    expect([done.status, await done.json()]).toEqual([
+      200,
+      { upload_id: upload.upload_id, region: "eu-west" },
+    ]);
+  }
+  const xml = new TextDecoder().decode(regions.objects.get(`eu-west${name}`)!.bytes);
+  expect(
+    [...xml.matchAll(/<PartNumber>(\d)<.*?<ETag>"(tag-\d)"/g)].map(([, n, tag]) => [n, tag]),
+  ).toEqual([
+    ["1", "tag-1"],
+    ["2", "tag-2"],
+    ["3", "tag-3"],
+  ]);
+});
+
+test("a file of just 100 MiB is one piece still", async () => {
+  const { call, key } = await ready();
+  const body = { content_type: "audio/wav", bytes: MAX_SINGLE_PUT_BYTES };
+  Upload.parse(await (await call("/v1/uploads", { key, body })).json());
 });

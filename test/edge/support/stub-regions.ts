@@ -24,6 +24,7 @@ export type Answer = (request: RegionRequest) => unknown;
  */
 export function stubRegions() {
   const keys = new Map<string, KeyRecord>();
+  const multiparts = new Map<string, string>();
   const objects = new Map<string, { bytes: Uint8Array<ArrayBuffer>; type: string }>();
   const answers = new Map<string, Answer>();
   const requests: RegionRequest[] = [];
@@ -71,11 +72,32 @@ export function stubRegions() {
     return value instanceof Response ? value : Response.json(value);
   }
 
+  /** An upload in parts is begun, or put together from parts whose tags the bucket knows. */
+  function answerMultipart(name: string, url: URL, xml: string): Response {
+    if (url.searchParams.has("uploads")) {
+      const id = `multipart-${multiparts.size}~+/=`;
+      multiparts.set(name, id);
+      return new Response(
+        `<InitiateMultipartUploadResult><UploadId>${id}</UploadId></InitiateMultipartUploadResult>`,
+      );
+    }
+    const code =
+      multiparts.get(name) !== url.searchParams.get("uploadId")
+        ? "NoSuchUpload"
+        : /<ETag>"missing"/.test(xml)
+          ? "InvalidPart"
+          : undefined;
+    if (code) return new Response(`<Error><Code>${code}</Code></Error>`, { status: 400 });
+    objects.set(name, { bytes: Uint8Array.from(new TextEncoder().encode(xml)), type: "" });
+    return new Response("<CompleteMultipartUploadResult></CompleteMultipartUploadResult>");
+  }
+
   async function answerObjects(region: string, request: Request): Promise<Response> {
     const { method, headers } = request;
     objectRequests.push({ region, method, headers });
     if (!(await isSigned(region, request))) return new Response(null, { status: 403 });
     const name = region + new URL(request.url).pathname;
+    if (method === "POST") return answerMultipart(name, new URL(request.url), await request.text());
     if (method === "PUT") {
       const bytes = new Uint8Array(await request.arrayBuffer());
       objects.set(name, { bytes, type: headers.get("content-type") ?? "" });
