@@ -143,6 +143,14 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     return claimer(max);
   }
 
+  /** The queue's time: as it was when the run was claimed, and what has passed since. Our own clock may be wrong. */
+  const claimedAt = new WeakMap<Run, number>();
+  function timeOf(run: Run): number {
+    const since = claimedAt.get(run);
+    if (options.now || since === undefined) return options.now?.() ?? Date.now();
+    return Math.round(run.startedAtMs + performance.now() - since);
+  }
+
   async function toRun(
     text: string,
     row: ClaimRow,
@@ -161,6 +169,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
       leaseExpiresAtMs: now + leaseMs,
       ...(deadline === "" ? {} : { deadlineInMs: Number(deadline) - now }),
     };
+    claimedAt.set(run, performance.now());
     if (!bad) return run;
     const reason = "its specification could not be read";
     const end = unreadable({ ...run, region, finishedAtMs: now });
@@ -209,7 +218,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     how: { pauseMs: number; attempts: number; reason: string; end: Completion },
   ): Promise<ReleaseOutcome> {
     const { pauseMs, attempts, reason, end } = how;
-    const record = JSON.stringify(recordOf(run, "error", reason, Date.now()));
+    const record = JSON.stringify(recordOf(run, "error", reason, timeOf(run)));
     const code = end.offer.error?.code ?? "internal";
     const outcome = (await script("release", [
       ...named(run),
@@ -226,7 +235,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
 
   async function endAs(run: Run, as: "canceled" | "deadline_exceeded"): Promise<ReleaseOutcome> {
     const end = as === "canceled" ? canceled : overdue;
-    const payload = JSON.stringify(end({ ...run, region, finishedAtMs: Date.now() }));
+    const payload = JSON.stringify(end({ ...run, region, finishedAtMs: timeOf(run) }));
     return (await finishAll({ run, payload })) === "offered" ? as : "fenced";
   }
 
@@ -331,7 +340,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
         return outcome === "canceling" ? endAs(run, "canceled") : (outcome as ReleaseOutcome);
       }
       const { code, retryable, reason } = how;
-      const ending = { ...run, region, finishedAtMs: Date.now() };
+      const ending = { ...run, region, finishedAtMs: timeOf(run) };
       return giveUp(run, {
         pauseMs: retryPauseMs(code, run.triedBefore, retry),
         attempts: retryable ? maxAttempts : 0,

@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { createMetrics } from "../../regions/ops/metrics.ts";
 import { failed } from "../../regions/queue/completion.ts";
+import { createRedisQueue } from "../../regions/queue/redis-queue.ts";
 import type { Queue } from "../../regions/queue/queue-port.ts";
 import { createJobHistory } from "../../regions/results/job-history.ts";
 import { createAnalyzer } from "../../regions/speech/analyze.ts";
@@ -47,14 +48,15 @@ const begun = ({ id }: JobSpec) =>
     .poll(async () => (await bench.queue.state(id))?.state, wait)
     .toMatchObject({ status: "running", progress: expect.toSatisfy((part) => part > 0) });
 
-function run(options: { runJob: RunJob; workerId?: string; queue?: Queue; speed?: number }) {
+function run(options: { runJob: RunJob; workerId?: string; queue?: Queue }) {
   const { objects, queue } = bench;
+  const metrics = createMetrics();
   const worker = createWorker({
     workerId: "w1",
     queue,
     objects,
     logger: silent,
-    metrics: createMetrics(),
+    metrics,
     concurrency: 1,
     leaseMs: 60_000,
     ...options,
@@ -64,10 +66,11 @@ function run(options: { runJob: RunJob; workerId?: string; queue?: Queue; speed?
     worker.stop();
     await working;
   });
+  return { metrics };
 }
 
 /** A worker that runs one job at a time, on one decoder process, as real ones do. */
-async function startWorker() {
+async function startWorker(queue = bench.queue) {
   const decoder = createDecoder({ maxProcesses: 1 });
   const inference = createInferenceThread();
   const features = createFeaturesThread();
@@ -77,8 +80,8 @@ async function startWorker() {
   const history = createJobHistory({ redis: bench.client });
   const { objects, stages } = bench;
   const { observe } = history;
-  run({ runJob: createRunJob({ region: REGION, objects, stages, analyzer, scratch, observe }) });
-  return { history };
+  const runJob = createRunJob({ region: REGION, objects, stages, analyzer, scratch, observe });
+  return { history, ...run({ runJob, queue }) };
 }
 
 test("a job that is canceled in its middle stops on the spot, ends as canceled, and makes room for the next", async () => {
@@ -98,12 +101,20 @@ test("a job that is canceled in its middle stops on the spot, ends as canceled, 
 }, 60_000);
 
 test("a job that runs past its deadline is stopped and fails with it; one that waits past it never begins", async () => {
-  const inTime = await submit({ deadline_at: new Date(Date.now() + 600_000).toISOString() });
-  await startWorker();
-  await expect.poll(ends, wait).toMatchObject([{ job_id: inTime.id, status: "succeeded" }]);
-  const late = await submit({ deadline_at: new Date(Date.now() + 2500).toISOString() }, endless);
-  await begun(late);
-  const past = await submit({ deadline_at: new Date(Date.now() - 1000).toISOString() });
+  // The queue's clock stands still, so that a job with time left is begun in any case.
+  const now = Date.now();
+  const queue = createRedisQueue({
+    url: bench.redis.url,
+    region: REGION,
+    leaseMs: 60_000,
+    now: () => now,
+  });
+  closers.push(() => queue.close());
+  const { metrics } = await startWorker(queue);
+  const by = (ms: number) => ({ deadline_at: new Date(now + ms).toISOString() });
+  const inTime = await submit(by(600_000));
+  const late = await submit(by(500), endless);
+  const past = await submit(by(-1000));
   const next = await submit();
   await expect.poll(ends, wait).toHaveLength(4);
   const offers = new Map((await ends()).map((offer) => [offer.job_id, offer]));
@@ -114,8 +125,13 @@ test("a job that runs past its deadline is stopped and fails with it; one that w
       epoch: { attempt: 1 },
     });
   }
-  expect(offers.get(next.id)).toMatchObject({ status: "succeeded" });
+  for (const { id } of [inTime, next])
+    expect(offers.get(id)).toMatchObject({ status: "succeeded" });
   expect((await bench.queue.load()).dead).toBe(0);
+  // Of the two, one was begun.
+  await expect
+    .poll(() => metrics.render(), wait)
+    .toContain('antiphon_runs_total{outcome="deadline_exceeded"} 1\n');
 }, 60_000);
 
 test("a job that is not what the contract says is put aside with the reason, and those around it are done", async () => {
@@ -149,9 +165,14 @@ test("a worker whose clock is a day ahead keeps its leases, and the times it giv
   // The bucket refuses its first call, and tells it the time.
   await startWorker();
   await expect.poll(ends, wait).toMatchObject([{ job_id: spec.id, status: "succeeded" }]);
-  const [offer] = await ends();
-  for (const at of [offer!.started_at, offer!.finished_at]) {
-    expect(Math.abs(Date.parse(at) - real())).toBeLessThan(600_000);
+  const stopped = await submit({}, endless);
+  await begun(stopped);
+  await bench.queue.cancel(stopped.id);
+  await expect.poll(ends, wait).toMatchObject([{}, { job_id: stopped.id, status: "canceled" }]);
+  for (const { started_at, finished_at } of await ends()) {
+    for (const at of [started_at, finished_at]) {
+      expect(Math.abs(Date.parse(at) - real())).toBeLessThan(600_000);
+    }
   }
 }, 60_000);
 
