@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from "node:timers/promises";
+import { setTimeout as pause } from "node:timers/promises";
 import type { PrimaryOrder, WalPosition } from "../../shared/contracts/primary.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { AskForOrders } from "./ask-for-orders.ts";
@@ -17,9 +17,12 @@ export interface KeepPrimaryOptions {
   guardMs?: number;
   /** Monotonic milliseconds. */
   now?: () => number;
+  /** Resolves after so many milliseconds; rejects when aborted. */
+  sleep?: (ms: number, signal: AbortSignal) => Promise<unknown>;
 }
 
 const FENCE_EVERY_MS = 250;
+const FIRST_LEASE_MS = 10_000;
 
 /**
  * Keeps a region's Postgres what the lease of the primary says: reports what it is, and does what it is told, until `signal` is
@@ -28,10 +31,14 @@ const FENCE_EVERY_MS = 250;
 export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSignal): Promise<void> {
   const { region, control, askForOrders, trimmed, logger, now = () => performance.now() } = options;
   const { everyMs = 1_000, guardMs = 4_000 } = options;
+  const { sleep = (ms: number, until: AbortSignal) => pause(ms, undefined, { signal: until }) } =
+    options;
   const away: DatabaseStatus = { role: "away", position: null, follows: null };
-  /** Of this region's own lease; by our own clock, from when it was asked for. */
-  let leaseEndsAt = Number.NEGATIVE_INFINITY;
-  let heldTerm = 0;
+  /**
+   * Of this region's own lease; by our own clock, from when it was asked for. At the start a keeper does not know what the one before it
+   * was told: it gives the edge one lease's time to answer.
+   */
+  let leaseEndsAt = now() + FIRST_LEASE_MS;
   let timeline = 1;
   /** As it was last seen. */
   let role: DatabaseStatus["role"] = "away";
@@ -71,14 +78,14 @@ export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSign
   /** Looks often, and apart from the reports, which may hang: stops a primary whose lease is about to end. */
   async function fence(): Promise<void> {
     while (!signal.aborted) {
-      if (role === "primary" && heldTerm > 0 && now() >= leaseEndsAt - guardMs) {
-        logger.error({ term: heldTerm }, "the lease cannot be renewed: stopping the primary");
+      if (role === "primary" && now() >= leaseEndsAt - guardMs) {
+        logger.error("the lease cannot be renewed: stopping the primary");
         await control.stop(signal).then(
           () => (role = "stopped"),
           (error: unknown) => logger.error({ err: error }, "the primary could not be stopped"),
         );
       }
-      await sleep(FENCE_EVERY_MS, undefined, { signal }).catch(() => undefined);
+      await sleep(FENCE_EVERY_MS, signal).catch(() => undefined);
     }
   }
 
@@ -103,9 +110,8 @@ export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSign
     );
     if (order.holder === region) {
       leaseEndsAt = Math.max(leaseEndsAt, asked + order.lease_ms);
-      heldTerm = order.term;
-    } else {
-      heldTerm = 0;
+    } else if (order.holder !== null) {
+      leaseEndsAt = Number.NEGATIVE_INFINITY;
     }
     begin(order, status);
   }
@@ -122,7 +128,7 @@ export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSign
         if (reason !== last) logger.warn({ err: error }, "cannot ask for the primary's lease now");
         last = reason;
       }
-      await sleep(everyMs, undefined, { signal }).catch(() => undefined);
+      await sleep(everyMs, signal).catch(() => undefined);
     }
   }
 
