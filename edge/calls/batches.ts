@@ -22,6 +22,7 @@ import { batchWindow } from "../../shared/policies/batch-window.ts";
 import { signAudioUrl } from "../../shared/signing/audio-url.ts";
 import { parseJson, readJsonText } from "../admit/read-body.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
+import type { BatchKey } from "../ledger/batch-client.ts";
 import type { BatchItemState } from "../ledger/batch-store.ts";
 import type { JobDraft } from "../ledger/ledger-job.ts";
 import type { EdgeServices } from "../services.ts";
@@ -32,6 +33,8 @@ import { draftSynthesis } from "./draft-synthesis.ts";
 const BODY_WITHIN_MS = 120_000;
 const TEXT_TIMEOUT_MS = 20_000;
 const AUDIO_URL_LIFE_MS = 3_600_000;
+/** Items that are read from the ledger at once. */
+const MANIFEST_PAGE = 1_000;
 /** Of what is told about an item that was wrong. */
 const MAX_DETAIL_CHARS = 500;
 
@@ -131,21 +134,67 @@ function draftItems(
   return { drafts, texts: joined };
 }
 
-/** `GET /v1/batches/{id}`: how a batch stands by the ledger, and one page of its manifest. */
-export function getBatch({ config, batches }: EdgeServices, now: () => number = Date.now) {
-  return async (c: EdgeContext): Promise<Response> => {
+/** What the calls that read a batch share. */
+function createReadBatch({ config, batches }: EdgeServices, now: () => number) {
+  /** @throws ApiError batch_not_found */
+  async function find(c: EdgeContext) {
     const id = BatchId.safeParse(c.req.param("id"));
     if (!id.success) throw new ApiError("batch_not_found");
-    const { limit, cursor } = parseRequest(GetBatch, c.req.query());
-    const { tenant_id, residency } = c.get("caller").key;
-    const batch = { id: id.data, tenant_id };
+    const batch = { id: id.data, tenant_id: c.get("caller").key.tenant_id };
     const header = await batches.find(batch);
     if (!header) throw new ApiError("batch_not_found");
+    return { batch, header };
+  }
+
+  async function entryOf(c: EdgeContext, state: BatchItemState): Promise<BatchEntry> {
+    const { item, job_id, status, offer } = state;
+    const { tenant_id, residency } = c.get("caller").key;
+    const { audio, error, region, finished_at, cost } = offer ?? {};
+    let url: string | undefined;
+    if (audio && region !== undefined) {
+      const { sha256, extension } = audio;
+      const address = { region, sha256, extension, residency, tenantId: tenant_id };
+      const path = await signAudioUrl(config.audioUrlKeys, address, now() + AUDIO_URL_LIFE_MS);
+      url = baseUrl(c, config.publicUrl) + path;
+    }
+    return {
+      item,
+      job_id,
+      status,
+      ...(finished_at === undefined ? {} : { finished_at }),
+      ...(url === undefined ? {} : { audio_url: url }),
+      ...(audio ? { audio_sha256: audio.sha256, duration_s: audio.duration_s } : {}),
+      ...(error ? { error } : {}),
+      ...(cost ? { cost_usd: cost.usd } : {}),
+    };
+  }
+
+  async function page(
+    c: EdgeContext,
+    batch: BatchKey,
+    from: number,
+    to: number,
+  ): Promise<BatchEntry[]> {
+    const states = to > from ? await batches.items(batch, from, to) : [];
+    return Promise.all(states.map((state) => entryOf(c, state)));
+  }
+
+  return { find, page };
+}
+
+/** `GET /v1/batches/{id}`: how a batch stands by the ledger, and one page of its manifest. */
+export function getBatch(services: EdgeServices, now: () => number = Date.now) {
+  const { config, batches } = services;
+  const read = createReadBatch(services, now);
+
+  return async (c: EdgeContext): Promise<Response> => {
+    const { limit, cursor } = parseRequest(GetBatch, c.req.query());
+    const { batch, header } = await read.find(c);
     const from = Math.min(Number(cursor?.slice(1) ?? 0), header.items);
     const to = Math.min(from + limit, header.items);
-    const [counts, page] = await Promise.all([
+    const [counts, data] = await Promise.all([
       batches.counts(batch),
-      to > from ? batches.items(batch, from, to) : [],
+      read.page(c, batch, from, to),
     ]);
     const { open, succeeded, failed, canceled, last_finished_at } = counts;
     const createdAtMs = readId(batch.id)!.createdAtMs;
@@ -157,32 +206,6 @@ export function getBatch({ config, batches }: EdgeServices, now: () => number = 
       deadlineAtMs: header.deadline_at === null ? undefined : Date.parse(header.deadline_at),
       lastFinishedAtMs: last_finished_at === null ? undefined : Date.parse(last_finished_at),
     });
-
-    const base = baseUrl(c, config.publicUrl);
-    async function entryOf({ item, job_id, status, offer }: BatchItemState): Promise<BatchEntry> {
-      const { audio, error, region, finished_at, cost } = offer ?? {};
-      const address = audio &&
-        region !== undefined && {
-          region,
-          sha256: audio.sha256,
-          extension: audio.extension,
-          residency,
-          tenantId: tenant_id,
-        };
-      const path =
-        address && (await signAudioUrl(config.audioUrlKeys, address, now() + AUDIO_URL_LIFE_MS));
-      return {
-        item,
-        job_id,
-        status,
-        ...(finished_at === undefined ? {} : { finished_at }),
-        ...(path ? { audio_url: base + path } : {}),
-        ...(audio ? { audio_sha256: audio.sha256, duration_s: audio.duration_s } : {}),
-        ...(error ? { error } : {}),
-        ...(cost ? { cost_usd: cost.usd } : {}),
-      };
-    }
-
     const answer: Batch = {
       id: batch.id,
       kind: "synthesis",
@@ -201,9 +224,35 @@ export function getBatch({ config, batches }: EdgeServices, now: () => number = 
         expected_finish_at: finishMs === undefined ? null : new Date(finishMs).toISOString(),
         at_risk: atRisk,
       },
-      data: await Promise.all(page.map(entryOf)),
+      data,
       next_cursor: to < header.items ? `i${to}` : null,
+      manifest_url: `${baseUrl(c, config.publicUrl)}/v1/batches/${batch.id}/manifest`,
     };
     return json(answer);
+  };
+}
+
+/**
+ * `GET /v1/batches/{id}/manifest`: all items, a line of JSON each. It is read from the ledger as it goes out, so that no copy of it has to
+ * be kept in step with deletions.
+ */
+export function getBatchManifest(services: EdgeServices, now: () => number = Date.now) {
+  const read = createReadBatch(services, now);
+
+  return async (c: EdgeContext): Promise<Response> => {
+    const { batch, header } = await read.find(c);
+    const encoder = new TextEncoder();
+    let from = 0;
+    const body = new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        if (from >= header.items) return controller.close();
+        const to = Math.min(from + MANIFEST_PAGE, header.items);
+        const entries = await read.page(c, batch, from, to);
+        from = to;
+        const lines = entries.map((entry) => `${JSON.stringify(entry)}\n`).join("");
+        controller.enqueue(encoder.encode(lines));
+      },
+    });
+    return new Response(body, { headers: { "content-type": "application/x-ndjson" } });
   };
 }

@@ -94,10 +94,9 @@ export const Batch = z
     }),
     data: z.array(BatchEntry).meta({ description: "One page of the manifest" }),
     next_cursor: z.string().nullable(),
-    manifest_url: z.url().optional().meta({
-      description:
-        "The whole manifest once the batch is done, a line of JSON for each item; for an hour",
-    }),
+    manifest_url: z
+      .url()
+      .meta({ description: "All items, a line of JSON each; asked for as this is" }),
   })
   .meta({ id: "Batch" });
 export type Batch = z.infer<typeof Batch>;

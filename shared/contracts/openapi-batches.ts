@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { ZodOpenApiPathsObject } from "zod-openapi";
 import { Job } from "./api.ts";
-import { Batch, BatchAccepted, CreateSpeechBatch, GetBatch } from "./batches.ts";
+import { Batch, BatchAccepted, BatchEntry, CreateSpeechBatch, GetBatch } from "./batches.ts";
 import { BatchId, JobId } from "./ids.ts";
 import { JobEventState } from "./job-events.ts";
 import {
@@ -99,6 +99,25 @@ export const batchPaths: ZodOpenApiPathsObject = {
       },
       [{ status: 200, description: "The batch", content: json(Batch) }],
       [...KEY_ERRORS, "invalid_request", "batch_not_found"],
+    ),
+  },
+  "/v1/batches/{id}/manifest": {
+    get: call(
+      {
+        operationId: "getBatchManifest",
+        summary: "Get the whole manifest of a batch",
+        tags: ["Speech"],
+        description: "A BatchEntry a line, in the order of the items. Needs the scope `speak`.",
+        requestParams: { path: z.object({ id: BatchId }), header: headers() },
+      },
+      [
+        {
+          status: 200,
+          description: "The items",
+          content: { "application/x-ndjson": { schema: BatchEntry } },
+        },
+      ],
+      [...KEY_ERRORS, "batch_not_found"],
     ),
   },
   "/v1/jobs/{id}/events": {
