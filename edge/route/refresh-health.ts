@@ -2,7 +2,7 @@ import type { RegionHealth } from "./region-health.ts";
 import type { Vantages } from "./vantages.ts";
 
 /** An isolate that is asked something looks at the vantages this often at most. */
-const EVERY_MS = 1_000;
+const EVERY_MS = 500;
 /** A look that did not come back by then is given up for lost. */
 const LOST_AFTER_MS = 5_000;
 

@@ -11,7 +11,7 @@ import { createProbeBook } from "./probe-book.ts";
 
 const EVERY_MS = 2_000;
 /** A region that failed for the first time is asked again soon: it is ejected by the second failure. */
-const AGAIN_MS = 400;
+const AGAIN_MS = 300;
 const TIMEOUT_MS = 1_000;
 /** The load is asked for in every second round. */
 const LOAD_EVERY = 2;
@@ -37,11 +37,16 @@ export class RegionProbes extends DurableObject<EdgeBindings> {
   #lookedAt = 0;
   #running = false;
   #vantage = "";
+  #phase = 0;
   #round = 0;
 
-  /** What is seen from here; keeps the probes going. Empty at first, and where the deployment is not complete. */
-  async view(vantage: string): Promise<VantageView> {
+  /**
+   * What is seen from here; keeps the probes going. Empty at first, and where the deployment is not complete.
+   * @param phase which part of the time between two probes this vantage begins them after, in [0, 1): so that they take turns
+   */
+  async view(vantage: string, phase = 0): Promise<VantageView> {
     this.#vantage = vantage;
+    this.#phase = phase;
     this.#lookedAt = this.now();
     if (!this.#running && this.#isConfigured()) await this.ctx.storage.setAlarm(Date.now());
     return this.#book.view(vantage);
@@ -54,7 +59,7 @@ export class RegionProbes extends DurableObject<EdgeBindings> {
       await this.ctx.storage.setAlarm(Date.now() + WATCHDOG_MS);
       const config = this.config();
       for (let round = 0; round < this.rounds; round++) {
-        if (round > 0) await scheduler.wait(this.#book.isInDoubt() ? AGAIN_MS : EVERY_MS);
+        if (round > 0) await scheduler.wait(this.#pauseMs());
         await this.#probeAll(config);
       }
     } catch (error) {
@@ -64,7 +69,14 @@ export class RegionProbes extends DurableObject<EdgeBindings> {
     }
     const rests = this.now() - this.#lookedAt > REST_AFTER_MS;
     if (rests) await this.ctx.storage.deleteAlarm();
-    else await this.ctx.storage.setAlarm(Date.now() + EVERY_MS);
+    else await this.ctx.storage.setAlarm(Date.now() + this.#pauseMs());
+  }
+
+  /** Until this vantage's next turn by the wall clock, which is much the same everywhere. */
+  #pauseMs(): number {
+    if (this.#book.isInDoubt()) return AGAIN_MS;
+    const sinceTurn = (Date.now() - this.#phase * EVERY_MS) % EVERY_MS;
+    return EVERY_MS - sinceTurn;
   }
 
   #isConfigured(): boolean {

@@ -22,12 +22,12 @@ export function createVantages(
 
   async function look(): Promise<VantageView[]> {
     const seen = await Promise.all(
-      names.map((name) =>
+      names.map((name, index) =>
         withTimeout(
           callObject(
             `vantage/${name}`,
             name,
-            (object) => object.view(name) as Promise<VantageView>,
+            (object) => object.view(name, index / names.length) as Promise<VantageView>,
           ),
           LOOK_TIMEOUT_MS,
         ).catch(() => undefined),
