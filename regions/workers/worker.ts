@@ -49,6 +49,8 @@ export function createWorker(options: WorkerOptions): Worker {
   const stopping = new AbortController();
   const draining = new AbortController();
   const active = new Map<Promise<void>, { run: Run; since: number }>();
+  /** How far each run is. */
+  const fractions = new WeakMap<Run, number>();
   const ended = metrics.counter("antiphon_runs_total", "Runs that ended, by how.");
   const seconds = metrics.histogram("antiphon_run_seconds", "Length of runs, by how they ended.");
   const running = metrics.gauge("antiphon_runs_active", "Runs going on in this worker.");
@@ -57,6 +59,7 @@ export function createWorker(options: WorkerOptions): Worker {
   function reporter(run: Run, log: Logger): (fraction: number) => void {
     let last = -Infinity;
     return (fraction) => {
+      fractions.set(run, fraction);
       if (performance.now() - last < PROGRESS_EVERY_MS) return;
       last = performance.now();
       queue.progress(run, fraction).catch((error: unknown) => {
@@ -205,7 +208,8 @@ export function createWorker(options: WorkerOptions): Worker {
   function describe(): Omit<WorkerLoad, "reported_at_ms"> {
     let ahead = 0;
     for (const { run, since } of active.values()) {
-      ahead += remainingCompute(run.estimateS, ((performance.now() - since) / 1000) * speed);
+      const done = ((performance.now() - since) / 1000) * speed;
+      ahead += remainingCompute(run.estimateS, done, fractions.get(run));
     }
     return {
       v: 1,

@@ -134,10 +134,14 @@ export function learnCompute(
 
 /**
  * Compute-seconds still ahead of a run. One that has outlived its estimate is one of the long ones: what is ahead then grows with
- * what is behind, as it does for heavy-tailed lengths.
+ * what is behind, as it does for heavy-tailed lengths. A run that says how far it is, in [0, 1], is believed ever more, the farther
+ * it is.
  */
-export function remainingCompute(estimate: number, done: number): number {
-  return Math.max(estimate - done, OUTLIVED * Math.max(estimate, done));
+export function remainingCompute(estimate: number, done: number, fraction = 0): number {
+  const expected = Math.max(estimate - done, OUTLIVED * Math.max(estimate, done));
+  if (fraction <= 0) return expected;
+  // (1 - f) of what was expected, and f of what its pace lets expect: done x (1 - f) / f.
+  return (1 - fraction) * (expected + done);
 }
 const OUTLIVED = 0.15;
 

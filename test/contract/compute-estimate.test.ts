@@ -148,4 +148,9 @@ test("a run that outlives its estimate is expected to go on, the longer the long
   expect(remainingCompute(10, 4)).toBe(6);
   expect(remainingCompute(10, 10)).toBeGreaterThan(0);
   expect(remainingCompute(10, 60)).toBeGreaterThan(remainingCompute(10, 20));
+  // A run that knows how far it is: one that will take 100 instead of 10, and one that will take 2.
+  const slow = [0.1, 0.5, 0.9].map((f) => remainingCompute(10, 100 * f, f) / (100 * (1 - f)));
+  expect(slow).toEqual(slow.toSorted((a, b) => a - b));
+  expect(slow.at(-1)).toBeGreaterThan(0.95);
+  expect(remainingCompute(10, 1.8, 0.9)).toBeLessThan(1.1);
 });

@@ -259,9 +259,12 @@ describe("a slow worker", () => {
 });
 
 test("a worker says what it has and can do, and what it says is forgotten once it has gone", async () => {
+  const moved = Promise.withResolvers<void>();
   const held = Promise.withResolvers<void>();
   run({
-    runJob: async (one) => {
+    runJob: async (one, { onProgress }) => {
+      await moved.promise;
+      onProgress(0.98);
       await held.promise;
       return failed({ ...one, region: REGION, finishedAtMs: Date.now(), code: "audio_empty" });
     },
@@ -276,6 +279,13 @@ test("a worker says what it has and can do, and what it says is forgotten once i
       queued_compute_seconds: expect.toSatisfy((ahead) => ahead > 40 && ahead <= 50),
     },
   ]);
+  moved.resolve();
+  // It knows better now than what was expected.
+  await expect
+    .poll(reports, wait)
+    .toMatchObject([
+      { active_jobs: 1, queued_compute_seconds: expect.toSatisfy((ahead) => ahead < 5) },
+    ]);
   held.resolve();
   await expect.poll(reports, wait).toMatchObject([{ active_jobs: 0, queued_compute_seconds: 0 }]);
   for (const close of closers.splice(0)) await close();
