@@ -60,7 +60,12 @@ export function createOnce(client: IdempotencyClient): Once {
     }
     if (claim.kind === "replay") {
       const { answer } = claim;
-      return replay(input.secret ? { ...answer, body: await unseal(apiKey, answer.body) } : answer);
+      if (!input.secret) return replay(answer);
+      // A key opens what it sealed; of two tokens for one caller, only the one that asked first.
+      const body = await unseal(apiKey, answer.body).catch((cause: unknown) => {
+        throw new ApiError("idempotency_key_reused", undefined, { cause });
+      });
+      return replay({ ...answer, body });
     }
 
     const keep = (answer: StoredAnswer) => client.answer(owner, keyHash, claim.token, answer);

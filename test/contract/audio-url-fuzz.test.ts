@@ -9,7 +9,11 @@ const now = 1_800_000_000_000;
 const base = "https://edge.example";
 
 const hex = (length: number) =>
-  fc.string({ unit: fc.constantFrom(..."0123456789abcdef"), minLength: length, maxLength: length });
+  fc.string({
+    unit: fc.constantFrom(...Array.from("0123456789abcdef")),
+    minLength: length,
+    maxLength: length,
+  });
 const address: fc.Arbitrary<AudioAddress> = fc
   .record({
     region: fc.constantFrom("us-east", "eu-west", "ap-south"),

@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
-import { z } from "zod";
+import type { z } from "zod";
 import type { Ledger } from "../../edge/ledger/ledger.ts";
 import { apiExamples, toCurl, type ApiExample } from "../../shared/contracts/api-examples.ts";
 import { CreatedKey, Job, JobList, RotatedKey, Upload } from "../../shared/contracts/api.ts";

@@ -1,6 +1,6 @@
 import { createReadStream } from "node:fs";
 import { join } from "node:path";
-import OpenAI, { type APIError, toFile } from "openai";
+import OpenAI, { toFile } from "openai";
 import { describe, expect, test } from "vitest";
 import { findPocketsphinx } from "../../regions/speech/transcription/pocketsphinx/find-pocketsphinx.ts";
 import { SpeechFormat } from "../../shared/contracts/speech.ts";

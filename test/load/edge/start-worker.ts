@@ -30,7 +30,7 @@ export async function startWorker(
   const home = regions[0]!;
   mkdirSync(join(dir, "logs"), { recursive: true });
   const spec = edgeProcess({ root: ROOT, stateDir: dir, port, home, bindings, configFile });
-  const { command, args = [], env, cwd } = await spec.command();
+  const { command, args, env, cwd } = await spec.command();
   const log = openSync(join(dir, "logs/worker.log"), "a");
   const child = spawn(command, args, {
     stdio: ["ignore", log, log],
