@@ -3,7 +3,7 @@
 -- ARGV: now, prefix of the other keys, id, lane, end of the lease it was taken under, record (JSON), when it is tried again (Unix ms;
 --       '' when it never is), seconds to keep what has ended, row for the database or '', 'well' | 'ill' | '' (how the
 --       target is, where it was asked), until when the lane is left alone (Unix ms, or 0)
--- Result: failures of the lane since it was last well, and since when (Unix ms); false when it was taken over
+-- Result: failures of the lane since it was last well, and since when (Unix ms); false when it was taken over, or deleted
 local lanes, pending, rows = KEYS[1], KEYS[2], KEYS[3]
 local now, prefix, id, lane = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local running, health = prefix .. 'running:' .. lane, prefix .. 'health:' .. lane
@@ -13,6 +13,12 @@ if not held or tonumber(held) ~= tonumber(ARGV[5]) then
   return false
 end
 redis.call('ZREM', running, id)
+-- It was deleted meanwhile, and must not come back.
+if redis.call('EXISTS', prefix .. 'delivery:' .. id) == 0 then
+  redis.call('ZREM', pending, id)
+  redis.call('ZADD', lanes, 'LT', now, lane)
+  return false
+end
 if ARGV[7] ~= '' then
   redis.call('SET', prefix .. 'delivery:' .. id, ARGV[6])
   redis.call('ZADD', prefix .. 'lane:' .. lane, ARGV[7], id)

@@ -88,7 +88,7 @@ export function createWebhookScripts(redis: Redis) {
       return { claimed, nextMs: next === null ? undefined : Number(next) };
     },
 
-    /** How the lane is after it; undefined when the delivery was taken over. */
+    /** How the lane is after it; undefined when the delivery was taken over, or deleted. */
     async record(
       { claimed, delivery, nextMs, row, target, holdUntilMs }: Recorded,
       nowMs: number,

@@ -465,9 +465,22 @@ test("what was deleted is told no more, and a target's memory is bounded", async
   const kept = await bench.redis.get(webhookKeys.delivery((await bench.rows())[0]!.id));
   expect(kept).not.toContain("to be deleted");
 
+  // Deleted while it is on its way, it does not come back.
+  endpoint.answer = (response) => {
+    void bench.redis
+      .keys(webhookKeys.delivery("*"))
+      .then((keys) => bench.redis.del(...keys))
+      .then(() => response.end());
+  };
+  await bench.publish();
+  await received(2);
+  await expect.poll(() => bench.redis.zcard(webhookKeys.pending)).toBe(0);
+  expect(await bench.redis.keys(webhookKeys.delivery("*"))).toEqual([]);
+  endpoint.answer = answering(500);
+
   for (let i = 0; i < 3; i++) {
     await bench.publish();
-    await received(i < 2 ? 2 + i : 3);
+    await received(i < 2 ? 3 + i : 4);
   }
   await expect
     .poll(
