@@ -209,6 +209,24 @@ test("what an answer asks for is done: 4xx stops, 408, 429 and 503 wait as long 
   expect(inner.received).toEqual([]);
 });
 
+test("an endpoint that asks for a pause gets nothing else meanwhile, while others do", async () => {
+  const other = await another();
+  endpoint.answer = answering(429, { "retry-after": "120" });
+  bench.addEndpoint(endpoint.url);
+  bench.start();
+  await bench.publish();
+  await rowsWith([{ status: "pending", response_status: 429 }]);
+  bench.addEndpoint(other.url);
+  await bench.publish();
+  await received(1, other);
+  await bench.publish();
+  await received(2, other);
+  expect(endpoint.received).toHaveLength(1);
+  endpoint.answer = answering(200);
+  bench.clock.ms += 120_000;
+  await received(4);
+});
+
 test("an endpoint that hangs, one that answers garbage and one that never stops answering are cut off", async () => {
   const [endless, hangs] = [await another(), await another()];
   let sent = 0;
