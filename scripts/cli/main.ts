@@ -4,6 +4,7 @@ import { Priority } from "../../shared/contracts/job.ts";
 import { SpeechFormat } from "../../shared/contracts/speech.ts";
 import { TranscriptionFormat } from "../../shared/contracts/transcription.ts";
 import { analyze, type AnalyzeOptions } from "./analyze.ts";
+import { createBatch, showBatch, type BatchesOptions } from "./batches.ts";
 import { UsageError, type ConnectionOptions } from "./connection.ts";
 import {
   discardDeadLetters,
@@ -153,7 +154,23 @@ connected("speak", "speak a text into an audio file")
   )
   .option("--speed <factor>", "0.25 to 4", "1")
   .option("--out <file>", "where to write it; - is standard output (default: speech.<format>)")
+  .option("--async", "as a job, whose id is told at once")
   .action((text: string, options: SpeakOptions) => run(() => speak(text, options, abort.signal)));
+
+connected("batches", "speak many texts as one batch: create <file>, show <id>")
+  .addArgument(new Argument("<act>").choices(["create", "show"]))
+  .argument(
+    "<subject>",
+    "a file of texts, one a line, or of items as the API takes them (.json); or a batch's id",
+  )
+  .option("--deadline <seconds>", "create: what is not done by then fails")
+  .option("--limit <n>", "show: how many of its items", "20")
+  .option("--cursor <cursor>", "show: go on from here")
+  .action((act: "create" | "show", subject: string, options: BatchesOptions) =>
+    run(() =>
+      act === "show" ? showBatch(subject, options) : createBatch(subject, options, abort.signal),
+    ),
+  );
 
 connected("transcribe", "upload a recording, print what is said in it")
   .argument("<file>", "audio file with speech")

@@ -14,6 +14,8 @@ export interface SpeakOptions extends ConnectionOptions {
   speed: string;
   /** A file, or `-` for standard output. */
   out?: string;
+  /** As a job: tells its id, and waits for nothing. */
+  async?: boolean;
 }
 
 /** Speaks a text into a file, and tells what came of it. Resolves to the exit code. */
@@ -32,6 +34,14 @@ export async function speak(
   if (!(speed >= 0.25 && speed <= 4)) throw new UsageError("--speed takes 0.25 to 4");
   const out = options.out ?? `speech.${format}`;
   const client = await connect(options);
+  if (options.async) {
+    const order = { input, voice: options.voice, response_format: format, speed };
+    const accepted = await client.createSpeechJob(order, signal);
+    const { job_id, estimated_seconds } = accepted;
+    const told = `${job_id}: accepted, done in about ${estimated_seconds} s\nnpm run antiphon -- jobs ${job_id}`;
+    process.stdout.write(`${options.json ? JSON.stringify(accepted) : told}\n`);
+    return 0;
+  }
   const progress = createProgress();
   const began = performance.now();
   let bytes = 0;

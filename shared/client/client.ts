@@ -12,6 +12,12 @@ import {
   RevokedKey,
 } from "../contracts/api.ts";
 import {
+  Batch,
+  BatchAccepted,
+  type CreateSpeechBatch,
+  type GetBatch,
+} from "../contracts/batches.ts";
+import {
   DeadLetter,
   DeadLetterList,
   DiscardedDeadLetters,
@@ -26,6 +32,7 @@ import type { CreateAnalysis } from "../contracts/job.ts";
 import { ModelList } from "../contracts/models.ts";
 import { PrimaryStatus } from "../contracts/primary.ts";
 import { type CreateSpeech, VoiceList } from "../contracts/speech.ts";
+import { type CreateSpeechJob, SpeechJobAccepted } from "../contracts/speech-jobs.ts";
 import { type GetUsage, UsageReport } from "../contracts/usage.ts";
 import { type GetUserHistory, UserHistory } from "../contracts/user-history.ts";
 import {
@@ -43,6 +50,7 @@ import {
 } from "../contracts/webhooks.ts";
 import { ReceiptKeySet } from "../signing/receipt.ts";
 import { ConnectionError } from "./errors.ts";
+import { followJob, type FollowJob } from "./follow-job.ts";
 import { createHttp, type HttpOptions } from "./http.ts";
 import { sleep } from "./sleep.ts";
 
@@ -226,6 +234,35 @@ export function createClient(options: ClientOptions) {
     return http.open("/v1/audio/speech", { method: "POST", body: request, signal });
   }
 
+  /** Speaks a text as a job; its audio is at the job's `audio_url` once it has succeeded. */
+  function createSpeechJob(
+    request: z.input<typeof CreateSpeechJob>,
+    signal?: AbortSignal,
+  ): Promise<SpeechJobAccepted> {
+    return http.call("/v1/audio/speech/async", SpeechJobAccepted, {
+      method: "POST",
+      body: request,
+      signal,
+    });
+  }
+
+  /** Speaks up to 10,000 texts, each as a job. */
+  function createSpeechBatch(
+    request: z.input<typeof CreateSpeechBatch>,
+    signal?: AbortSignal,
+  ): Promise<BatchAccepted> {
+    return http.call("/v1/audio/speech/batch", BatchAccepted, {
+      method: "POST",
+      body: request,
+      signal,
+    });
+  }
+
+  /** How a batch stands, and one page of its manifest. */
+  function getBatch(id: string, query: z.input<typeof GetBatch> = {}): Promise<Batch> {
+    return http.call(`/v1/batches/${encodeURIComponent(id)}${searchOf(query)}`, Batch);
+  }
+
   function listVoices(): Promise<z.infer<typeof VoiceList>> {
     return http.call("/v1/voices", VoiceList);
   }
@@ -321,7 +358,11 @@ export function createClient(options: ClientOptions) {
     getDeletion,
     receiptKeys,
     waitForJob,
+    followJob: (id: string, options?: FollowJob) => followJob(http, id, options),
     createSpeech,
+    createSpeechJob,
+    createSpeechBatch,
+    getBatch,
     listVoices,
     listModels,
     getUsage,
