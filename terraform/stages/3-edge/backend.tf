@@ -1,0 +1,4 @@
+# Which bucket, `npm run deploy` says: see README.
+terraform {
+  backend "s3" {}
+}
