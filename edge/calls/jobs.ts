@@ -1,6 +1,5 @@
-import type { z } from "zod";
-import type { JobSummary } from "../../shared/contracts/api.ts";
-import { JobId } from "../../shared/contracts/ids.ts";
+import type { Job, JobSummary } from "../../shared/contracts/api.ts";
+import { JobId, readId } from "../../shared/contracts/ids.ts";
 import { JobRows, type JobRow } from "../../shared/contracts/internal-api.ts";
 import { JobKind, Priority } from "../../shared/contracts/job.ts";
 import { GetJobQuery, ListJobs } from "../../shared/contracts/openapi.ts";
@@ -9,9 +8,13 @@ import { ipPrefix } from "../../shared/signing/ip-prefix.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
 import { matchesTag } from "../deliver/matches-tag.ts";
 import type { EdgeServices } from "../services.ts";
+import type { LedgerJob } from "../ledger/ledger-job.ts";
 import { baseUrl, json } from "./answer.ts";
+import { createEdgeJobCursor } from "../../shared/signing/job-cursor.ts";
 
 const LIST_TIMEOUT_MS = 3_000;
+/** A little longer than the ledger keeps what has ended. */
+const LEDGER_KNOWS_MS = 31 * 24 * 3_600_000;
 
 /**
  * `GET /v1/jobs/{id}`: what the ledger says, with the region's progress or the result. A final job has a tag, by which a client
@@ -37,30 +40,88 @@ export function getJob({ config, ledger, describeJob }: EdgeServices) {
   };
 }
 
-/** `GET /v1/jobs`: rows of the nearest permitted region's replica. */
-export function listJobs({ router, readRegions, tombstones }: EdgeServices) {
+/**
+ * `GET /v1/jobs`: rows of the nearest permitted region's replica, and what the ledger knows that has no row there yet, in one order.
+ */
+export function listJobs(
+  { router, readRegions, ledger, describeJob, tombstones }: EdgeServices,
+  now: () => number = Date.now,
+) {
   return async (c: EdgeContext): Promise<Response> => {
-    const query = parseRequest(ListJobs, c.req.query());
+    const { limit, cursor, user_id: userId } = parseRequest(ListJobs, c.req.query());
     const { key } = c.get("caller");
-    const candidates = router.candidates({ request: c.req.raw, residency: key.residency });
-    const search = new URLSearchParams({ tenant_id: key.tenant_id, limit: String(query.limit) });
-    if (query.cursor !== undefined) search.set("cursor", query.cursor);
-    if (query.user_id !== undefined) search.set("user_id", query.user_id);
     const owner = { tenantId: key.tenant_id, residency: key.residency };
-    // A replica that lags may still have what was deleted.
-    const isDeleted = await tombstones.coversJobs(owner);
-    const rows: z.infer<typeof JobRows> = await readRegions(candidates, {
-      method: "GET",
-      target: `/internal/jobs?${search.toString()}`,
-      answer: JobRows,
-      timeoutMs: LIST_TIMEOUT_MS,
-      trace: traceOf(c),
-    });
-    const data = rows.data.filter(
-      ({ id, created_at, user_id }) =>
-        !isDeleted({ id, createdAtMs: Date.parse(created_at), userId: user_id }),
-    );
-    return json({ data: data.map(summarize), next_cursor: rows.next_cursor });
+    const cursors = createEdgeJobCursor({ tenantId: key.tenant_id, userId });
+    const before = cursor === undefined ? undefined : await cursors.read(cursor);
+    const candidates = router.candidates({ request: c.req.raw, residency: key.residency });
+    const search = new URLSearchParams({ tenant_id: key.tenant_id, limit: String(limit) });
+    if (cursor !== undefined) search.set("cursor", cursor);
+    if (userId !== undefined) search.set("user_id", userId);
+    // What is older than the ledger remembers is not looked for there.
+    const ledgerHasSome = !before || before.createdAtMs > now() - LEDGER_KNOWS_MS;
+    const [isDeleted, rows, jobs] = await Promise.all([
+      tombstones.coversJobs(owner),
+      readRegions(candidates, {
+        method: "GET",
+        target: `/internal/jobs?${search.toString()}`,
+        answer: JobRows,
+        timeoutMs: LIST_TIMEOUT_MS,
+        trace: traceOf(c),
+      }),
+      ledgerHasSome ? ledger.list(owner, { before, userId, limit: limit + 1 }) : [],
+    ]);
+
+    const byId = new Map<string, JobSummary>();
+    for (const job of jobs) byId.set(job.draft.id, summarizeLedger(job, describeJob.accepted(job)));
+    for (const row of rows.data) {
+      const identity = { ...positionOf(row), userId: row.user_id };
+      // A replica that lags may still have what was deleted.
+      if (isDeleted(identity)) byId.delete(row.id);
+      else byId.set(row.id, summarize(row));
+    }
+    // Beyond the last row there may be rows that nobody has read yet.
+    const lastRow = rows.next_cursor === null ? undefined : rows.data.at(-1);
+    const all = [...byId.values()].sort(newestFirst);
+    const known = lastRow ? all.filter((job) => newestFirst(job, lastRow) <= 0) : all;
+    const data = known.slice(0, limit);
+    const end = data.length === limit ? data.at(-1) : lastRow;
+    const isMore = all.length > data.length || lastRow !== undefined;
+    const next_cursor = isMore && end ? await cursors.write(positionOf(end)) : null;
+    return json({ data, next_cursor });
+  };
+}
+
+/** A place in the list: the time is the one in the id, which every row and every shard goes by. */
+const positionOf = ({ id }: { id: string }) => ({
+  id,
+  createdAtMs: readId(id)?.createdAtMs ?? 0,
+});
+
+/** As the database sorts them. */
+function newestFirst(a: { id: string }, b: { id: string }): number {
+  const byTime = positionOf(b).createdAtMs - positionOf(a).createdAtMs;
+  return byTime !== 0 ? byTime : a.id < b.id ? 1 : a.id > b.id ? -1 : 0;
+}
+
+/** What the ledger alone tells: of a job that has not ended it does not know whether it runs. */
+function summarizeLedger({ offer }: LedgerJob, job: Job): JobSummary {
+  const { id, kind, status, priority, region, dispatch, attempt, user_id, created_at } = job;
+  const { started_at, finished_at, error, cost } = job;
+  return {
+    id,
+    kind,
+    status,
+    priority,
+    region,
+    dispatch,
+    attempt,
+    ...(user_id === undefined ? {} : { user_id }),
+    ...(error === undefined ? {} : { error_code: error.code }),
+    ...(offer?.audio === undefined ? {} : { audio_duration_s: offer.audio.duration_s }),
+    created_at,
+    ...(started_at === undefined ? {} : { started_at }),
+    ...(finished_at === undefined ? {} : { finished_at }),
+    cost_usd: cost?.usd ?? 0,
   };
 }
 

@@ -119,7 +119,7 @@ export function createForgotten(sql: SqlStorage, now: () => number) {
 }
 
 /** The first 13 characters of a UUIDv7 of that time: they sort as times do. */
-function timeInId(ms: number): string {
+export function timeInId(ms: number): string {
   const hex = Math.max(0, Math.floor(ms)).toString(16).padStart(12, "0");
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}`;
 }

@@ -7,11 +7,14 @@ import type { DeletionOwner } from "./deletions-client.ts";
 import type { Forget, Forgotten } from "./forgotten.ts";
 import type { JobDraft, LedgerJob } from "./ledger-job.ts";
 import type { Ledger } from "./ledger.ts";
+import type { ListLedgerJobs } from "./list-jobs.ts";
 import { createCallObject, jurisdictionOf, type Placement } from "./placement.ts";
 
 export interface LedgerClient {
   /** @throws ApiError job_not_found for a job that was deleted */
   reserve(draft: JobDraft, regionId: string): Promise<LedgerJob>;
+  /** A tenant's jobs of all shards, the newest first; of each shard `limit` at most. */
+  list(owner: DeletionOwner, query: ListLedgerJobs): Promise<LedgerJob[]>;
   /** Deletes a tenant's jobs, in the shard that the order names or in all; settles to what is known of them. */
   forget(owner: DeletionOwner, order: Forget): Promise<Forgotten>;
   /** Marks a job accepted, and final in the same step where its region knew the end of it at once. */
@@ -125,6 +128,14 @@ export function createLedgerClient(
       return job;
     },
     forget,
+    async list(owner, query) {
+      const lists = await Promise.all(
+        shardsOf(owner).map(({ name, home }) =>
+          callObject(name, home, (shard) => shard.list(query) as Promise<LedgerJob[]>),
+        ),
+      );
+      return lists.flat();
+    },
     accept: (job, dispatch, completion) =>
       call(job, (shard) => shard.accept(job.id, dispatch, completion)),
     refuse: (job, dispatch) => call(job, (shard) => shard.refuse(job.id, dispatch)),

@@ -20,6 +20,7 @@ import {
 } from "./batch-store.ts";
 import { createForgotten, type Forget, type Forgotten } from "./forgotten.ts";
 import type { JobDraft, LedgerJob } from "./ledger-job.ts";
+import { createListJobs, type ListLedgerJobs } from "./list-jobs.ts";
 import { createLedgerStore, RESUBMIT_AFTER_MS, type LedgerStore } from "./ledger-store.ts";
 import type { OpenShards } from "./open-shards.ts";
 import { createPlaceJob } from "./place-job.ts";
@@ -45,6 +46,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
     ).look();
   readonly #store: LedgerStore;
   readonly #forgotten: ReturnType<typeof createForgotten>;
+  readonly #list: ReturnType<typeof createListJobs>;
   readonly #batches: ReturnType<typeof createBatchStore>;
   readonly #clock: AlarmClock;
   readonly #registrations: ReturnType<typeof createRegistrations>;
@@ -58,6 +60,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
     super(ctx, env);
     this.#store = createLedgerStore(ctx.storage.sql, () => this.now());
     this.#forgotten = createForgotten(ctx.storage.sql, () => this.now());
+    this.#list = createListJobs(ctx.storage.sql);
     this.#batches = createBatchStore(ctx.storage.sql, () => this.now());
     this.#clock = createAlarmClock(ctx.storage);
     this.#registrations = createRegistrations(
@@ -86,6 +89,11 @@ export class Ledger extends DurableObject<EdgeBindings> {
     if (completion === undefined) return job;
     await this.complete([completion]);
     return this.#store.find(jobId);
+  }
+
+  /** Jobs, the newest first. */
+  async list(query: ListLedgerJobs): Promise<LedgerJob[]> {
+    return this.#list(query).flatMap((id) => this.#store.find(id) ?? []);
   }
 
   /** Deletes jobs for good: whatever still runs for them ends without a trace. */

@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import { createJobCursor } from "../../regions/store/job-cursor.ts";
-import { mintJobId } from "../../shared/contracts/ids.ts";
+import { createEdgeJobCursor } from "../../shared/signing/job-cursor.ts";
+import { mintJobId, readId } from "../../shared/contracts/ids.ts";
 import { regions } from "../../shared/contracts/regions.ts";
 
 const list = { tenantId: "ten_a", userId: undefined };
@@ -9,6 +10,16 @@ const position = { ...list, createdAtMs: 1_790_000_000_000, jobId: mintJobId(reg
 test("a cursor of one region goes on in another, when the first is away", () => {
   const cursor = createJobCursor().write(position);
   expect(createJobCursor().read(cursor, list)).toEqual(position);
+});
+
+test("the edge and a region read each other's", async () => {
+  for (const userId of [undefined, "u-1"]) {
+    const place = { createdAtMs: readId(position.jobId)!.createdAtMs, id: position.jobId };
+    const edge = createEdgeJobCursor({ tenantId: list.tenantId, userId });
+    const own = { ...list, userId, createdAtMs: place.createdAtMs, jobId: place.id };
+    expect(createJobCursor().read(await edge.write(place), { ...list, userId })).toEqual(own);
+    expect(await edge.read(createJobCursor().write(own))).toEqual(place);
+  }
 });
 
 test("a cursor that was damaged, or is of another list, is refused", () => {

@@ -1,4 +1,6 @@
 import { describe, expect, test } from "vitest";
+import { createEdgeJobCursor } from "../../shared/signing/job-cursor.ts";
+import { readId } from "../../shared/contracts/ids.ts";
 import { Job, JobList } from "../../shared/contracts/api.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { audioFacts, draftOf, offerOf, shardOf } from "./support/jobs.ts";
@@ -218,9 +220,13 @@ test("a list shows the rows of the nearest permitted region, for this tenant alo
         usd: 0.001,
       },
     ],
-    next_cursor: "opaque+/=",
+    next_cursor: "whatever the region says",
   }));
-  const path = "/v1/jobs?limit=5&cursor=abc%2B&user_id=u-1&tenant_id=ten_other";
+  const cursors = createEdgeJobCursor({ tenantId: tenant, userId: "u-1" });
+  const place = { id: draft.id, createdAtMs: readId(draft.id)!.createdAtMs };
+  // After everything that this tenant has in the ledger.
+  const cursor = await cursors.write(place);
+  const path = `/v1/jobs?limit=5&cursor=${cursor}&user_id=u-1&tenant_id=ten_other`;
   const list = JobList.parse(await (await call(path, { key, cf: NEAR_MUMBAI })).json());
   expect(list).toEqual({
     data: [
@@ -237,14 +243,14 @@ test("a list shows the rows of the nearest permitted region, for this tenant alo
         cost_usd: 0.001,
       },
     ],
-    next_cursor: "opaque+/=",
+    next_cursor: await cursors.write(place),
   });
   const [asked] = regions.asked("/internal/jobs");
   expect(asked!.region).toBe("ap-south");
   expect(Object.fromEntries(asked!.query)).toEqual({
     tenant_id: tenant,
     limit: "5",
-    cursor: "abc+",
+    cursor,
     user_id: "u-1",
   });
   for (const query of ["limit=0", "limit=101", "limit=x", `cursor=${"x".repeat(513)}`]) {
