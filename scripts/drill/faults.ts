@@ -1,3 +1,4 @@
+import { emptyDisk, fillDisk, giveSmallDisk } from "./small-disk.ts";
 import type { PlanetUnderDrill } from "./planet-under-drill.ts";
 
 /**
@@ -10,6 +11,8 @@ export interface Fault {
   holdMs: number;
   /** Whether new requests of tenants that may go elsewhere are held to the time of recovery. */
   takesRegion: boolean;
+  /** Done to the folder of a planet of the drill's own before it starts; what is answered undoes it. Without it any planet will do. */
+  prepare?: (stateDir: string, region: string) => Promise<() => Promise<void>>;
   inflict(planet: PlanetUnderDrill, region: string): Promise<unknown>;
   heal(planet: PlanetUnderDrill, region: string): Promise<unknown>;
 }
@@ -66,6 +69,24 @@ export const faults = {
     takesRegion: true,
     inflict: (planet, region) => links(planet, region, { kind: "slow", extra_ms: SLOW_MS }),
     heal: (planet, region) => links(planet, region, { kind: "restore" }),
+  },
+  "disk-full": {
+    does: "fill the disk of {region} to the last byte",
+    holdMs: 20_000,
+    takesRegion: true,
+    prepare: giveSmallDisk,
+    inflict: (planet, region) => fillDisk(planet.stateDir, region),
+    heal: (planet, region) => emptyDisk(planet.stateDir, region),
+  },
+  "lose-disks": {
+    does: "kill all of {region} at once, and lose its disks for good",
+    holdMs: 45_000,
+    takesRegion: true,
+    async inflict(planet, region) {
+      await planet.control(`/regions/${region}/down`);
+      await planet.control(`/regions/${region}/lose-disks`);
+    },
+    heal: (planet, region) => planet.control(`/regions/${region}/up`),
   },
 } as const satisfies Record<string, Fault>;
 

@@ -30,6 +30,8 @@ export interface Verdict {
   refused: number;
   lost: string[];
   doubled: string[];
+  /** Jobs that ended as failed: nothing was wrong with them but the fault. */
+  failed: string[];
   /** Jobs that waited for a region or for audio, and came to their end. */
   waited: number;
   /** Jobs that ended under a later dispatch. */
@@ -87,6 +89,7 @@ export function judge({
     refused: entries.length - accepted.length,
     lost,
     doubled,
+    failed: accepted.filter(({ final }) => final && final.status !== "succeeded").map(idOf),
     waited: accepted.filter(({ waitedFor, final }) => waitedFor.size > 0 && final).length,
     redispatched: accepted.filter(({ final }) => final && final.dispatch > 1).length,
     rpoRows: [...missing],

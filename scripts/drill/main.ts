@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { Argument, Command, InvalidArgumentError } from "commander";
 import { regions } from "../../shared/contracts/regions.ts";
-import { faults, type FaultName } from "./faults.ts";
+import { type Fault, faults, type FaultName } from "./faults.ts";
 import { openPlanet } from "./planet-under-drill.ts";
 import { kept, runDrill, summarize } from "./run-drill.ts";
 import { writeReport } from "./write-report.ts";
@@ -60,9 +60,11 @@ async function drill(name: FaultName, region: string, options: Options): Promise
     process.once(signal, () => stop.abort(new Error(`told to stop by ${signal}`)));
   }
   const startedAt = new Date();
+  const { prepare }: Fault = fault;
   const planet = await openPlanet({
     stateDir: state,
-    own,
+    own: own || prepare !== undefined,
+    ...(prepare ? { prepare: (folder: string) => prepare(folder, region) } : {}),
     workersPerRegion: 1,
     signal: stop.signal,
     say,

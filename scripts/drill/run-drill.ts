@@ -70,6 +70,7 @@ export interface DrillSummary {
   refused: number;
   lost: number;
   doubled: number;
+  failed: number;
   waited: number;
   redispatched: number;
   rto_ms: { p50: number | null; max: number | null };
@@ -95,6 +96,7 @@ export function summarize(
     refused: sum(({ refused }) => refused),
     lost: sum(({ lost }) => lost.length),
     doubled: sum(({ doubled }) => doubled.length),
+    failed: sum(({ failed }) => failed.length),
     waited: sum(({ waited }) => waited),
     redispatched: sum(({ redispatched }) => redispatched),
     rto_ms: { p50: times[Math.floor((times.length - 1) / 2)] ?? null, max: times.at(-1) ?? null },
@@ -104,11 +106,11 @@ export function summarize(
 
 /** Whether a drill kept the promises; a fault that takes no region has no time of recovery to keep. */
 export function kept(
-  { lost, doubled, rpo_rows, rto_ms }: DrillSummary,
+  { lost, doubled, failed, rpo_rows, rto_ms }: DrillSummary,
   { takesRegion }: Fault,
 ): boolean {
   const late = takesRegion && (rto_ms.max ?? 0) > MAX_RTO_MS;
-  return lost === 0 && doubled === 0 && rpo_rows === 0 && !late;
+  return lost === 0 && doubled === 0 && failed === 0 && rpo_rows === 0 && !late;
 }
 
 const MAX_RTO_MS = 5_000;

@@ -22,15 +22,16 @@ export async function writeReport(options: WriteReportOptions): Promise<string> 
       writeFile(join(folder, `round-${index + 1}.svg`), drawRound(report)),
     ),
   );
-  const { rto_ms, rpo_rows, accepted, refused, lost, doubled, waited, redispatched } = summary;
+  const { rto_ms, rpo_rows, accepted, refused, lost, doubled, failed, waited, redispatched } =
+    summary;
   const lines = [
     `# Drill: ${summary.drill} ${summary.region}`,
     "",
     `${startedAt.toISOString()}, ${reports.length} rounds: ${does}. ${kept ? "Every promise was kept." : "**A promise was broken.**"}`,
     "",
-    "| accepted | lost | doubled | rows lost | waited | re-dispatched | refused | RTO p50 | RTO max |",
-    "|---|---|---|---|---|---|---|---|---|",
-    `| ${accepted} | ${lost} | ${doubled} | ${rpo_rows} | ${waited} | ${redispatched} | ${refused} | ${rto_ms.p50 ?? "-"} ms | ${rto_ms.max ?? "-"} ms |`,
+    "| accepted | lost | doubled | failed | rows lost | waited | re-dispatched | refused | RTO p50 | RTO max |",
+    "|---|---|---|---|---|---|---|---|---|---|",
+    `| ${accepted} | ${lost} | ${doubled} | ${failed} | ${rpo_rows} | ${waited} | ${redispatched} | ${refused} | ${rto_ms.p50 ?? "-"} ms | ${rto_ms.max ?? "-"} ms |`,
     "",
     "RTO is the longest time that a new request, begun while the fault lasted, of a tenant that may go to any region took until it was accepted, its client's tries included.",
   ];
@@ -40,6 +41,7 @@ export async function writeReport(options: WriteReportOptions): Promise<string> 
     const faults = [
       ...verdict.lost.map((id) => `lost: ${id}`),
       ...verdict.doubled.map((what) => `doubled: ${what}`),
+      ...verdict.failed.map((id) => `failed: ${id}`),
       ...verdict.rpoRows.map((id) => `no rows: ${id}`),
     ];
     if (faults.length > 0) lines.push("", ...faults.map((fault) => `- **${fault}**`));

@@ -38,7 +38,7 @@ export type ControlServerOptions = {
 
 /**
  * HTTP on 127.0.0.1 by which the planet is looked at, disturbed and stopped. Every request needs the bearer token of
- * planet.json. GET /status, /connections; POST /stop, /regions/{id}/down, /regions/{id}/up, /processes/{name}/kill,
+ * planet.json. GET /status, /connections; POST /stop, /regions/{id}/down, /regions/{id}/up, /regions/{id}/lose-disks, /processes/{name}/kill,
  * /processes/{name}/down (and stay so), /processes/{name}/up, /links.
  */
 export async function createControlServer({
@@ -69,11 +69,13 @@ export async function createControlServer({
     setTimeout(() => void planet.stop().catch(() => undefined), 50);
     return context.json({ stopping: true }, 202);
   });
-  app.post("/regions/:id/:change{down|up}", async (context) => {
+  app.post("/regions/:id/:change{down|up|lose-disks}", async (context) => {
     const region = planet.regions.get(context.req.param("id"));
     if (region === undefined) return refuse(context, 404, "no such region");
-    if (context.req.param("change") === "down") await region.takeDown();
-    else await planet.bringUp(region.id);
+    const change = context.req.param("change");
+    if (change === "down") await region.takeDown();
+    else if (change === "up") await planet.bringUp(region.id);
+    else await region.loseDisks();
     return context.json(region.status());
   });
   app.post("/processes/:name/kill", async (context) => {

@@ -1,4 +1,4 @@
-import { mkdir } from "node:fs/promises";
+import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import type { PostgresServer } from "./postgres-server.ts";
 import type { Upstream } from "./postgres-settings.ts";
@@ -31,6 +31,8 @@ export type PlanetRegion = {
   stopDatabase(): Promise<void>;
   /** All at once by SIGKILL, as a disaster would; stays down. */
   takeDown(): Promise<void>;
+  /** Removes all that a region that is down has on disk, as if its disks were gone for good. */
+  loseDisks(): Promise<void>;
   status(): RegionStatus;
 };
 
@@ -103,6 +105,11 @@ export function createPlanetRegion(options: PlanetRegionOptions): PlanetRegion {
       await Promise.all(
         find([...services, ...stores, database]).map((process) => process.takeDown()),
       );
+    },
+    async loseDisks() {
+      if (wanted) throw new Error(`${id} is not down`);
+      await rm(join(plan.stateDir, "regions", id), { recursive: true, force: true });
+      await rm(postgres.dataDir, { recursive: true, force: true });
     },
     status() {
       const processes = supervisor.status().filter(({ name }) => names.includes(name));

@@ -42,7 +42,7 @@ function round() {
   return { ledger, entries, rows, committedBefore, facts, show, finish };
 }
 
-const inOrder = { lost: [], doubled: [], rpoRows: [], waited: 0, refused: 0 };
+const inOrder = { lost: [], doubled: [], failed: [], rpoRows: [], waited: 0, refused: 0 };
 
 describe("a drill's judge says of a round", () => {
   test("that kept every promise: nothing", () => {
@@ -56,6 +56,13 @@ describe("a drill's judge says of a round", () => {
     finish();
     delete entries[2]!.final;
     expect(judge(facts).lost).toEqual(["job_2"]);
+  });
+
+  test("with a job that the fault made fail: failed", () => {
+    const { facts, entries, show, finish } = round();
+    show(entries[2]!, { status: "failed", region: "us-east" });
+    finish();
+    expect(judge(facts)).toMatchObject({ ...inOrder, failed: ["job_2"] });
   });
 
   test("with a final state that changed: doubled", () => {
@@ -140,7 +147,7 @@ test("a drill keeps its promises only when nothing is lost or doubled and servic
   const good = summarize("kill", "us-east", [report(), report()]);
   expect(good).toMatchObject({ rounds: 2, accepted: 8, rto_ms: { p50: 100, max: 100 } });
   expect(kept(good, faults.kill)).toBe(true);
-  for (const broken of [{ lost: 1 }, { doubled: 1 }, { rpo_rows: 1 }]) {
+  for (const broken of [{ lost: 1 }, { doubled: 1 }, { failed: 1 }, { rpo_rows: 1 }]) {
     expect(kept({ ...good, ...broken }, faults.kill)).toBe(false);
   }
   const slow = { ...good, rto_ms: { p50: 100, max: 5001 } };
