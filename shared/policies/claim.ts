@@ -98,7 +98,7 @@ export function claimLimit(
     best.freeInS += meanSize / best.speed;
   }
   const limits = faster.map(
-    ({ speed, freeInS }) => (waitCost * freeInS) / (1 / worker.speed - 1 / speed),
+    ({ speed, freeInS }) => priceOf(freeInS, waitCost) / (1 / worker.speed - 1 / speed),
   );
   return {
     maxComputeSeconds: Math.min(...limits),
@@ -133,6 +133,11 @@ export function chooseJob(input: ClaimInput, options: ClaimOptions = {}): ClaimC
 /** So many jobs that wait tell all; more would only cost time. */
 const MOST_DEALT = 64;
 
+/** No wait costs nothing, also where waiting has no bound to its price. */
+function priceOf(waitS: number, waitCost: number): number {
+  return waitS > 0 ? waitCost * waitS : 0;
+}
+
 /** Where a job would cost less than here, with waiting priced; undefined when it is best begun here, now. */
 function bestSlot(
   faster: readonly Slot[],
@@ -143,8 +148,7 @@ function bestSlot(
   let cost = computeSeconds / speedHere;
   let best: Slot | undefined;
   for (const slot of faster) {
-    const waits = slot.freeInS > 0 ? waitCost * slot.freeInS : 0;
-    const there = waits + computeSeconds / slot.speed;
+    const there = priceOf(slot.freeInS, waitCost) + computeSeconds / slot.speed;
     if (there < cost) {
       cost = there;
       best = slot;

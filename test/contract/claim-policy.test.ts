@@ -162,6 +162,10 @@ test("the limit is the size from which waiting for a faster worker pays", () => 
   // Five take 5 s here; there a second of waiting, which counts three, and two of running.
   expect(limit.maxComputeSeconds).toBeCloseTo(5);
   expect(limit.askAgainInMs).toBe(1000);
+  // Of two that wait, the idle one takes the other, which it has done after 4 s.
+  const two = { jobs: 2, computeSeconds: 20 };
+  const input = { nowMs: NOW, worker: worker(), others: [fast()], waiting: two };
+  expect(claimLimit(input, { waitCost: 3 }).maxComputeSeconds).toBeCloseTo(20);
   const alone = claimLimit({ nowMs: NOW, worker: worker(), others: [], waiting });
   expect(alone).toEqual({ maxComputeSeconds: Infinity, askAgainInMs: null });
   const full = claimLimit({ nowMs: NOW, worker: worker({ active_jobs: 1 }), others, waiting });
@@ -198,6 +202,26 @@ test("a slow worker leaves a long job to a faster one that is free in a moment, 
 test("a slow worker helps once the faster ones have much ahead of them", () => {
   const others = [fast({ active_jobs: 1, queued_compute_seconds: 40 })];
   expect(taken({ others, waiting: [job("long", 60)] })).toBe("long");
+});
+
+test("with waiting priced without bound, jobs are left to idle faster workers alone", () => {
+  const waiting = [job("one", 10), job("two", 11)];
+  const input = { nowMs: NOW, worker: worker(), waiting };
+  const options = { waitCost: Infinity };
+  const busy = fast({ active_jobs: 1, queued_compute_seconds: 0.1 });
+  expect(chooseJob({ ...input, others: [busy] }, options).take?.id).toBe("one");
+  const idle = fast({ worker_id: "fast-2" });
+  expect(
+    chooseJob({ ...input, waiting: [waiting[0]!], others: [busy, idle] }, options),
+  ).toMatchObject({
+    why: "faster_soon",
+  });
+  expect(chooseJob({ ...input, others: [busy, idle] }, options).take?.id).toBe("one");
+  const limit = claimLimit(
+    { ...input, others: [idle], waiting: { jobs: 1, computeSeconds: 10 } },
+    options,
+  );
+  expect(limit.maxComputeSeconds).toBe(0);
 });
 
 test("nothing is left for a worker that fell silent or drains, or that is only as fast", () => {

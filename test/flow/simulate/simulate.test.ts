@@ -93,6 +93,23 @@ test("under every policy each job is served once, not before it came, as long as
   );
 });
 
+test("a weighted balancer gives workers jobs by speed and slots, any other the same to each", () => {
+  const workers = [
+    { speed: 1, slots: 2 },
+    { speed: 2.5, slots: 1 },
+  ];
+  const shares = (policy: SimulatedPolicy) => {
+    const { ends } = run({
+      jobs: workload(1, 0.1, 450),
+      regions: [{ id: "one", workers }],
+      policy,
+    });
+    return workers.map(({ speed }) => ends.filter((end) => end.speed === speed).length);
+  };
+  expect(shares({ ...roundRobin, weighted: true })).toEqual([200, 250]);
+  expect(shares(roundRobin)).toEqual([225, 225]);
+});
+
 test("the same options and seed give the same simulation, event for event", () => {
   fc.assert(
     fc.property(anySimulation, (options) => {
