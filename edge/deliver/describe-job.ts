@@ -1,4 +1,3 @@
-import type { z } from "zod";
 import type { Job } from "../../shared/contracts/api.ts";
 import type { CompletionOffer } from "../../shared/contracts/completion.ts";
 import { ReadResultAnswer, RegionJobState } from "../../shared/contracts/internal-api.ts";
@@ -105,7 +104,7 @@ export function createDescribeJob(
     job: LedgerJob,
     resultKey: string,
     trace: Trace,
-  ): Promise<z.infer<typeof ReadResultAnswer>["result"]> {
+  ): Promise<Required<Pick<Job, "result" | "result_source">>> {
     const body = { job_id: job.draft.id, tenant_id: job.draft.tenant_id, result_key: resultKey };
     let last: unknown;
     const regions = homeFirst(config.regions, job).toSorted(
@@ -120,7 +119,10 @@ export function createDescribeJob(
         timeoutMs: RESULT_TIMEOUT_MS,
         trace,
       });
-      if (outcome.kind === "done") return outcome.value.result;
+      if (outcome.kind === "done") {
+        const { result, from } = outcome.value;
+        return { result, result_source: { region: region.id, store: from } };
+      }
       last = outcome.error;
     }
     throw new ApiError("dependency_unavailable", "The result cannot be read now.", { cause: last });
@@ -142,13 +144,13 @@ export function createDescribeJob(
       tenantId: draft.tenant_id,
       ...(network === undefined ? {} : { network }),
     };
-    const [result, audioPath] = await Promise.all([
+    const [found, audioPath] = await Promise.all([
       offer.result_key === undefined ? undefined : readResult(job, offer.result_key, trace),
       audio && signAudioUrl(config.audioUrlKeys, audio, audioUrlEnd()),
     ]);
     return {
       ...ended(job, offer),
-      ...(result ? { result } : {}),
+      ...found,
       ...(audioPath ? { audio_url: base + audioPath } : {}),
     };
   }

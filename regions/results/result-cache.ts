@@ -1,6 +1,6 @@
-import { AnalysisResult } from "../../shared/contracts/analysis-result.ts";
+import { AnalysisResult, type ResultSource } from "../../shared/contracts/analysis-result.ts";
 import { readId } from "../../shared/contracts/ids.ts";
-import type { ReadResult, ResultSource } from "../../shared/contracts/internal-api.ts";
+import type { ReadResult } from "../../shared/contracts/internal-api.ts";
 import type { Redis } from "./redis.ts";
 import { resultKeys } from "./result-keys.ts";
 import type { Tombstones } from "./tombstones.ts";

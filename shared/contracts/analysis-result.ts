@@ -239,3 +239,7 @@ export const AnalysisResult = z
   })
   .meta({ id: "AnalysisResult" });
 export type AnalysisResult = z.infer<typeof AnalysisResult>;
+
+/** Which of a region's stores a result was read from. */
+export const ResultSource = z.enum(["redis", "postgres", "s3"]).meta({ id: "ResultSource" });
+export type ResultSource = z.infer<typeof ResultSource>;

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { AnalysisResult } from "./analysis-result.ts";
+import { AnalysisResult, ResultSource } from "./analysis-result.ts";
 import { Scope } from "./api-key.ts";
 import { JobId, KeyId, Sha256Hex, TenantId, UploadId } from "./ids.ts";
 import { JobCost, JobError, JobKind, JobStatus, Metadata, Priority, UserId } from "./job.ts";
@@ -111,6 +111,8 @@ export const Job = z
     }),
     progress: z.number().min(0).max(1).optional(),
     result: AnalysisResult.optional(),
+    /** Where the result was read just now. */
+    result_source: z.strictObject({ region: z.string(), store: ResultSource }).optional(),
     error: JobError.optional(),
     cost: JobCost.optional(),
     audio_url: z.url().optional(),

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { AnalysisResult } from "./analysis-result.ts";
+import { AnalysisResult, ResultSource } from "./analysis-result.ts";
 import { CompletionOffer } from "./completion.ts";
 import { KeyRecord } from "./api-key.ts";
 import { dayRange } from "./day-range.ts";
@@ -66,9 +66,6 @@ export const ReadResult = z.strictObject({
   result_key: z.string(),
 });
 export type ReadResult = z.infer<typeof ReadResult>;
-/** Which of a region's stores a result was read from. */
-export const ResultSource = z.enum(["redis", "postgres", "s3"]).meta({ id: "ResultSource" });
-export type ResultSource = z.infer<typeof ResultSource>;
 export const ReadResultAnswer = z.strictObject({ result: AnalysisResult, from: ResultSource });
 
 /** `POST region /internal/keys/lookup` → the record of a key by its hash, or null. */

@@ -71,6 +71,61 @@ test("the cached result of another run than the accepted one is not given out", 
   expect(found).toEqual({ result: makeResult(2), from: "s3" });
 });
 
+test("a result is read from Redis, then the database, then the bucket; a damaged copy is passed over", async () => {
+  const rows = new Map<string, unknown>();
+  const cache = createResultCache({ redis, readObject, readRow: async (id) => rows.get(id) });
+  const job_id = newJobId();
+  const result_key = `results/global/ten_a/${job_id}/1-1.json`;
+  const which = { job_id, tenant_id: "ten_a", result_key };
+  const key = `antiphon:result:${job_id}`;
+  const [good, damaged] = [makeResult(1), { ...makeResult(1), audio: null }];
+  bucket.set(result_key, JSON.stringify(good));
+  rows.set(job_id, good);
+  expect(await cache.read(which)).toEqual({ result: good, from: "postgres" });
+  expect(await cache.read(which)).toEqual({ result: good, from: "redis" });
+  for (const broken of ["{", JSON.stringify(damaged), JSON.stringify(makeResult(2))]) {
+    await redis.set(key, broken);
+    expect(await cache.read(which)).toEqual({ result: good, from: "postgres" });
+  }
+  for (const row of [damaged, makeResult(2), undefined]) {
+    await redis.set(key, "{");
+    rows.set(job_id, row);
+    expect(await cache.read(which)).toEqual({ result: good, from: "s3" });
+  }
+  await redis.set(key, "{");
+  bucket.set(result_key, "{");
+  expect(await cache.read(which)).toBeUndefined();
+});
+
+test("a database that is away, or hangs, costs only time; a bound tenant's is not asked", async () => {
+  const asked: string[] = [];
+  const job_id = newJobId();
+  const read = (residency: string, readRow: () => Promise<unknown>) => {
+    const result_key = `results/${residency}/ten_a/${job_id}/1-1.json`;
+    bucket.set(result_key, JSON.stringify(makeResult(1)));
+    const cache = createResultCache({
+      redis,
+      readObject,
+      readRow: (id) => {
+        asked.push(id);
+        return readRow();
+      },
+    });
+    return cache.read({ job_id, tenant_id: "ten_a", result_key });
+  };
+  const forget = () => redis.del(`antiphon:result:${job_id}`);
+  expect(await read("eu", async () => makeResult(1))).toMatchObject({ from: "s3" });
+  expect(asked).toEqual([]);
+  for (const away of [
+    () => Promise.reject(new Error("away")),
+    () => new Promise(() => undefined),
+  ]) {
+    await forget();
+    expect(await read("global", away)).toMatchObject({ from: "s3" });
+  }
+  expect(asked).toHaveLength(2);
+});
+
 test("a key of another tenant's or another job's result is never followed", async () => {
   const cache = createResultCache({ redis, readObject });
   const [job_id, other] = [newJobId(), newJobId()];
