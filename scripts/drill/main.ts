@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { Argument, Command, InvalidArgumentError } from "commander";
+import { Argument, Command, InvalidArgumentError, Option } from "commander";
 import { regions } from "../../shared/contracts/regions.ts";
 import { type Fault, faults, type FaultName } from "./faults.ts";
 import { openPlanet } from "./planet-under-drill.ts";
@@ -24,6 +24,9 @@ interface Options {
   state: string;
   own: boolean;
   out?: string;
+  target: "planet" | "aws";
+  to?: string;
+  yes: boolean;
   json: boolean;
 }
 
@@ -47,6 +50,13 @@ for (const name of Object.keys(faults) as FaultName[]) {
     .option("--state <folder>", "of a planet that may run", join(ROOT, ".antiphon"))
     .option("--own", "start a planet for the drill, also when one runs", false)
     .option("--out <folder>", "where the report goes (default: drills/ in the planet's folder)")
+    .addOption(
+      new Option("--target <what>", "what is hurt: the planet, or a deployment on AWS")
+        .choices(["planet", "aws"])
+        .default("planet"),
+    )
+    .option("--to <region>", "on AWS: the region that is promoted when the primary is lost")
+    .option("--yes", "on AWS: do it, instead of saying what would be done", false)
     .option("--json", "print only one JSON object", false)
     .action((region: string, options: Options) => drill(name, region, options));
 }
@@ -58,6 +68,19 @@ async function drill(name: FaultName, region: string, options: Options): Promise
   const stop = new AbortController();
   for (const signal of ["SIGINT", "SIGTERM"] as const) {
     process.once(signal, () => stop.abort(new Error(`told to stop by ${signal}`)));
+  }
+  const holdMs = hold === undefined ? fault.holdMs : hold * 1000;
+  if (options.target === "aws") {
+    const { to, yes } = options;
+    // Loaded here: a drill of the planet needs no AWS SDK.
+    const { createAwsCalls } = await import("./aws/aws-calls.ts");
+    const { runAwsDrill } = await import("./aws/run-aws-drill.ts");
+    const { signal } = stop;
+    const calls = createAwsCalls({ signal });
+    const plan = await runAwsDrill({ fault: name, region, to, holdMs, yes, calls, signal, say });
+    const summary = { drill: name, region, target: "aws", done: yes, ...plan };
+    process.stdout.write(`${JSON.stringify(summary)}\n`);
+    return;
   }
   const startedAt = new Date();
   const { prepare }: Fault = fault;
@@ -76,7 +99,7 @@ async function drill(name: FaultName, region: string, options: Options): Promise
       fault,
       rounds,
       rate,
-      holdMs: hold === undefined ? fault.holdMs : hold * 1000,
+      holdMs,
       beforeMs: 6_000,
       afterMs: 6_000,
       settleMs: settle * 1000,
