@@ -10,6 +10,8 @@ import {
   type CreateKey,
   CreatedKey,
   RevokedKey,
+  RotatedKey,
+  type RotateKeyRequest,
 } from "../contracts/api.ts";
 import {
   Batch,
@@ -27,12 +29,13 @@ import {
 } from "../contracts/dead-letters.ts";
 import { DeletionReceipt, type DeletionScope } from "../contracts/deletions.ts";
 import type { CreateTenant } from "../contracts/internal-api.ts";
-import { Tenant } from "../contracts/internal-api.ts";
+import { KeyList, Tenant } from "../contracts/internal-api.ts";
 import type { CreateAnalysis } from "../contracts/job.ts";
 import { ModelList } from "../contracts/models.ts";
 import { PrimaryStatus } from "../contracts/primary.ts";
 import { type CreateSpeech, VoiceList } from "../contracts/speech.ts";
 import { type CreateSpeechJob, SpeechJobAccepted } from "../contracts/speech-jobs.ts";
+import { type ChangeTenant, TenantSettings } from "../contracts/tenant-settings.ts";
 import { type GetUsage, UsageReport } from "../contracts/usage.ts";
 import { type GetUserHistory, UserHistory } from "../contracts/user-history.ts";
 import {
@@ -322,6 +325,18 @@ export function createClient(options: ClientOptions) {
   const admin = {
     createTenant: (tenant: z.input<typeof CreateTenant>) =>
       http.call("/v1/admin/tenants", Tenant, { method: "POST", body: tenant }),
+    getTenant: (id: string) => http.call(tenantPath(id), TenantSettings),
+    /** Sets limits, origins and issuers of tokens; what is left out stays. */
+    changeTenant: (id: string, change: z.input<typeof ChangeTenant>) =>
+      http.call(tenantPath(id), TenantSettings, { method: "PATCH", body: change }),
+    listKeys: (query: { tenant_id: string; limit?: number; cursor?: string }) =>
+      http.call(`/v1/admin/keys${searchOf(query)}`, KeyList),
+    /** Another key in place of one, which holds for `overlap_s` more. */
+    rotateKey: (keyId: string, wanted: z.input<typeof RotateKeyRequest> = {}) =>
+      http.call(`/v1/admin/keys/${encodeURIComponent(keyId)}/rotate`, RotatedKey, {
+        method: "POST",
+        body: wanted,
+      }),
     createKey: (key: z.input<typeof CreateKey>) =>
       http.call("/v1/admin/keys", CreatedKey, { method: "POST", body: key }),
     getPrimary: () => http.call("/v1/admin/primary", PrimaryStatus),
@@ -372,6 +387,8 @@ export function createClient(options: ClientOptions) {
     admin,
   };
 }
+
+const tenantPath = (id: string) => `/v1/admin/tenants/${encodeURIComponent(id)}`;
 
 function searchOf(query: Record<string, unknown>): string {
   const given = Object.entries(query).filter(([, value]) => value !== undefined);
