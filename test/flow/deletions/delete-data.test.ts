@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createDatabase, type Database } from "../../../regions/store/database.ts";
 import { createFinalJobs } from "../../../regions/store/final-jobs.ts";
+import { createResultsRead } from "../../../regions/store/results-read.ts";
 import { migrate } from "../../../regions/store/migrate.ts";
 import { createHash } from "node:crypto";
 import { resultKeys } from "../../../regions/results/result-keys.ts";
@@ -131,10 +132,13 @@ test("one job goes from every store, with its cached stages; its usage and all o
     await finishedJob(newTenant()),
   ];
   expect(await look(job)).toEqual(whole);
+  const readRow = createResultsRead(database);
+  expect(await readRow(job.jobId)).toEqual(job.run.envelope.result);
   const order = orderOf(tenant, { job_id: job.jobId });
   expect(await region.orders.take(order)).toEqual({ done_at: null, stores: [] });
   const state = await region.untilDone(order);
   expect(await look(job)).toEqual(gone);
+  expect(await readRow(job.jobId)).toBeUndefined();
   expect(await look(other)).toEqual(whole);
   expect(await look(foreign)).toEqual(whole);
   expect(Object.fromEntries(state.stores.map(({ store, removed }) => [store, removed]))).toEqual({
