@@ -32,11 +32,14 @@ function edgeFor(bindings: EdgeBindings): Edge {
   return edge;
 }
 
+const isOfClient = (request: Request) => new URL(request.url).pathname.startsWith("/v1/");
+
 export default {
   async fetch(request, bindings, context): Promise<Response> {
     try {
       const { app, services } = edgeFor(bindings);
-      const refresh = services.refreshHealth();
+      // Regions call at all times; only clients need to know which of them is well.
+      const refresh = isOfClient(request) ? services.refreshHealth() : undefined;
       if (refresh) context.waitUntil(refresh);
       return await app.fetch(request, bindings, context);
     } catch (error) {
