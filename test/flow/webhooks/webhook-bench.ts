@@ -132,11 +132,8 @@ export function createWebhookBench(redisUrl: string) {
   }
 
   /** As the acceptance of a run does. */
-  async function publish(
-    run = makeRun(),
-    { sealed }: { sealed?: string } = {},
-  ): Promise<ReturnType<typeof makeRun>> {
-    const event = JSON.stringify(webhookEventOf(run, sealed));
+  async function publish(run = makeRun()): Promise<ReturnType<typeof makeRun>> {
+    const event = JSON.stringify(webhookEventOf(run));
     await redis.xadd(resultKeys.webhooks, "*", "event", event);
     return run;
   }
