@@ -221,7 +221,8 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
     const ofThisRun = offer.epoch.dispatch === row.dispatch && offer.region === row.region;
     if (row.state === "final") {
       const final = JSON.parse(row.offer!) as CompletionOffer;
-      if (final.epoch.attempt === RECORDED_ATTEMPT && offer.status === "canceled" && ofThisRun) {
+      if (final.epoch.attempt === RECORDED_ATTEMPT && ofThisRun) {
+        if (offer.status !== "canceled") return "canceled";
         setFinal(offer, now() + FINAL_KEPT_MS);
         return "accepted";
       }

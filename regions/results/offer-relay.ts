@@ -1,6 +1,7 @@
 import type { CompletionVerdict } from "../../shared/contracts/completion.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { Metrics } from "../ops/metrics.ts";
+import { asCanceled } from "./as-canceled.ts";
 import { OffersRefusedError, type OfferCompletions } from "./edge-completions.ts";
 import { OfferEntry, readJson } from "./offers.ts";
 import type { Redis } from "./redis.ts";
@@ -61,19 +62,22 @@ export function createOfferRelay(options: OfferRelayOptions): {
     );
   }
 
-  async function act(offered: Offered, verdict: CompletionVerdict["verdict"], signal: AbortSignal) {
-    const { entryId, offer, envelope } = offered;
-    verdictsTotal.inc({ verdict });
-    if (verdict === "accepted") {
-      if (envelope.result !== null) {
-        // Only saves a read of the object; the job is no less final without it.
-        await cache.write(offer.job_id, JSON.stringify(envelope.result)).catch(() => undefined);
-      }
-      const { webhooks } = options;
-      const event = webhooks && webhookEventOf(offered, await webhooks.seal?.(offered));
-      await scripts.settle(entryId, offer, envelope, event);
-      return;
+  async function settle(entryId: string, accepted: OfferEntry): Promise<void> {
+    const { offer, envelope } = accepted;
+    if (envelope.result !== null) {
+      // Only saves a read of the object; the job is no less final without it.
+      await cache.write(offer.job_id, JSON.stringify(envelope.result)).catch(() => undefined);
     }
+    const { webhooks } = options;
+    const event = webhooks && webhookEventOf(accepted, await webhooks.seal?.(accepted));
+    await scripts.settle(entryId, offer, envelope, event);
+  }
+
+  async function act(offered: Offered, verdict: CompletionVerdict["verdict"], signal: AbortSignal) {
+    const { entryId, ...run } = offered;
+    const { offer } = run;
+    verdictsTotal.inc({ verdict });
+    if (verdict === "accepted") return settle(entryId, run);
     logger.info(
       { job_id: offer.job_id, epoch: offer.epoch, verdict },
       "a run was not accepted; dropping its traces",
@@ -87,6 +91,7 @@ export function createOfferRelay(options: OfferRelayOptions): {
         );
       });
     }
+    if (verdict === "canceled") return settle(entryId, asCanceled(run));
     await scripts.discard(entryId, offer);
   }
 

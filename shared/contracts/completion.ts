@@ -37,12 +37,13 @@ export type CompletionBatch = z.infer<typeof CompletionBatch>;
 /**
  * `accepted`: this offer is the job's final state (also when the same offer comes again).
  * `superseded`: another run's state is final, or a newer dispatch exists; this run must leave no trace.
+ * `canceled`: the job was canceled while its region was away; this run ends as that, without its result.
  * `unknown`: the ledger has no such job (deleted, or never reserved).
  */
 export const CompletionVerdict = z.strictObject({
   job_id: JobId,
   epoch: Epoch,
-  verdict: z.enum(["accepted", "superseded", "unknown"]),
+  verdict: z.enum(["accepted", "superseded", "canceled", "unknown"]),
 });
 export type CompletionVerdict = z.infer<typeof CompletionVerdict>;
 

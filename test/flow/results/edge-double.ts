@@ -13,6 +13,8 @@ export interface EdgeDouble {
   finals: Map<string, Epoch>;
   /** Jobs that the ledger knows; all of them, when undefined. */
   known: Set<string> | undefined;
+  /** Jobs that were canceled while their region was away. */
+  canceled: Set<string>;
   /** Job ids in the order they were offered. */
   offered: string[];
   /** Jobs whose mere presence makes a batch invalid. */
@@ -55,6 +57,7 @@ export async function startEdgeDouble(secret: string): Promise<EdgeDouble> {
         const verdicts = decided.map(({ job_id, epoch }): CompletionVerdict => {
           edge.offered.push(job_id);
           if (edge.known && !edge.known.has(job_id)) return { job_id, epoch, verdict: "unknown" };
+          if (edge.canceled.has(job_id)) return { job_id, epoch, verdict: "canceled" };
           const final = edge.finals.get(job_id) ?? epoch;
           edge.finals.set(job_id, final);
           return {
@@ -81,6 +84,7 @@ export async function startEdgeDouble(secret: string): Promise<EdgeDouble> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     finals: new Map(),
     known: undefined,
+    canceled: new Set(),
     offered: [],
     invalid: new Set(),
     undecided: new Set(),

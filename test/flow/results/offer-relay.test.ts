@@ -5,6 +5,7 @@ import { createEdgeCompletions } from "../../../regions/results/edge-completions
 import { createOfferRelay } from "../../../regions/results/offer-relay.ts";
 import { createRedis, type Redis } from "../../../regions/results/redis.ts";
 import { createResultCache } from "../../../regions/results/result-cache.ts";
+import { OutboxEnvelope } from "../../../shared/contracts/completion.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
 import { startEdgeDouble, type EdgeDouble } from "./edge-double.ts";
 import { startKeeper } from "./keeper-process.ts";
@@ -104,6 +105,32 @@ test("an accepted run becomes final in Redis, goes into the outbox once, and its
     run.envelope.result,
   );
   expect(deleted).toEqual([]);
+});
+
+test("a run of a job that was canceled meanwhile goes on as canceled, and leaves nothing of its result", async () => {
+  const run = makeRun();
+  edge.canceled.add(run.offer.job_id);
+  await offer(run);
+  startRelay();
+  await expect.poll(() => length(outbox)).toBe(1);
+  expect(await length(offers)).toBe(0);
+  const [[, fields]] = (await redis.xrange(outbox, "-", "+")) as [[string, string[]]];
+  const envelope = OutboxEnvelope.parse(JSON.parse(fields[1]!));
+  expect(envelope).toMatchObject({
+    job: {
+      id: run.offer.job_id,
+      status: "canceled",
+      epoch: run.offer.epoch,
+      result_key: null,
+      audio_sha256: null,
+      usd: 0,
+    },
+    result: null,
+    usage: [],
+  });
+  expect(deleted).toEqual([run.offer.result_key]);
+  expect(await jobRecord(run.offer.job_id)).toMatchObject({ status: "canceled" });
+  expect(await redis.exists(`antiphon:result:${run.offer.job_id}`)).toBe(0);
 });
 
 test("an offer that cannot be decided yet comes again, and holds up no other meanwhile", async () => {
