@@ -14,11 +14,12 @@ const regionFolders = {
   results: ["ops"],
   store: ["ops"],
   webhooks: ["results", "ops"],
+  primary: ["ops"],
   ops: [],
 };
 
 /** Packages small enough to run anywhere: all that edge and shared may import. */
-const anywhere = ["hono", "zod", "zod-openapi", "aws4fetch"];
+const anywhere = ["hono", "zod", "zod-openapi", "aws4fetch", "jose"];
 
 /** Driver → the only places that may import it. */
 const drivers = [
@@ -35,7 +36,7 @@ const drivers = [
   {
     name: "postgres",
     packages: ["postgres", "drizzle-orm", "pg"],
-    at: ["^regions/store/", "^scripts/planet/", "^test/"],
+    at: ["^regions/store/", "^scripts/planet/", "^scripts/drill/", "^test/"],
   },
   {
     name: "redis",
@@ -43,9 +44,14 @@ const drivers = [
     at: ["^regions/queue/", "^regions/results/", "^scripts/", "^test/"],
   },
   {
-    name: "s3",
+    name: "aws",
     packages: ["@aws-sdk"],
-    at: ["^regions/store/object-store[^/]*\\.ts$", "^scripts/planet/", "^test/"],
+    at: [
+      "^regions/store/object-store[^/]*\\.ts$",
+      "^regions/queue/sqs-",
+      "^scripts/(planet|drill/aws)/",
+      "^test/",
+    ],
   },
 ];
 

@@ -1,5 +1,5 @@
 import { once } from "node:events";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterEach, beforeEach, expect, test, vi } from "vitest";
 import { createAwsCalls } from "../../../scripts/drill/aws/aws-calls.ts";
@@ -14,7 +14,8 @@ async function standIn() {
     ["antiphon-eu-west-gpu", 7],
   ]);
   const changes: string[] = [];
-  const server = createServer(async (request, response) => {
+  const server = createServer((request, response) => void reply(request, response));
+  async function reply(request: IncomingMessage, response: ServerResponse): Promise<void> {
     let text = "";
     for await (const chunk of request) text += String(chunk);
     const target = String(request.headers["x-amz-target"] ?? "");
@@ -46,7 +47,7 @@ async function standIn() {
       changes.push(`${region} ${String(body["service"])} ${String(body["desiredCount"])}`);
       answer({ service: {} });
     }
-  });
+  }
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;
