@@ -5,6 +5,7 @@ import { createResultsRead } from "../../../regions/store/results-read.ts";
 import { migrate } from "../../../regions/store/migrate.ts";
 import { createHash } from "node:crypto";
 import { resultKeys } from "../../../regions/results/result-keys.ts";
+import { readId } from "../../../shared/contracts/ids.ts";
 import { audioKey, resultKey, uploadKey } from "../../../shared/contracts/object-keys.ts";
 import type { JobSpec } from "../../../shared/contracts/job.ts";
 import { jobSpec } from "../../contract/queue-bench.ts";
@@ -247,20 +248,35 @@ test("nothing comes back: neither by a late outbox entry, nor by a late run, nor
   expect(await look(job)).toEqual(gone);
 });
 
-test("of two at once, the writer that saw no tombstone is over before the rows go", async () => {
+test("a writer that began before the tombstone is waited for, and what it wrote goes too", async () => {
   const tenant = newTenant();
-  const runs = Array.from({ length: 40 }, () => makeRun({ tenantId: tenant }));
+  const job = await finishedJob(tenant);
+  const jobId = newJobId();
+  const createdAt = new Date(readId(jobId)!.createdAtMs).toISOString();
   const order = orderOf(tenant, { all: true });
-  await expect.poll(() => Date.now() > Date.parse(order.requested_at)).toBe(true);
-  const writer = createFinalJobs(database);
-  const writing = Promise.all(runs.map((run) => writer.write([run.envelope])));
-  await Promise.all([region.untilDone(order), writing]);
-  const [row] =
-    await database.primary`select count(*)::int as n from jobs where tenant_id = ${tenant}`;
-  expect(row).toEqual({ n: 0 });
-  const [usage] = await database.primary`
-    select count(*)::int as n from usage_events where tenant_id = ${tenant}`;
-  expect(usage).toEqual({ n: 80 });
+  const [began, mayWrite] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  const writing = database.primary.begin(async (sql) => {
+    await sql`select from tombstones`;
+    began.resolve();
+    await mayWrite.promise;
+    await sql`
+      insert into jobs select r.* from jobs j, jsonb_populate_record(j,
+        jsonb_build_object('id', ${jobId}::text, 'created_at', ${createdAt}::text)) r where j.id = ${job.jobId}`;
+  });
+  await began.promise;
+  await region.orders.take(order);
+  const deleting = region.untilDone(order);
+  await expect
+    .poll(async () => {
+      const rows = await database.primary`
+        select from pg_locks where relation = 'tombstones'::regclass and not granted`;
+      return rows.length;
+    })
+    .toBe(1);
+  mayWrite.resolve();
+  await Promise.all([deleting, writing]);
+  expect(await rowsOf(jobId)).toMatchObject({ jobs: 0 });
+  expect(await look(job)).toEqual(gone);
 });
 
 test("a part that is away keeps the order open, and it goes on where it was", async () => {
