@@ -1,4 +1,5 @@
 import { Redis } from "ioredis";
+import { saysReplica } from "../ops/says-replica.ts";
 
 const COMMAND_TIMEOUT_MS = 5000;
 
@@ -15,8 +16,8 @@ export function openConnection(
     maxRetriesPerRequest: subscriber ? null : 0,
     ...(subscriber ? {} : { commandTimeout: COMMAND_TIMEOUT_MS }),
     retryStrategy: (times: number) => Math.min(1000, 50 * times),
-    // After a fail-over the old address may lead to a replica: connect anew, and find the new primary behind the name.
-    reconnectOnError: (error) => error.message.startsWith("READONLY"),
+    // After a fail-over, or by a name of several nodes, it may lead to a replica: connect anew, and find the primary behind the name.
+    reconnectOnError: saysReplica,
     lazyConnect: subscriber,
   });
   redis.on("error", onError);

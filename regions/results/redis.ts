@@ -1,4 +1,5 @@
 import { Redis } from "ioredis";
+import { saysReplica } from "../ops/says-replica.ts";
 
 export type { Redis };
 
@@ -13,6 +14,7 @@ export function createRedis(url: string, onError: (error: Error) => void = () =>
     maxRetriesPerRequest: 1,
     enableOfflineQueue: false,
     retryStrategy: (times) => Math.min(50 * 2 ** times, 1000) * (0.5 + Math.random() / 2),
+    reconnectOnError: saysReplica,
   });
   redis.on("error", onError);
   return redis;
