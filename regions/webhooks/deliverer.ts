@@ -216,9 +216,10 @@ export function createDeliverer(options: DelivererOptions) {
     const delivery = { ...found.delivery, version: before.version + (isNew ? 1 : 0) };
     const { nextMs, target, holdUntilMs = 0 } = found;
     const row = isNew ? rowOf(delivery) : undefined;
+    const at = now();
     const health = await scripts.record(
       { claimed, delivery, nextMs, row, target, holdUntilMs },
-      now(),
+      at,
     );
     if (!health) return;
     tries.inc({ outcome: found.outcome });
@@ -231,7 +232,7 @@ export function createDeliverer(options: DelivererOptions) {
     // What failed before its owner made it active does not count.
     const known = await book.find(delivery.tenant_id, delivery.target);
     if (!known) return;
-    const forMs = now() - Math.max(health.sinceMs, known.statusSinceMs);
+    const forMs = at - Math.max(health.sinceMs, known.statusSinceMs);
     if (health.failures >= patience.failures && forMs >= patience.ms) {
       const hours = Math.round(forMs / 3_600_000);
       const reason = `every try failed for ${hours} hours; the last: ${describe(delivery)}`;
