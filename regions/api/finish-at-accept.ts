@@ -56,11 +56,10 @@ export function createFinishAtAccept(parts: FinishAtAcceptParts): FinishAtAccept
 
   async function finish(
     spec: JobSpec,
-    upload: ObjectHead,
+    upload: ObjectHead & { sha256: string },
     signal: AbortSignal,
   ): Promise<Complete | undefined> {
-    const sha256 = upload.sha256 ?? spec.audio_sha256;
-    if (sha256 === undefined) return undefined;
+    const { sha256 } = upload;
     if (spec.not_before !== undefined && Date.parse(spec.not_before) > now()) return undefined;
     const began = now();
     const plan = await cache.plans.read(spec);
@@ -130,10 +129,16 @@ export function createFinishAtAccept(parts: FinishAtAcceptParts): FinishAtAccept
   }
 
   return async (spec, upload, signal) => {
+    const sha256 = upload.sha256 ?? spec.audio_sha256;
+    // Before a timer is made: most jobs end here.
+    if (sha256 === undefined) {
+      answers.inc({ outcome: "miss" });
+      return undefined;
+    }
     const patience = AbortSignal.timeout(PATIENCE_MS);
     const limit = signal ? AbortSignal.any([signal, patience]) : patience;
     try {
-      const complete = await finish(spec, upload, limit);
+      const complete = await finish(spec, { ...upload, sha256 }, limit);
       answers.inc({ outcome: complete ? "hit" : "miss" });
       return complete;
     } catch (error) {
