@@ -2,11 +2,11 @@ import { evictDurableObject, runDurableObjectAlarm, runInDurableObject } from "c
 import { env } from "cloudflare:workers";
 import { describe, expect, test } from "vitest";
 import { readEdgeConfig } from "../../edge/env.ts";
+import { createDescribeJob } from "../../edge/deliver/describe-job.ts";
 import { createDispatchJob } from "../../edge/forward/dispatch-job.ts";
 import { createRetryBudget } from "../../edge/forward/retry-budget.ts";
 import type { LedgerClient } from "../../edge/ledger/ledger-client.ts";
 import type { OpenShards } from "../../edge/ledger/open-shards.ts";
-import { Job } from "../../shared/contracts/api.ts";
 import { findRegion } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { ledgerShardName } from "../../shared/policies/ledger-shard.ts";
@@ -190,21 +190,20 @@ test("a reservation goes elsewhere under a new dispatch once its region is eject
 });
 
 test("while its region is away a job's state comes from the ledger alone, without waiting for the region", async () => {
-  const { call, regions } = startEdge();
-  const tenant = newTenant();
-  const key = await regions.addKey({ tenant_id: tenant });
-  const draft = draftOf(tenant);
-  const shard = shardOf(draft);
-  await shard.reserve(draft, "us-east");
-  await shard.accept(draft.id, 1);
-  const get = async () => Job.parse(await (await call(`/v1/jobs/${draft.id}`, { key })).json());
-  regions.down.add("us-east");
-  await call(`/v1/jobs/${draft.id}`, { key });
-  const before = regions.requests.length;
-  expect(await get()).toMatchObject({ status: "queued", waiting_for: "region" });
-  expect(regions.requests.slice(before).map(({ path }) => path)).not.toContain(
-    `/internal/jobs/${draft.id}`,
-  );
+  const { services, regions } = startEdge();
+  const draft = draftOf(newTenant());
+  const job = { draft, state: "accepted", region: "us-east", dispatch: 1, offer: null } as const;
+  regions.refuse("GET /internal/jobs/{id}", "job_not_found");
+  const describe = (healthy: boolean) =>
+    createDescribeJob(services.config, services.callRegion, { isHealthy: () => healthy }).whole(
+      job,
+      "https://edge.test",
+      { requestId: "req_test", traceparent: "" },
+    );
+  expect(await describe(false)).toMatchObject({ status: "queued", waiting_for: "region" });
+  expect(regions.requests).toEqual([]);
+  expect(await describe(true)).not.toHaveProperty("waiting_for");
+  expect(regions.requests).toHaveLength(1);
 });
 
 describe("the index of shards with open jobs", () => {
