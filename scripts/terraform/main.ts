@@ -112,7 +112,11 @@ async function check(found: string): Promise<void> {
     const faults = [...verdict.faults];
     let planted = "";
     if (options.mutations && faults.length === 0) {
-      const plantings = await plantFaults(terraform, folderOf(name));
+      const plantings = await plantFaults(terraform, folderOf(name)).catch((error: unknown) => ({
+        planted: 0,
+        seen: 0,
+        faults: [String(error)],
+      }));
       sum.planted += plantings.planted;
       sum.seen += plantings.seen;
       faults.push(...plantings.faults);

@@ -137,8 +137,8 @@ async function takeRulesAway(folder: string): Promise<number> {
           /((?:validation|precondition) \{[^]*?condition\s*=)[^]*?(\n\s*error_message)/g,
           (_all, start: string, end: string) => {
             count += 1;
-            // A rule has to speak of its own variable.
-            return `${start} ${variable === "" ? "true" : `var.${variable} == var.${variable}`}${end}`;
+            // A rule has to speak of its own variable, and a precondition of something.
+            return `${start} ${variable === "" ? "path.module == path.module" : `var.${variable} == var.${variable}`}${end}`;
           },
         );
       })
