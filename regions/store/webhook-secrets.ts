@@ -89,5 +89,3 @@ export function createWebhookSecrets(box: SecretBox) {
     },
   };
 }
-
-export type WebhookSecrets = ReturnType<typeof createWebhookSecrets>;

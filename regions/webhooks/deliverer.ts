@@ -315,5 +315,3 @@ async function pause(ms: number, woken: Promise<void>, signal: AbortSignal): Pro
     done.abort();
   }
 }
-
-export type Deliverer = ReturnType<typeof createDeliverer>;

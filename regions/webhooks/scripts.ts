@@ -123,5 +123,3 @@ export function createWebhookScripts(redis: Redis) {
     },
   };
 }
-
-export type WebhookScripts = ReturnType<typeof createWebhookScripts>;
