@@ -2,7 +2,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { WorkerLoad } from "../../shared/contracts/load-report.ts";
 import { RegionLoad } from "../../shared/contracts/load-report.ts";
-import { aggregateLoad } from "../../shared/policies/region-load.ts";
+import { aggregateLoad, expectedWaitS } from "../../shared/policies/region-load.ts";
 import { slotsFreeInS } from "../../shared/policies/worker-room.ts";
 
 const NOW = 5_000_000;
@@ -31,6 +31,12 @@ const busy = (seconds: number, given: Partial<WorkerLoad> = {}) => ({
   active_jobs: 1,
   queued_compute_seconds: seconds,
   ...given,
+});
+
+test("whoever waits for workers that drain or fell silent alone waits for nobody knows how long", () => {
+  const gone = [worker("a", { draining: true }), worker("b", { reported_at_ms: NOW - 3001 })];
+  expect(expectedWaitS(gone, 10, NOW)).toBeNull();
+  expect(expectedWaitS([...gone, worker("c")], 10, NOW)).toBe(10);
 });
 
 test("a region adds up its workers and what waits", () => {

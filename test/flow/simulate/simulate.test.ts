@@ -8,7 +8,7 @@ import { makeWorkload, meanOf } from "../../../scripts/simulate/make-workload.ts
 import { preemptiveMeanS } from "../../../scripts/simulate/preemptive-mean.ts";
 import type { SimulatedPolicy, SimulationOptions } from "../../../scripts/simulate/simulate.ts";
 import { simulate } from "../../../scripts/simulate/simulate.ts";
-import { meanFigures, summarise } from "../../../scripts/simulate/summarise.ts";
+import { meanFigures, summarise, summariseEnds } from "../../../scripts/simulate/summarise.ts";
 import { batchPool, jobPool } from "../../../shared/policies/scale.ts";
 
 const ours: SimulatedPolicy = { by: "claiming", options: {} };
@@ -165,7 +165,9 @@ describe("over the workload of the bench, with a few seeds and short runs", () =
   });
 
   test("with more work than they can do, workers are used to more than 0.9", () => {
-    expect(figures(ours, "learnt", 1.3).utilization).toBeGreaterThan(0.9);
+    const { utilization } = figures(ours, "learnt", 1.3);
+    expect(utilization).toBeGreaterThan(0.9);
+    expect(utilization).toBeLessThanOrEqual(1);
   });
 });
 
@@ -223,8 +225,25 @@ test("with clients crowding one region, going by expected wait takes them to oth
   const roundTripS = (from: number, to: number) => (from === to ? 0 : 0.1);
   const near = run({ jobs, regions, roundTripS, route: "nearest" });
   const short = run({ jobs, regions, roundTripS, route: "expected-wait" });
+  const far = (from: number, to: number) => (from === to ? 0 : 1e6);
+  const stayed = run({ jobs, regions, roundTripS: far, route: "expected-wait" });
+  expect(stayed.ends.every(({ job, region }) => job.home === region)).toBe(true);
   expect(near.ends.every(({ job, region }) => job.home === region)).toBe(true);
   expect(summarise(short).meanWaitS).toBeLessThan(summarise(near).meanWaitS / 2);
+});
+
+test("figures are of the time from arrival to end, in order, whatever order the ends come in", () => {
+  const [job] = workload(1);
+  const ends = Array.from({ length: 100 }, (_, n) => {
+    const took = ((n * 37) % 100) + 1;
+    const { arrivesAtS } = job!;
+    const times = { startedAtS: arrivesAtS + 1, endedAtS: arrivesAtS + took };
+    return { job: job!, region: 0, worker: "w", speed: 1, ...times };
+  });
+  const { meanS, p50S, p95S, p99S, worstS, meanWaitS } = summariseEnds(ends);
+  expect([p50S, p95S, p99S, worstS].map(Math.round)).toEqual([51, 96, 100, 100]);
+  expect(meanS).toBeCloseTo(50.5);
+  expect(meanWaitS).toBeCloseTo(1);
 });
 
 test("work is log-normal as asked for, whatever estimates can know of it, and bursts keep the mean rate", () => {
