@@ -67,7 +67,7 @@ test("a token of the tenant's own issuer stands in for a key", async () => {
         .sign(privateKey);
     const answer = await ask(await token("analyze"));
     expect([answer.status, await answer.json()]).toEqual([200, { data: [], next_cursor: null }]);
-    expect(await codeOf(await ask(await token("speak")))).toBe("insufficient_scope");
+    expect(await codeOf(await ask(await token("listen")))).toBe("insufficient_scope");
     const forged = `${(await token("analyze")).slice(0, -8)}AAAAAAAA`;
     expect(await codeOf(await ask(forged))).toBe("invalid_token");
   } finally {
