@@ -1,3 +1,5 @@
+import { batchJobId } from "./ids.ts";
+
 /** One call as the reference shows it, word for word, and as a test makes it. */
 export interface ApiExample {
   operationId: string;
@@ -14,6 +16,7 @@ export interface ApiExample {
 }
 
 const JOB = "job_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d";
+const BATCH = "bat_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d";
 const UPLOAD = "upl_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d";
 const SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
 const created_at = "2026-01-05T09:30:00.000Z";
@@ -186,6 +189,39 @@ export const apiExamples: readonly ApiExample[] = [
     path: "/v1/audio/speech",
     json: { input: "It is half past five.", voice: "slt", response_format: "opus", speed: 1.1 },
     answer: { status: 200 },
+  },
+  {
+    operationId: "createSpeechJob",
+    method: "POST",
+    path: "/v1/audio/speech/async",
+    headers: { "idempotency-key": "speech-1" },
+    json: { input: "It is half past five.", response_format: "flac", deadline_s: 600 },
+    answer: {
+      status: 202,
+      body: {
+        job_id: JOB,
+        status_url: `https://api.example/v1/jobs/${JOB}`,
+        estimated_seconds: 0.1,
+      },
+    },
+  },
+  {
+    operationId: "createSpeechBatch",
+    method: "POST",
+    path: "/v1/audio/speech/batch",
+    headers: { "idempotency-key": "batch-1" },
+    json: {
+      items: [{ text: "Good morning." }, { text: "Good night.", voice_id: "rms", speed: 0.9 }],
+      deadline_s: 3_600,
+    },
+    answer: {
+      status: 202,
+      body: {
+        batch_id: BATCH,
+        job_ids: [batchJobId(BATCH, 0), batchJobId(BATCH, 1)],
+        status_url: `https://api.example/v1/batches/${BATCH}`,
+      },
+    },
   },
   {
     operationId: "createTenant",

@@ -4,9 +4,11 @@ import type { z } from "zod";
 import type { Ledger } from "../../edge/ledger/ledger.ts";
 import { apiExamples, toCurl, type ApiExample } from "../../shared/contracts/api-examples.ts";
 import { CreatedKey, Job, JobList, RotatedKey, Upload } from "../../shared/contracts/api.ts";
+import { BatchAccepted } from "../../shared/contracts/batches.ts";
 import { readId } from "../../shared/contracts/ids.ts";
 import { Tenant } from "../../shared/contracts/internal-api.ts";
 import { describeApi } from "../../shared/contracts/openapi.ts";
+import { SpeechJobAccepted } from "../../shared/contracts/speech-jobs.ts";
 import { TenantSettings } from "../../shared/contracts/tenant-settings.ts";
 import { VerboseTranscription } from "../../shared/contracts/transcription.ts";
 import { ledgerShardName } from "../../shared/policies/ledger-shard.ts";
@@ -21,6 +23,8 @@ const answers: Record<string, z.ZodType | "audio"> = {
   listJobs: JobList,
   createTranscription: VerboseTranscription,
   createSpeech: "audio",
+  createSpeechJob: SpeechJobAccepted,
+  createSpeechBatch: BatchAccepted,
   createTenant: Tenant,
   changeTenant: TenantSettings,
   createKey: CreatedKey,
@@ -89,6 +93,9 @@ async function ready() {
     "POST /internal/speech",
     () => new Response(new Uint8Array(100), { headers: { "content-type": "audio/ogg" } }),
   );
+  regions.on("POST /internal/jobs/batch", ({ body }) => ({
+    taken: (body["jobs"] as unknown[]).length,
+  }));
   regions.on("POST /internal/admin/tenants", () => bodyOf("createTenant"));
   regions.on("POST /internal/admin/tenants/change", () => bodyOf("changeTenant"));
   regions.on("POST /internal/admin/keys", ({ body: { key_hash: _, name: __, ...stored } }) => ({
