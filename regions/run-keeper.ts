@@ -1,5 +1,7 @@
+import { findRegion } from "../shared/contracts/regions.ts";
 import { KeeperConfig, readConfig } from "./config.ts";
 import { createDeletions } from "./deletions/create-deletions.ts";
+import { createRetention } from "./deletions/create-retention.ts";
 import { createLogger } from "./ops/logger.ts";
 import { createMetrics } from "./ops/metrics.ts";
 import { createOpsServer } from "./ops/ops-server.ts";
@@ -31,6 +33,7 @@ import { createObjectStore } from "./store/object-store.ts";
 import { keepPartitions } from "./store/partitions.ts";
 import { openPool } from "./store/postgres-pool.ts";
 import { waitForReplay } from "./store/replay.ts";
+import { createRetentionStore } from "./store/retention.ts";
 import { createTenants } from "./store/tenants.ts";
 import { createUsageRollup } from "./store/usage-rollup.ts";
 import { createWebhookDeliveries } from "./store/webhook-deliveries.ts";
@@ -50,6 +53,7 @@ const MIGRATION_MS = 300_000;
 /** The keepers of all regions take turns: within the pause, one alone sums. */
 const USAGE_EVERY_MS = 10_000;
 const DELETIONS_EVERY_MS = 1_000;
+const RETENTION_EVERY_MS = 3_600_000;
 const PARTITIONS_EVERY_MS = 6 * 3600 * 1000;
 
 const config = readConfig(KeeperConfig, process.env);
@@ -143,6 +147,15 @@ const webhooks = createWebhookKeeper({
   openResult: (jobId, sealed) => openResult(secretBox, jobId, sealed),
   publicUrl: config.PUBLIC_URL?.replace(/\/+$/, ""),
   allowLoopback: config.ANTIPHON_ENV !== "production",
+  logger,
+  metrics,
+});
+
+const retention = createRetention({
+  region: findRegion(region)!,
+  store: createRetentionStore(database),
+  redis: createEraseJobs(redis),
+  objects,
   logger,
   metrics,
 });
@@ -256,6 +269,11 @@ const loops = Promise.all([
     everyMs: DELETIONS_EVERY_MS,
     signal,
     onError: (error) => logger.warn({ err: error }, "cannot look for deletions now"),
+  }),
+  repeat(() => retention.work(signal), {
+    everyMs: RETENTION_EVERY_MS,
+    signal,
+    onError: (error) => logger.warn({ err: error }, "cannot look after retention now"),
   }),
   repeat(() => deletions.prune(), {
     everyMs: PARTITIONS_EVERY_MS,

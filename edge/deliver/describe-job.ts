@@ -13,6 +13,7 @@ import type { RegionHealth } from "../route/region-health.ts";
 /** An audio URL holds for an hour at least. It is the same for half an hour, so that a job's answer is, and can be kept. */
 const AUDIO_URL_LIFE_MS = 3_600_000;
 const AUDIO_URL_STEP_MS = 1_800_000;
+const SHORTEST_RETENTION_MS = 24 * 3_600_000;
 const STATE_TIMEOUT_MS = 1_500;
 const RESULT_TIMEOUT_MS = 5_000;
 
@@ -104,9 +105,11 @@ export function createDescribeJob(
     job: LedgerJob,
     resultKey: string,
     trace: Trace,
-  ): Promise<Required<Pick<Job, "result" | "result_source">>> {
+  ): Promise<Pick<Job, "result" | "result_source" | "result_removed">> {
     const body = { job_id: job.draft.id, tenant_id: job.draft.tenant_id, result_key: resultKey };
     let last: unknown;
+    // A retention is a day at least: what is missing before that is lost, or late.
+    let isRemoved = Date.parse(job.offer?.finished_at ?? "") < Date.now() - SHORTEST_RETENTION_MS;
     const regions = homeFirst(config.regions, job).toSorted(
       (a, b) => Number(health.isHealthy(b.id)) - Number(health.isHealthy(a.id)),
     );
@@ -124,7 +127,10 @@ export function createDescribeJob(
         return { result, result_source: { region: region.id, store: from } };
       }
       last = outcome.error;
+      if (outcome.error.code !== "not_found") isRemoved = false;
     }
+    // Every region where it may lie has looked.
+    if (isRemoved) return { result_removed: true };
     throw new ApiError("dependency_unavailable", "The result cannot be read now.", { cause: last });
   }
 

@@ -23,6 +23,11 @@ export interface EraseJobs {
     order: DeletionOrder,
     jobs: readonly DeletedJob[],
   ): Promise<{ jobs: number; results: number; webhooks: number; messages: number }>;
+  /** Removes what stages gave of recordings that were last worked on before then (Unix ms). */
+  eraseOldStages(
+    owner: Pick<DeletionOrder, "tenant_id" | "residency">,
+    beforeMs: number,
+  ): Promise<number>;
   /** Removes what stages gave for these recordings; for all of the tenant's when `sha256` is undefined. */
   eraseStages(
     owner: Pick<DeletionOrder, "tenant_id" | "residency">,
@@ -31,6 +36,7 @@ export interface EraseJobs {
 }
 
 const PAGE = 500;
+const DAY_MS = 86_400_000;
 /** As regions/webhooks names its keys. */
 const webhooks = "{antiphon}:webhook:";
 /** Streams of what was put aside, or is worth nothing without its job. */
@@ -161,6 +167,20 @@ export function createEraseJobs(redis: Redis): EraseJobs {
       for (const stream of MESSAGES) {
         for await (const { id, text } of entriesOf(stream)) {
           if (isOfOrder(text)) removed.messages += await redis.xdel(stream, id);
+        }
+      }
+      return removed;
+    },
+
+    async eraseOldStages({ tenant_id, residency }, beforeMs) {
+      const owner = { tenantId: tenant_id, residency };
+      let removed = 0;
+      for (const days of lives) {
+        for await (const keys of scan(stageKeys.recording({ owner, sha256: "*" }, days))) {
+          for (const key of keys) {
+            const endsMs = Number((await redis.zscore(stageKeys.index, key)) ?? 0);
+            if (endsMs - days * DAY_MS < beforeMs) removed += Number(await forgetStages(key));
+          }
         }
       }
       return removed;

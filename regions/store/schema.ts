@@ -1,4 +1,4 @@
-import type { TenantLimits } from "../../shared/contracts/tenant-settings.ts";
+import type { Retention, TenantLimits } from "../../shared/contracts/tenant-settings.ts";
 import {
   doublePrecision,
   index,
@@ -23,6 +23,7 @@ export const tenants = pgTable("tenants", {
   created_at: moment("created_at").notNull().defaultNow(),
   limits: jsonb().$type<TenantLimits>(),
   cors_origins: text().array().notNull().default([]),
+  retention: jsonb().$type<Retention>().notNull().default({}),
 });
 
 export const jwtIssuers = pgTable(

@@ -54,6 +54,7 @@ export function createTenants(database: Database): Tenants {
       ...toTenant(row),
       limits: row.limits,
       cors_origins: row.cors_origins,
+      retention: row.retention,
       jwt_issuers: issuers.map(({ tenant_id: _, ...issuer }) => issuer),
     });
   }
@@ -91,7 +92,7 @@ export function createTenants(database: Database): Tenants {
       return settings;
     },
 
-    change: ({ id, limits, cors_origins, jwt_issuers }, by, options) =>
+    change: ({ id, limits, cors_origins, jwt_issuers, retention }, by, options) =>
       database.controlWrite(async (transaction) => {
         const [there] = await transaction
           .select({ id: tenants.id })
@@ -102,6 +103,7 @@ export function createTenants(database: Database): Tenants {
         const columns = {
           ...(limits === undefined ? {} : { limits }),
           ...(cors_origins === undefined ? {} : { cors_origins }),
+          ...(retention === undefined ? {} : { retention }),
         };
         if (Object.keys(columns).length > 0) {
           await transaction.update(tenants).set(columns).where(eq(tenants.id, id));
@@ -129,7 +131,7 @@ export function createTenants(database: Database): Tenants {
         await writeAudit(transaction, by, {
           action: "tenant.change",
           target: id,
-          details: { limits, cors_origins, jwt_issuers },
+          details: { limits, cors_origins, jwt_issuers, retention },
         });
         return (await readSettings(transaction, id))!;
       }, options),

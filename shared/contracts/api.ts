@@ -111,6 +111,8 @@ export const Job = z
     }),
     progress: z.number().min(0).max(1).optional(),
     result: AnalysisResult.optional(),
+    /** It had a result, which was removed at the end of its retention. */
+    result_removed: z.literal(true).optional(),
     /** Where the result was read just now. */
     result_source: z.strictObject({ region: z.string(), store: ResultSource }).optional(),
     error: JobError.optional(),

@@ -57,6 +57,17 @@ export const JwtIssuer = z
   .meta({ id: "JwtIssuer" });
 export type JwtIssuer = z.infer<typeof JwtIssuer>;
 
+const days = z.int().min(1).max(3_650).optional();
+/** For how many days what belongs to a tenant is kept; what is left out goes by the deployment's own rules. */
+export const Retention = z
+  .strictObject({
+    results_days: days.meta({ description: "Results, and what stages gave" }),
+    audio_days: days.meta({ description: "Recordings that are delivered" }),
+    uploads_days: days.meta({ description: "Uploads as they were sent" }),
+  })
+  .meta({ id: "Retention" });
+export type Retention = z.infer<typeof Retention>;
+
 /** `PATCH /v1/admin/tenants/{id}`: what is left out stays. Residency stays always: it says where data already lies. */
 export const ChangeTenant = z
   .strictObject({
@@ -65,6 +76,7 @@ export const ChangeTenant = z
       .meta({ description: "null: those of the deployment" }),
     cors_origins: z.array(Origin).max(50).optional(),
     jwt_issuers: z.array(JwtIssuer).max(10).optional(),
+    retention: Retention.optional(),
   })
   .meta({ id: "ChangeTenant" });
 export type ChangeTenant = z.output<typeof ChangeTenant>;
@@ -79,6 +91,7 @@ export const TenantSettings = z
     limits: TenantLimits.nullable(),
     cors_origins: z.array(Origin),
     jwt_issuers: z.array(JwtIssuer),
+    retention: Retention.default({}),
   })
   .meta({ id: "TenantSettings" });
 export type TenantSettings = z.infer<typeof TenantSettings>;

@@ -167,6 +167,19 @@ describe("a job", () => {
     expect(await codeOf(await ask("somewhere"))).toBe("invalid_request");
   });
 
+  test("whose result was removed at the end of its retention says so, once every region has looked", async () => {
+    const { regions, get, draft, shard, tenant } = await ready();
+    const finished_at = new Date(Date.now() - 25 * 3_600_000).toISOString();
+    const more = { result_key: `results/${tenant}`, finished_at };
+    await shard.complete([offerOf(draft, { dispatch: 1, attempt: 1 }, more)]);
+    regions.refuse("POST /internal/results/read", "not_found");
+    const job = Job.parse(await (await get()).json());
+    expect(job).toMatchObject({ status: "succeeded", result_removed: true });
+    expect(job.result).toBeUndefined();
+    regions.down.add("ap-south");
+    expect(await codeOf(await get())).toBe("dependency_unavailable");
+  });
+
   test("finds its result in another region while its own is away, and never shows success without it", async () => {
     const { regions, get, draft, shard, tenant } = await ready();
     await shard.complete([
