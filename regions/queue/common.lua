@@ -92,10 +92,8 @@ local function open_book()
   written = call('GET', BOOK)
   local kept = written and cmsgpack.unpack(written) or { 0, 0 }
   book = { seq = kept[1], turn = kept[2], v = kept[3] or {}, j = kept[4] or {}, c = kept[5] or {} }
-  if not written then
-    for lane = 1, #LANES do
-      book.v[lane], book.j[lane], book.c[lane] = 0, 0, 0
-    end
+  for lane = 1, #LANES do
+    book.v[lane], book.j[lane], book.c[lane] = book.v[lane] or 0, book.j[lane] or 0, book.c[lane] or 0
   end
   return book
 end
