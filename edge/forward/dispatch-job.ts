@@ -1,10 +1,10 @@
-import { readId } from "../../shared/contracts/ids.ts";
-import { isPermitted, type Region } from "../../shared/contracts/regions.ts";
+import type { Region } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import type { Trace } from "../context.ts";
 import type { LedgerClient } from "../ledger/ledger-client.ts";
 import type { JobDraft, LedgerJob } from "../ledger/ledger-job.ts";
 import type { CallRegion, RegionFailure } from "./call-region.ts";
+import { mayLieElsewhere } from "./may-lie-elsewhere.ts";
 import type { RetryBudget } from "./retry-budget.ts";
 import { submitJob } from "./submit-job.ts";
 
@@ -91,15 +91,4 @@ export function createDispatchJob(
     if (last?.error.status === 429 || last?.error.code === "voice_not_installed") throw last.error;
     throw new ApiError("region_unavailable", undefined, { cause: last?.error });
   };
-}
-
-/**
- * An upload that a region lacks may still lie in its home region, which is asked later or is away; a voice may be installed in
- * another.
- */
-export function mayLieElsewhere(error: ApiError, draft: JobDraft, region: Region): boolean {
-  if (error.code === "voice_not_installed") return true;
-  const home = readId(draft.upload_id)?.region;
-  if (error.code !== "upload_not_found" || !home || home.id === region.id) return false;
-  return isPermitted(draft.residency, home);
 }

@@ -22,9 +22,8 @@ import { createForgotten, type Forget, type Forgotten } from "./forgotten.ts";
 import type { JobDraft, LedgerJob } from "./ledger-job.ts";
 import { createListJobs, type ListLedgerJobs } from "./list-jobs.ts";
 import { createLedgerStore, RESUBMIT_AFTER_MS, type LedgerStore } from "./ledger-store.ts";
-import type { OpenShards } from "./open-shards.ts";
 import { createPlaceJob } from "./place-job.ts";
-import { createRegistrations, REGISTERED_FOR_MS } from "./registrations.ts";
+import { createRegistrations, REGISTERED_FOR_MS, type ShardIndex } from "./registrations.ts";
 
 const ALARM_BATCH = 50;
 /** Open connections that a Worker may have at once. */
@@ -66,7 +65,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
     this.#registrations = createRegistrations(
       ctx.storage.sql,
       this.#store,
-      () => this.env.OPEN_SHARDS as DurableObjectNamespace<OpenShards>,
+      () => this.env.OPEN_SHARDS as DurableObjectNamespace<ShardIndex>,
     );
   }
 

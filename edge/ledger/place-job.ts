@@ -1,3 +1,4 @@
+import type { CompletionOffer } from "../../shared/contracts/completion.ts";
 import { readId } from "../../shared/contracts/ids.ts";
 import { RegionJobState } from "../../shared/contracts/internal-api.ts";
 import { findRegion, type Region } from "../../shared/contracts/regions.ts";
@@ -5,10 +6,9 @@ import type { ApiError } from "../../shared/errors/problem.ts";
 import { isEjected, isLost, type VantageView } from "../../shared/policies/region-verdict.ts";
 import { rankRegions, UNKNOWN_REGION } from "../../shared/policies/route.ts";
 import type { CallRegion } from "../forward/call-region.ts";
-import { mayLieElsewhere } from "../forward/dispatch-job.ts";
+import { mayLieElsewhere } from "../forward/may-lie-elsewhere.ts";
 import { submitJob } from "../forward/submit-job.ts";
 import type { LedgerJob } from "./ledger-job.ts";
-import type { Ledger } from "./ledger.ts";
 import type { LedgerStore } from "./ledger-store.ts";
 
 const STATE_TIMEOUT_MS = 2_000;
@@ -19,7 +19,8 @@ export interface PlaceJobParts {
   /** Trusted ones. */
   views: readonly VantageView[];
   store: Pick<LedgerStore, "refuse" | "reassign" | "waits">;
-  accept: Ledger["accept"];
+  /** Marks a job as its region's; `completion`: how it ended, where the region said so at once. */
+  accept(jobId: string, dispatch: number, completion?: CompletionOffer): Promise<LedgerJob | null>;
 }
 
 /** What became of a job: its region has it; it was removed; it waits, or is not resolved yet. */

@@ -1,7 +1,12 @@
 import { describeError, log } from "../ops/log.ts";
 import type { LedgerStore } from "./ledger-store.ts";
-import type { OpenShards } from "./open-shards.ts";
 import { createCallObject, jurisdictionOf } from "./placement.ts";
+
+/** What a shard asks of an index of open shards. */
+export interface ShardIndex extends Rpc.DurableObjectBranded {
+  add(region: string, shard: string): Promise<void>;
+  remove(shard: string): Promise<void>;
+}
 
 /** A shard that has no open job in a region any more stays registered there for so long: the next one may come at once. */
 export const REGISTERED_FOR_MS = 60_000;
@@ -14,7 +19,7 @@ export const REGISTERED_FOR_MS = 60_000;
 export function createRegistrations(
   sql: SqlStorage,
   store: Pick<LedgerStore, "openRegions">,
-  namespace: () => DurableObjectNamespace<OpenShards>,
+  namespace: () => DurableObjectNamespace<ShardIndex>,
 ) {
   sql.exec(`CREATE TABLE IF NOT EXISTS registrations (region TEXT PRIMARY KEY) WITHOUT ROWID`);
   const confirmed = new Set(
@@ -27,7 +32,7 @@ export function createRegistrations(
 
   const callIndex = <R>(
     region: string,
-    call: (index: DurableObjectStub<OpenShards>) => Promise<R>,
+    call: (index: DurableObjectStub<ShardIndex>) => Promise<R>,
   ): Promise<R> =>
     createCallObject(namespace(), { jurisdictions: false })(region, jurisdictionOf(region), call);
 
