@@ -1,6 +1,7 @@
 import { coversJob, type JobIdentity } from "../../shared/contracts/deletions.ts";
 import type { IsDeleted } from "./is-deleted.ts";
-import type { DeletionOwner, DeletionsClient } from "../ledger/deletions-client.ts";
+import type { DeletionsClient } from "../ledger/deletions-client.ts";
+import type { DeletionOwner } from "../ledger/forgotten.ts";
 import type { RecentTombstones } from "../ledger/deletions.ts";
 
 /** A tenant's list is asked for again after this long; it bounds how long this isolate may still show what was deleted. */

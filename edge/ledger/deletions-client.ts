@@ -1,13 +1,7 @@
 import type { DeletionFacts } from "../../shared/contracts/deletions.ts";
-import type { Residency } from "../../shared/contracts/regions.ts";
 import type { Deletions, NewDeletion, RecentTombstones } from "./deletions.ts";
+import type { DeletionOwner } from "./forgotten.ts";
 import { createCallObject, type Placement } from "./placement.ts";
-
-/** Whose deletions; they lie where the tenant's residency says. */
-export interface DeletionOwner {
-  tenantId: string;
-  residency: Residency;
-}
 
 /** Every call throws ApiError dependency_unavailable when the tenant's object does not answer. */
 export interface DeletionsClient {

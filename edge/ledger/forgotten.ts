@@ -5,7 +5,14 @@ import {
 } from "../../shared/contracts/deletions.ts";
 import { readId } from "../../shared/contracts/ids.ts";
 import type { CompletionOffer } from "../../shared/contracts/completion.ts";
+import type { Residency } from "../../shared/contracts/regions.ts";
 import type { JobDraft } from "./ledger-job.ts";
+
+/** Whose jobs or deletions; they lie where the tenant's residency says. */
+export interface DeletionOwner {
+  tenantId: string;
+  residency: Residency;
+}
 
 /** What a shard is told to forget; `before` in Unix ms. */
 export type Forget = { deletionId: string; scope: DeletionScope; before: number };

@@ -36,8 +36,9 @@ export function createRetention(parts: RetentionParts) {
     const { tenantId, residency, retention } = tenant;
     const cutoff = (days: number) => new Date(now() - days * DAY_MS);
     const { results_days, audio_days, uploads_days } = retention;
-    const count = async (kind: string, work: Promise<number>) =>
-      void removed.inc({ kind }, await work);
+    const count = async (kind: string, work: Promise<number>) => {
+      removed.inc({ kind }, await work);
+    };
     const erase = (kind: string, folder: string, upTo: Date) => {
       const prefix = `${folder}/${residency}/${tenantId}/`;
       return count(kind, objects.eraseVersions(prefix, { upTo, signal }));
