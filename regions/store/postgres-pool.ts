@@ -1,5 +1,6 @@
 import { connect, type Socket } from "node:net";
 import postgres from "postgres";
+import { readTls, speakTls } from "./speak-tls.ts";
 import { LONG_START, startUpAtOnce } from "./start-up-at-once.ts";
 import { withWholeTransactions } from "./whole-transactions.ts";
 
@@ -37,10 +38,13 @@ export function openPool(options: PoolOptions): Pool {
   const { statementTimeoutMs = 10_000, connectTimeoutMs = 3000 } = options;
   const { silenceMs = statementTimeoutMs + 5000 } = options;
   const hosts = parseHosts(url);
+  const { tls, plainUrl } = readTls(url);
   let current: Host | undefined = primary && hosts.length > 1 ? undefined : hosts[0];
 
-  function socketTo(target: Host): Socket {
-    const socket = connect(target);
+  async function socketTo(target: Host, onRaw: (raw: Socket) => void = () => undefined) {
+    const raw = connect(target);
+    onRaw(raw);
+    const socket = tls ? await speakTlsInTime(raw, target.host) : raw;
     startUpAtOnce(socket);
     endWhenSilent(socket, silenceMs);
     failInOneStep(socket);
@@ -50,7 +54,7 @@ export function openPool(options: PoolOptions): Pool {
   }
 
   function open(target: Host, extra: object): Pool {
-    return postgres(url, {
+    return postgres(plainUrl, {
       host: target.host,
       port: target.port,
       idle_timeout: IDLE_S,
@@ -77,10 +81,12 @@ export function openPool(options: PoolOptions): Pool {
   async function findPrimary(): Promise<Host> {
     const sockets: Socket[] = [];
     const probes = hosts.map(async (target) => {
-      const socket = () => {
-        const made = socketTo(target);
-        sockets.push(made);
-        return made;
+      const socket = async () => {
+        try {
+          return await socketTo(target, (raw) => sockets.push(raw));
+        } catch (error) {
+          return failedSocket(error);
+        }
       };
       const probe = open(target, { max: 1, socket });
       try {
@@ -103,13 +109,27 @@ export function openPool(options: PoolOptions): Pool {
   async function makeSocket(): Promise<Socket> {
     try {
       current ??= await (search ??= findPrimary().finally(() => (search = undefined)));
-      return socketTo(current);
+      return await socketTo(current);
     } catch (error) {
-      // A socket that fails, and not a rejection: that would lose the connection its place in the pool.
-      const failed = connect({ host: hosts[0]!.host, port: hosts[0]!.port });
-      const reason = new NoPrimaryError(error);
-      setImmediate(() => failed.destroy(reason));
-      return failed;
+      return failedSocket(current === undefined ? new NoPrimaryError(error) : error);
+    }
+  }
+
+  /** A socket that fails, and not a rejection: that would lose the connection its place in the pool. */
+  function failedSocket(reason: unknown): Socket {
+    const failed = connect({ host: hosts[0]!.host, port: hosts[0]!.port });
+    setImmediate(() =>
+      failed.destroy(reason instanceof Error ? reason : new Error(String(reason))),
+    );
+    return failed;
+  }
+
+  async function speakTlsInTime(raw: Socket, host: string): Promise<Socket> {
+    const late = setTimeout(() => raw.destroy(), connectTimeoutMs);
+    try {
+      return await speakTls(raw, host);
+    } finally {
+      clearTimeout(late);
     }
   }
 

@@ -71,7 +71,11 @@ async function check(found: string): Promise<void> {
   });
   const mirror = options.fast
     ? undefined
-    : await findMirror({ named: TF_MIRROR, home: HOME, root: "/" });
+    : await findMirror({ named: TF_MIRROR, home: HOME, root: "/" }).catch((error: unknown) => {
+        say(String(error));
+        return "wrong" as const;
+      });
+  if (mirror === "wrong") return finish("failed", { version: found, why: "TF_MIRROR" });
   // From a mirror the provider is linked; from the registry it comes once, into a cache that stays.
   const cache = join(root, ".antiphon/terraform-plugins");
   if (!mirror && !options.fast) await mkdir(cache, { recursive: true });
