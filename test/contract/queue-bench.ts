@@ -34,8 +34,32 @@ export interface QueueBench extends QueueHarness {
   finish(run: Run): Promise<"offered" | "fenced">;
 }
 
-/** Pauses are half of this, doubled with each attempt: 500 ms, 1 s, 2 s. */
-export const RETRY = { baseMs: 1000, mostMs: 4000, random: () => 0.5 };
+/** Pauses are half of this, doubled with each attempt: 1 s, 2 s, 4 s. */
+export const RETRY = { baseMs: 2000, mostMs: 8000, random: () => 0.5 };
+/** The first of them. */
+export const PAUSE_MS = 1000;
+
+/**
+ * What not every queue can. `once`: it knows each job, takes a dispatch once, and lets a newer one revoke the older. `arrival`: a
+ * tenant's jobs go in order. `state`: it tells a job's state and place. `cancel`: it stops a job. `reaper`: `reap` itself ends
+ * and hands on. `tenants`: shares between tenants, and their limits. `room`: passes over what does not fit. `figures`: compute-seconds
+ * and ages of what waits. `workers`: their reports.
+ */
+export type Ability =
+  | "once"
+  | "arrival"
+  | "state"
+  | "cancel"
+  | "reaper"
+  | "tenants"
+  | "room"
+  | "figures"
+  | "workers";
+
+export type DefineTest = (name: string, test: () => Promise<void>, timeoutMs?: number) => void;
+
+/** Defines a test for queues that can all of this; for others there is no such test. */
+export type Needing = (...abilities: Ability[]) => DefineTest;
 
 export const failing = {
   because: "error",

@@ -1,28 +1,33 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect } from "vitest";
 import type { JobSpec } from "../../shared/contracts/job.ts";
 import type { JobSnapshot } from "../../regions/queue/queue-port.ts";
-import { failing, jobSpec, LEASE_MS, type QueueBench } from "./queue-bench.ts";
+import {
+  failing,
+  jobSpec,
+  LEASE_MS,
+  PAUSE_MS,
+  type Needing,
+  type QueueBench,
+} from "./queue-bench.ts";
 
 /** What operators, other workers and clients see of the queue. */
-export function queueOperations(bench: () => QueueBench): void {
-  async function killedJob(changes: Partial<JobSpec> = {}): Promise<JobSpec> {
+export function queueOperations(bench: () => QueueBench, needing: Needing): void {
+  const every = needing();
+  async function failedJob(changes: Partial<JobSpec> = {}): Promise<JobSpec> {
     const { queue, claim, wait } = bench();
     const spec = jobSpec(changes);
     await queue.submit(spec);
-    await queue.release(await claim(), failing);
-    wait(500);
-    for (let stall = 0; stall < 3; stall++) {
-      await claim({ workerId: "w-dead" });
-      wait(LEASE_MS);
-      await queue.reap();
+    for (const pause of [PAUSE_MS, 2 * PAUSE_MS, 0]) {
+      await queue.release(await claim(), failing);
+      wait(pause);
     }
     return spec;
   }
 
   describe("keeps dead letters, so that", () => {
-    it("a poison job can be looked into: why, when, by whom, and with what", async () => {
+    every("a poison job can be looked into: why, when, by whom, and with what", async () => {
       const { queue } = bench();
-      const spec = await killedJob({ metadata: { note: "ключ ✓" } });
+      const spec = await failedJob({ metadata: { note: "ключ ✓" } });
       const { data, next } = await queue.deadLetters.list();
       expect(next).toBeUndefined();
       expect(data).toHaveLength(1);
@@ -30,14 +35,39 @@ export function queueOperations(bench: () => QueueBench): void {
       expect(data[0]).toMatchObject({
         jobId: spec.id,
         tenantId: spec.tenant_id,
-        epoch: { dispatch: 1, attempt: 4 },
+        epoch: { dispatch: 1, attempt: 3 },
         code: "job_attempts_exhausted",
-        reason: "the worker stopped answering",
+        reason: "no bucket",
         at: new Date(bench().now()).toISOString(),
       });
       expect(JSON.parse(data[0]!.spec)).toEqual(spec);
+      expect(data[0]!.history).toMatchObject(
+        [1, 2, 3].map((attempt) => ({
+          attempt,
+          how: "error",
+          worker_id: "w1",
+          reason: "no bucket",
+        })),
+      );
+    });
+
+    needing("reaper")("a job whose workers died tells which they were", async () => {
+      const { queue, claim, wait } = bench();
+      await queue.submit(jobSpec());
+      await queue.release(await claim(), failing);
+      wait(PAUSE_MS);
+      for (let stall = 0; stall < 3; stall++) {
+        await claim({ workerId: "w-dead" });
+        wait(LEASE_MS);
+        await queue.reap();
+      }
+      const [letter] = (await queue.deadLetters.list()).data;
+      expect(letter).toMatchObject({
+        epoch: { dispatch: 1, attempt: 4 },
+        reason: "the worker stopped answering",
+      });
       expect(
-        data[0]!.history.map(({ attempt, how, worker_id }) => [attempt, how, worker_id]),
+        letter!.history.map(({ attempt, how, worker_id }) => [attempt, how, worker_id]),
       ).toEqual([
         [1, "error", "w1"],
         [2, "stalled", "w-dead"],
@@ -46,153 +76,177 @@ export function queueOperations(bench: () => QueueBench): void {
       ]);
     });
 
-    it("they are listed in pages, replayed once each, and discarded one by one or all", async () => {
-      const { queue } = bench();
-      const specs = [await killedJob(), await killedJob(), await killedJob()];
-      const first = await queue.deadLetters.list({ limit: 2 });
-      expect(first.data.map(({ jobId }) => jobId)).toEqual(specs.slice(0, 2).map(({ id }) => id));
-      const second = await queue.deadLetters.list({ limit: 2, after: first.next! });
-      expect(second.data.map(({ jobId }) => jobId)).toEqual([specs[2]!.id]);
-      expect(second.next).toBeUndefined();
+    every(
+      "they are listed in pages, replayed once each, and discarded one by one or all",
+      async () => {
+        const { queue } = bench();
+        const specs = [await failedJob(), await failedJob(), await failedJob()];
+        const first = await queue.deadLetters.list({ limit: 2 });
+        expect(first.data.map(({ jobId }) => jobId)).toEqual(specs.slice(0, 2).map(({ id }) => id));
+        const second = await queue.deadLetters.list({ limit: 2, after: first.next! });
+        expect(second.data.map(({ jobId }) => jobId)).toEqual([specs[2]!.id]);
+        expect(second.next).toBeUndefined();
 
-      const [one, two] = first.data;
-      expect(await queue.deadLetters.markReplayed(one!.id, "job_a")).toBe("job_a");
-      expect(await queue.deadLetters.markReplayed(one!.id, "job_b")).toBe("job_a");
-      expect((await queue.deadLetters.get(one!.id))?.replayedAs).toBe("job_a");
-      expect(await queue.deadLetters.discard([one!.id])).toBe(1);
-      expect(await queue.deadLetters.discard([one!.id])).toBe(0);
-      expect(await queue.deadLetters.get(one!.id)).toBeUndefined();
-      expect(await queue.deadLetters.markReplayed(one!.id, "job_c")).toBeUndefined();
-      expect(await queue.deadLetters.get(two!.id)).toMatchObject({ jobId: specs[1]!.id });
-      expect(await queue.deadLetters.discard("all")).toBe(2);
-      expect(await queue.load()).toMatchObject({ dead: 0 });
-    });
+        const [one, two] = first.data;
+        expect(await queue.deadLetters.markReplayed(one!.id, "job_a")).toBe("job_a");
+        expect(await queue.deadLetters.markReplayed(one!.id, "job_b")).toBe("job_a");
+        expect((await queue.deadLetters.get(one!.id))?.replayedAs).toBe("job_a");
+        expect(await queue.deadLetters.discard([one!.id])).toBe(1);
+        expect(await queue.deadLetters.discard([one!.id])).toBe(0);
+        expect(await queue.deadLetters.get(one!.id)).toBeUndefined();
+        expect(await queue.deadLetters.markReplayed(one!.id, "job_c")).toBeUndefined();
+        expect(await queue.deadLetters.get(two!.id)).toMatchObject({ jobId: specs[1]!.id });
+        expect(await queue.deadLetters.discard("all")).toBe(2);
+        expect(await queue.load()).toMatchObject({ dead: 0 });
+      },
+    );
 
-    it("a job that is not what the contract says goes there with a failed offer, and the rest goes on", async () => {
-      const { queue, claim, offers } = bench();
-      const bad = { ...jobSpec({ residency: "eu", priority: "interactive" }), parts: "everything" };
-      await queue.submit(bad as unknown as JobSpec);
-      const good = jobSpec();
-      await queue.submit(good);
-      expect((await claim()).spec.id).toBe(good.id);
-      expect(
-        (await offers()).map(({ offer, envelope }) => [
-          offer.job_id,
-          offer.error?.code,
-          envelope.job.residency,
-        ]),
-      ).toEqual([[bad.id, "internal", "eu"]]);
-      const { data } = await queue.deadLetters.list();
-      expect(data).toMatchObject([
-        { jobId: bad.id, reason: "its specification could not be read" },
-      ]);
-      expect(await queue.load()).toMatchObject({ waiting: 0, running: 1, dead: 1 });
-    });
+    every(
+      "a job that is not what the contract says goes there with a failed offer, and the rest goes on",
+      async () => {
+        const { queue, claim, offers } = bench();
+        const bad = {
+          ...jobSpec({ residency: "eu", priority: "interactive" }),
+          parts: "everything",
+        };
+        await queue.submit(bad as unknown as JobSpec);
+        const good = jobSpec();
+        await queue.submit(good);
+        expect((await claim()).spec.id).toBe(good.id);
+        expect(
+          (await offers()).map(({ offer, envelope }) => [
+            offer.job_id,
+            offer.error?.code,
+            envelope.job.residency,
+          ]),
+        ).toEqual([[bad.id, "internal", "eu"]]);
+        const { data } = await queue.deadLetters.list();
+        expect(data).toMatchObject([
+          { jobId: bad.id, reason: "its specification could not be read" },
+        ]);
+        expect(await queue.load()).toMatchObject({ waiting: 0, running: 1, dead: 1 });
+      },
+    );
 
-    it("a job of a newer version is left to newer workers, and those behind it go on", async () => {
-      const { queue, claim, claimAll } = bench();
-      const newer = { ...jobSpec(), v: 2 } as unknown as JobSpec;
-      await queue.submit(newer);
-      const known = jobSpec();
-      await queue.submit(known);
-      expect((await claim()).spec.id).toBe(known.id);
-      expect(await claimAll()).toEqual([]);
-      expect(await queue.load()).toMatchObject({ waiting: 1, dead: 0 });
-      expect(await queue.state(newer.id)).toMatchObject({ state: { status: "queued" } });
-    });
+    every(
+      "a job of a newer version is left to newer workers, and those behind it go on",
+      async () => {
+        const { queue, claim, claimAll } = bench();
+        const newer = { ...jobSpec(), v: 2 } as unknown as JobSpec;
+        await queue.submit(newer);
+        const known = jobSpec();
+        await queue.submit(known);
+        expect((await claim()).spec.id).toBe(known.id);
+        expect(await claimAll()).toEqual([]);
+        const { waiting, delayed, dead } = await queue.load();
+        expect({ waiting: waiting + delayed, dead }).toEqual({ waiting: 1, dead: 0 });
+      },
+    );
   });
 
   describe("tells, so that", () => {
-    it("who watches a job sees each state with a version that grows, up to the last", async () => {
-      const { queue, claim, finish } = bench();
-      const spec = jobSpec();
-      await queue.submit(spec);
-      const stop = new AbortController();
-      const seen: JobSnapshot[] = [];
-      const watching = (async () => {
-        for await (const snapshot of queue.watch(spec.id, { signal: stop.signal })) {
-          seen.push(snapshot);
-          if (snapshot.state.progress === 1) break;
-        }
-      })();
-      const last = async (status: string, progress?: number) =>
-        expect
-          .poll(() => seen.at(-1)?.state, { timeout: 10_000, interval: 5 })
-          .toMatchObject({ status, ...(progress === undefined ? {} : { progress }) });
-      await last("queued");
-      const run = await claim();
-      await last("running", 0);
-      await queue.progress(run, 0.5);
-      await last("running", 0.5);
-      await finish(run);
-      await watching;
-      stop.abort();
-      const versions = seen.map(({ version }) => version);
-      expect(versions).toEqual(versions.toSorted((a, b) => a - b));
-      expect(new Set(versions).size).toBe(versions.length);
-      expect((await queue.state(spec.id))?.version).toBe(versions.at(-1));
-    });
-
-    it("a watcher that comes back with the version it knows hears of what is new alone", async () => {
-      const { queue, claim } = bench();
-      const spec = jobSpec();
-      await queue.submit(spec);
-      const known = (await queue.state(spec.id))!.version;
-      const stop = new AbortController();
-      const next = queue
-        .watch(spec.id, { afterVersion: known, signal: stop.signal })
-        [Symbol.asyncIterator]()
-        .next();
-      await claim();
-      const { value } = await next;
-      expect(value).toMatchObject({ state: { status: "running" } });
-      expect(value!.version).toBeGreaterThan(known);
-      stop.abort();
-    });
-
-    it("watching ends when it is aborted, and for a job that nobody knows", async () => {
-      const { queue } = bench();
-      const spec = jobSpec();
-      for await (const _ of queue.watch(spec.id, { signal: AbortSignal.timeout(10_000) })) {
-        throw new Error("there is nothing to see");
-      }
-      await queue.submit(spec);
-      const stop = new AbortController();
-      let states = 0;
-      for await (const _ of queue.watch(spec.id, { signal: stop.signal })) {
-        states++;
+    needing("state")(
+      "who watches a job sees each state with a version that grows, up to the last",
+      async () => {
+        const { queue, claim, finish } = bench();
+        const spec = jobSpec();
+        await queue.submit(spec);
+        const stop = new AbortController();
+        const seen: JobSnapshot[] = [];
+        const watching = (async () => {
+          for await (const snapshot of queue.watch(spec.id, { signal: stop.signal })) {
+            seen.push(snapshot);
+            if (snapshot.state.progress === 1) break;
+          }
+        })();
+        const last = async (status: string, progress?: number) =>
+          expect
+            .poll(() => seen.at(-1)?.state, { timeout: 10_000, interval: 5 })
+            .toMatchObject({ status, ...(progress === undefined ? {} : { progress }) });
+        await last("queued");
+        const run = await claim();
+        await last("running", 0);
+        await queue.progress(run, 0.5);
+        await last("running", 0.5);
+        await finish(run);
+        await watching;
         stop.abort();
-      }
-      expect(states).toBe(1);
-    });
+        const versions = seen.map(({ version }) => version);
+        expect(versions).toEqual(versions.toSorted((a, b) => a - b));
+        expect(new Set(versions).size).toBe(versions.length);
+        expect((await queue.state(spec.id))?.version).toBe(versions.at(-1));
+      },
+    );
 
-    it("reports of workers count until they are too old, by the queue's clock", async () => {
-      const { queue, wait, now } = bench();
-      const report = {
-        v: 1,
-        capacity: 2,
-        active_jobs: 1,
-        queued_compute_seconds: 12.5,
-        speed: 1.5,
-        draining: false,
-      } as const;
-      await queue.reportLoad({ ...report, worker_id: "w2", ttl_ms: 3000 });
-      wait(1000);
-      await queue.reportLoad({ ...report, worker_id: "w1", ttl_ms: 3000 });
-      const first = now();
-      wait(1999);
-      expect(await queue.workers()).toEqual({
-        nowMs: now(),
-        workers: [
-          { ...report, worker_id: "w1", ttl_ms: 3000, reported_at_ms: first },
-          { ...report, worker_id: "w2", ttl_ms: 3000, reported_at_ms: first - 1000 },
-        ],
-      });
-      wait(1);
-      expect((await queue.workers()).workers.map(({ worker_id }) => worker_id)).toEqual(["w1"]);
-    });
+    needing("state")(
+      "a watcher that comes back with the version it knows hears of what is new alone",
+      async () => {
+        const { queue, claim } = bench();
+        const spec = jobSpec();
+        await queue.submit(spec);
+        const known = (await queue.state(spec.id))!.version;
+        const stop = new AbortController();
+        const next = queue
+          .watch(spec.id, { afterVersion: known, signal: stop.signal })
+          [Symbol.asyncIterator]()
+          .next();
+        await claim();
+        const { value } = await next;
+        expect(value).toMatchObject({ state: { status: "running" } });
+        expect(value!.version).toBeGreaterThan(known);
+        stop.abort();
+      },
+    );
 
-    it("several are claimed at once, and no more than were asked for", async () => {
+    needing("state")(
+      "watching ends when it is aborted, and for a job that nobody knows",
+      async () => {
+        const { queue } = bench();
+        const spec = jobSpec();
+        for await (const _ of queue.watch(spec.id, { signal: AbortSignal.timeout(10_000) })) {
+          throw new Error("there is nothing to see");
+        }
+        await queue.submit(spec);
+        const stop = new AbortController();
+        let states = 0;
+        for await (const _ of queue.watch(spec.id, { signal: stop.signal })) {
+          states++;
+          stop.abort();
+        }
+        expect(states).toBe(1);
+      },
+    );
+
+    needing("workers")(
+      "reports of workers count until they are too old, by the queue's clock",
+      async () => {
+        const { queue, wait, now } = bench();
+        const report = {
+          v: 1,
+          capacity: 2,
+          active_jobs: 1,
+          queued_compute_seconds: 12.5,
+          speed: 1.5,
+          draining: false,
+        } as const;
+        await queue.reportLoad({ ...report, worker_id: "w2", ttl_ms: 3000 });
+        wait(1000);
+        await queue.reportLoad({ ...report, worker_id: "w1", ttl_ms: 3000 });
+        const first = now();
+        wait(1999);
+        expect(await queue.workers()).toEqual({
+          nowMs: now(),
+          workers: [
+            { ...report, worker_id: "w1", ttl_ms: 3000, reported_at_ms: first },
+            { ...report, worker_id: "w2", ttl_ms: 3000, reported_at_ms: first - 1000 },
+          ],
+        });
+        wait(1);
+        expect((await queue.workers()).workers.map(({ worker_id }) => worker_id)).toEqual(["w1"]);
+      },
+    );
+
+    every("several are claimed at once, and no more than were asked for", async () => {
       const { queue, claimAll } = bench();
       for (let n = 0; n < 7; n++) await queue.submit(jobSpec());
       const signal = new AbortController().signal;
