@@ -22,6 +22,8 @@ const TOLD = -1;
 const REFUSED_KEPT_MS = 25 * 3_600_000;
 /** Final states are kept here for 30 days; after that Postgres alone tells of the job. */
 const FINAL_KEPT_MS = 30 * 24 * 3_600_000;
+/** As long as any store may have something of a job. */
+const USER_KEPT_MS = 25 * 31 * 24 * 3_600_000;
 
 type Row = {
   job_id: string;
@@ -294,6 +296,9 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
           putOff(row);
           due.push(toJob(row)!);
         }
+      } else if (row.state === "final" && onlyHereTellsWhose(row, now())) {
+        const end = row.created_at + USER_KEPT_MS;
+        sql.exec("UPDATE jobs SET due_at = ? WHERE job_id = ?", end, row.job_id);
       } else if (row.state === "final" || row.state === "refused") {
         sql.exec("DELETE FROM jobs WHERE job_id = ?", row.job_id);
       } else if (row.state === "reserved" && row.created_at + GIVE_UP_AFTER_MS <= now()) {
@@ -340,6 +345,13 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
     takeDue,
     nextDue,
   };
+}
+
+/** Whether no database may know whose job it was: a bound tenant's end user, who may yet ask for its deletion. */
+function onlyHereTellsWhose({ draft, created_at }: Row, nowMs: number): boolean {
+  if (created_at + USER_KEPT_MS <= nowMs) return false;
+  const { residency, user_id } = JSON.parse(draft) as Partial<JobDraft>;
+  return residency !== "global" && user_id !== undefined;
 }
 
 /** Whether a job was canceled here, and its region has not heard of it yet. */

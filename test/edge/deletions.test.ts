@@ -143,6 +143,20 @@ describe("a deletion", () => {
     expect((await call(`/v1/jobs/${draft.id}`, { key })).status).toBe(200);
   });
 
+  test("of a bound tenant's end user finds old jobs too, of which no database may say whose they are", async () => {
+    const { finished, order, orders } = await ready({ residency: "eu" });
+    const [mine, yours] = [await finished("u-mine"), await finished("u-yours")];
+    for (const { shard } of [mine, yours]) {
+      await runInDurableObject(shard, async (object) => {
+        object.now = () => Date.now() + 31 * 24 * 3_600_000;
+        await object.alarm();
+        object.now = () => Date.now();
+      });
+    }
+    await receiptOf(await order({ user_id: "u-mine" }));
+    expect(orders()[0]!.body["jobs"]).toMatchObject([{ id: mine.draft.id }]);
+  });
+
   test("goes to no region that the tenant's residency forbids", async () => {
     const { finished, order, orders } = await ready({ residency: "eu" });
     const { draft } = await finished();
