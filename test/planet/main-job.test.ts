@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { Job } from "../../shared/contracts/api.ts";
+import { verifyReceipt } from "../../shared/signing/receipt.ts";
 import { findRegionByCode, regions } from "../../shared/contracts/regions.ts";
 import {
   analyzeBytes,
@@ -215,4 +216,30 @@ test("the newest jobs are listed first, page by page", async () => {
   expect(first.data).toHaveLength(1);
   expect(second.data[0]!.created_at <= first.data[0]!.created_at).toBe(true);
   expect(second.data[0]!.id).not.toBe(first.data[0]!.id);
+});
+
+test("a job's data is deleted in every region, with a receipt that its published keys verify", async () => {
+  const client = clientOf();
+  const bytes = await newSample();
+  const [kept, job] = [
+    await analyzeBytes(client, await newSample()),
+    await analyzeBytes(client, bytes),
+  ];
+  const { id } = await client.createDeletion({ job_id: job.id });
+  await expect(client.getJob(job.id)).rejects.toMatchObject({ problem: { code: "job_not_found" } });
+  expect((await fetch(job.audio_url!)).status).toBe(404);
+  const receipt = await eventually(async () => {
+    const found = await client.getDeletion(id);
+    return found.status === "completed" ? found : undefined;
+  });
+  expect(receipt.regions.map(({ region }) => region).sort()).toEqual(
+    regions.map((each) => each.id).sort(),
+  );
+  const home = receipt.regions.find(({ region }) => region === job.region)!;
+  const objects = home.stores.find(({ store }) => store === "objects")!;
+  expect(objects.removed).toMatchObject({ results: 1, uploads: 1, audio: 1 });
+  expect(await verifyReceipt(await client.receiptKeys(), receipt)).toMatchObject({ id });
+  const query = "select id from jobs where id = $1";
+  expect(await rows("us-east", query, [job.id])).toEqual([]);
+  expect((await client.getJob(kept.id)).result).toBeDefined();
 });
