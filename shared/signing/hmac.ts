@@ -2,8 +2,13 @@ import { toBase64Url, toHex } from "./bytes.ts";
 
 const encoder = new TextEncoder();
 
-/** HMAC-SHA-256 of `message`, base64url. */
-export async function hmac(secret: string, message: string): Promise<string> {
+/** Secrets are few and long-lived; importing one costs as much as signing with it. */
+const MAX_KEYS = 100;
+const keys = new Map<string, CryptoKey>();
+
+async function keyOf(secret: string): Promise<CryptoKey> {
+  const known = keys.get(secret);
+  if (known) return known;
   const key = await crypto.subtle.importKey(
     "raw",
     encoder.encode(secret),
@@ -11,9 +16,15 @@ export async function hmac(secret: string, message: string): Promise<string> {
     false,
     ["sign"],
   );
-  return toBase64Url(
-    new Uint8Array(await crypto.subtle.sign("HMAC", key, encoder.encode(message))),
-  );
+  if (keys.size >= MAX_KEYS) keys.clear();
+  keys.set(secret, key);
+  return key;
+}
+
+/** HMAC-SHA-256 of `message`, base64url. */
+export async function hmac(secret: string, message: string): Promise<string> {
+  const signature = await crypto.subtle.sign("HMAC", await keyOf(secret), encoder.encode(message));
+  return toBase64Url(new Uint8Array(signature));
 }
 
 /** SHA-256 in hex. */
