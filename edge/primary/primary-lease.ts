@@ -3,6 +3,7 @@ import type { PrimaryOrder, PrimaryReport, PrimaryStatus } from "../../shared/co
 import {
   cannotTakeOver,
   decidePrimary,
+  defaultTimes,
   noPrimary,
   type PrimaryState,
 } from "../../shared/policies/primary.ts";
@@ -13,8 +14,33 @@ export class PrimaryLease extends DurableObject<EdgeBindings> {
   /** Held by tests; the wall clock otherwise. */
   now: () => number = () => Date.now();
 
+  #state: PrimaryState | undefined;
+  #kept = "";
+
   async #read(): Promise<PrimaryState> {
-    return (await this.ctx.storage.get<PrimaryState>("state")) ?? noPrimary;
+    if (this.#state) return this.#state;
+    const kept = (await this.ctx.storage.get<PrimaryState>("state")) ?? noPrimary;
+    // Renewals are not on disk, so the holder may have renewed just before this object was started anew.
+    const expiresAtMs = kept.holder === null ? 0 : this.now() + defaultTimes.leaseMs;
+    this.#state ??= { ...kept, expiresAtMs };
+    return this.#state;
+  }
+
+  /** As a new start would; for tests. */
+  forget(): void {
+    this.#state = undefined;
+    this.#kept = "";
+  }
+
+  /** On disk before anybody is told, but for what a new start may forget: renewals, and when who reported. */
+  async #write(state: PrimaryState): Promise<void> {
+    this.#state = state;
+    const { holder, term, released, handover, history, reports } = state;
+    const trimmed = Object.values(reports).map((report) => report.trimmed);
+    const lasting = JSON.stringify([holder, term, released, handover, history, trimmed]);
+    if (lasting === this.#kept) return;
+    await this.ctx.storage.put("state", state);
+    this.#kept = lasting;
   }
 
   /** A keeper's report; answers with what it is to do. The state is on disk before the answer goes. */
@@ -25,7 +51,7 @@ export class PrimaryLease extends DurableObject<EdgeBindings> {
   ): Promise<PrimaryOrder> {
     const asking = { region, report, nowMs: this.now() };
     const { state, order } = decidePrimary(await this.#read(), asking, { automatic });
-    await this.ctx.storage.put("state", state);
+    await this.#write(state);
     return order;
   }
 
@@ -33,7 +59,7 @@ export class PrimaryLease extends DurableObject<EdgeBindings> {
   async handOver(to: string): Promise<PrimaryStatus> {
     const state = await this.#read();
     if (state.holder !== to) {
-      await this.ctx.storage.put("state", { ...state, handover: { to, sinceMs: this.now() } });
+      await this.#write({ ...state, handover: { to, sinceMs: this.now() } });
     }
     return this.status();
   }

@@ -30,7 +30,7 @@ const FIRST_LEASE_MS = 10_000;
  */
 export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSignal): Promise<void> {
   const { region, control, askForOrders, trimmed, logger, now = () => performance.now() } = options;
-  const { everyMs = 1_000, guardMs = 4_000 } = options;
+  const { everyMs = 2_000, guardMs = 4_000 } = options;
   const { sleep = (ms: number, until: AbortSignal) => pause(ms, undefined, { signal: until }) } =
     options;
   const away: DatabaseStatus = { role: "away", position: null, follows: null };

@@ -217,8 +217,12 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
       home,
       bindings: edgeBindings(shared, edgeUrl),
     });
+    const startEdge = () =>
+      step("edge: the Worker, built and under workerd", () => supervisor.start(edge, within));
     const startRegions = async () => {
+      // The edge too before the services: a keeper that cannot ask for the primary's lease stops the primary.
       await settleAll([
+        startEdge(),
         (async () => {
           await step(`${firstPrimary}: Postgres, the primary`, () => head.startDatabase(within));
           await settleAll(
@@ -240,10 +244,7 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
         ),
       );
     };
-    await settleAll([
-      step("edge: the Worker, built and under workerd", () => supervisor.start(edge, within)),
-      startRegions(),
-    ]);
+    await startRegions();
 
     let stopping: Promise<void> | undefined;
     const stopped = Promise.withResolvers<void>();

@@ -16,7 +16,7 @@ export type WalPosition = z.infer<typeof WalPosition>;
 export const DatabaseRole = z.enum(["primary", "replica", "stopped", "away"]);
 export type DatabaseRole = z.infer<typeof DatabaseRole>;
 
-/** `POST edge /internal/primary`: what a keeper says every second of its region's Postgres; by it a primary keeps its lease. */
+/** `POST edge /internal/primary`: what a keeper says every two seconds of its region's Postgres; by it a primary keeps its lease. */
 export const PrimaryReport = z.strictObject({
   role: DatabaseRole,
   /** A primary's log as it is on disk; a replica's as it was received; a stopped one's last checkpoint. */

@@ -22,6 +22,7 @@ async function ready(takeover: "automatic" | "manual" = "automatic") {
   let nowMs = Date.now();
   await runInDurableObject(lease, async (object, { storage }) => {
     await storage.deleteAll();
+    object.forget();
     object.now = () => nowMs;
   });
   async function send(region: string, body: unknown, secret = linkSecretOf(region)) {
@@ -35,6 +36,7 @@ async function ready(takeover: "automatic" | "manual" = "automatic") {
     ...edge,
     admin,
     send,
+    lease,
     wait: (ms: number) => void (nowMs += ms),
     order: async (region: string, body: PrimaryReport) =>
       PrimaryOrder.parse(await (await send(region, body)).json()),
@@ -96,4 +98,21 @@ test("only regions report, each for itself; only operators look and ask", async 
   const body = { region: "mars-north" };
   const nowhere = await call("/v1/admin/primary", { key: admin, body });
   expect(await codeOf(nowhere)).toBe("invalid_request");
+});
+
+test("an object that is started anew waits a whole lease for the holder, and remembers what outboxes rely on", async () => {
+  const { order, wait, lease, status } = await ready();
+  await order("us-east", { ...report("primary"), trimmed: { timeline: 1, lsn: "0/180" } });
+  await order("eu-west", report("replica"));
+  wait(9_000);
+  await order("us-east", report("primary"));
+  await runInDurableObject(lease, (object) => object.forget());
+  for (let waited = 0; waited <= 14_000; waited += 1_000) {
+    expect((await order("eu-west", report("replica", "0/17F"))).do).toBe("follow");
+    wait(1_000);
+  }
+  const { regions } = await status();
+  const west = regions.find(({ region }) => region === "eu-west");
+  expect(west!.cannot_take_over).toContain("outbox of us-east");
+  expect((await order("eu-west", report("replica", "0/180"))).do).toBe("take_over");
 });
