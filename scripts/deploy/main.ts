@@ -124,7 +124,7 @@ async function run(target: Target, options: StageOptions): Promise<void> {
     root,
     folder: folder(),
     apply: options.apply === true,
-    extra: options.rebuildDatabase ? ["-replace=module.database.aws_db_instance.this"] : [],
+    forget: options.rebuildDatabase ? ["module.database.aws_db_instance.this"] : [],
     environment: process.env,
     signal: stop.signal,
   });

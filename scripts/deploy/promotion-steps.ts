@@ -13,8 +13,8 @@ export function promotionSteps(to: string, { settings, facts }: Deployment): str
   if (to === from) throw new Error(`${to} is the primary already`);
   const aws = (id: string) => findRegion(id)!.aws;
   const rebuilt = (id: string) => [
-    `# ${id}: its Postgres is made anew from ${to}. The old one is kept until you delete it.`,
-    `aws rds modify-db-instance --region ${aws(id)} --db-instance-identifier antiphon-${id} --new-db-instance-identifier antiphon-${id}-before --no-deletion-protection --apply-immediately`,
+    `# ${id}: its Postgres is made anew from ${to}. The old one goes on under another name, out of Terraform's hands, until you delete it.`,
+    `aws rds modify-db-instance --region ${aws(id)} --db-instance-identifier antiphon-${id} --new-db-instance-identifier antiphon-${id}-before --apply-immediately`,
     `npm run deploy -- region ${id} --apply --rebuild-database`,
   ];
   return [

@@ -8,15 +8,15 @@ export interface RunStage {
   /** The deployment's folder. */
   folder: string;
   apply: boolean;
-  /** Further arguments of `terraform plan`. */
-  extra: string[];
+  /** What the state forgets before an apply, and so is made anew; what it was goes on without Terraform. */
+  forget: string[];
   environment: NodeJS.ProcessEnv;
   signal: AbortSignal;
 }
 
 /** `init`, then `plan` into a file, then (with `apply`) exactly that plan. Returns the outputs after an apply. */
 export async function runStage(plan: StagePlan, options: RunStage): Promise<unknown> {
-  const { root, folder, apply, extra, signal } = options;
+  const { root, folder, apply, forget, signal } = options;
   const stage = join(root, "terraform/stages", plan.stage);
   const work = join(folder, ".terraform", plan.name);
   await mkdir(work, { recursive: true, mode: 0o700 });
@@ -57,13 +57,14 @@ export async function runStage(plan: StagePlan, options: RunStage): Promise<unkn
   const local = plan.backend ? [] : [`-state=${state}`];
   const saved = join(work, "plan");
   await terraform(["init", "-input=false", "-reconfigure", ...backend]);
+  if (apply && forget.length > 0) await terraform(["state", "rm", ...forget]);
   await terraform([
     "plan",
     "-input=false",
     `-var-file=${variables}`,
     `-out=${saved}`,
     ...local,
-    ...extra,
+    ...(apply ? [] : forget.map((address) => `-replace=${address}`)),
   ]);
   if (!apply) return undefined;
   await terraform(["apply", "-input=false", ...local, saved]);
