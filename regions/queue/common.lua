@@ -84,7 +84,7 @@ end
 -- The book: figures of the whole queue (MessagePack), read when they are first asked for. seq: last place given out; turn: jobs taken;
 -- of each lane: v, its virtual time; j and c, jobs and cost waiting in it.
 local BOOK = P .. 'figures'
-local book, written
+local book, written, take_over_old_book
 local function open_book()
   if book then
     return book
@@ -95,6 +95,9 @@ local function open_book()
   for lane = 1, #LANES do
     book.v[lane], book.j[lane], book.c[lane] = book.v[lane] or 0, book.j[lane] or 0, book.c[lane] or 0
   end
+  if not written then
+    take_over_old_book()
+  end
   return book
 end
 -- Writes what has changed in it.
@@ -102,7 +105,30 @@ local function close_book()
   local now = book and cmsgpack.pack({ book.seq, book.turn, book.v, book.j, book.c })
   if now and now ~= written then
     call('SET', BOOK, now)
+    written = now
   end
+end
+-- The book was a hash once, with a field for each figure. Without its counts nobody would look into the lanes that it speaks of. They
+-- are added, and looked for again with each `due`: processes of then, still at work beside this one, begin a hash anew, with what they
+-- themselves put in and took.
+function take_over_old_book()
+  open_book()
+  local old = call('HGETALL', P .. 'book')
+  if #old == 0 then
+    return
+  end
+  for i = 1, #old, 2 do
+    local figure, lane, value = string.sub(old[i], 1, 1), tonumber(string.sub(old[i], 2)), tonumber(old[i + 1])
+    if not lane then
+      book[old[i]] = math.max(book[old[i]], value)
+    elseif figure == 'v' then
+      book.v[lane] = math.max(book.v[lane], value)
+    else
+      book[figure][lane] = book[figure][lane] + value
+    end
+  end
+  close_book()
+  call('DEL', P .. 'book')
 end
 -- So many jobs of such a cost wait in a lane from now on, or do no more.
 local function waits(lane, by, cost)

@@ -2,6 +2,7 @@
 -- end made ready for it outside.
 -- ARGV: now, most to list of each kind
 -- Result: { { "stalled" | "overdue", job id, dispatch, attempt, spec, tenant, started at, worker, stalls, cancel, now }, ... }
+take_over_old_book()
 promote()
 local list = {}
 local function add_to_list(kind, ids)
