@@ -125,6 +125,10 @@ function namesIn(text: string, opening: string): string[] {
 test("every task on ECS gets the variables that its process needs, and no other", async () => {
   const api = await read("terraform/modules/region-api/main.tf");
   const pool = await read("terraform/modules/gpu-pool/main.tf");
+  const stage = await read("terraform/stages/2-region/main.tf");
+  const workerSecrets = /secret_arns\s*= \{ for name in \[([^\]]*)\]/
+    .exec(stage)![1]!
+    .match(/[A-Z_]+/g)!;
   const common = namesIn(api, "common = {");
   const listed = (after: string) => {
     const line = api
@@ -146,7 +150,7 @@ test("every task on ECS gets the variables that its process needs, and no other"
     worker: [
       ...namesIn(pool, "environment = merge(\n    {"),
       ...namesIn(pool, "which tells why.\n    {"),
-      "REDIS_URL",
+      ...workerSecrets,
       "WORKER_ID",
     ],
   };

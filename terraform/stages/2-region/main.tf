@@ -169,7 +169,7 @@ module "pool" {
   image          = local.images.worker
   bucket         = module.bucket.name
   bucket_arn     = module.bucket.arn
-  secret_arns    = { REDIS_URL = module.secrets.arns["REDIS_URL"] }
+  secret_arns    = { for name in ["REDIS_URL", "WEBHOOK_KEYS"] : name => module.secrets.arns[name] }
   kms_key_arn    = module.secrets.kms_key_arn
   concurrency    = var.concurrency
 }
