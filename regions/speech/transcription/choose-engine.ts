@@ -9,10 +9,10 @@ import { resolveModel } from "../models/resolve-model.ts";
 import type { ReadyModel } from "../models/resolve-model.ts";
 import { createPocketsphinx } from "./pocketsphinx/create-pocketsphinx.ts";
 import { findPocketsphinx } from "./pocketsphinx/find-pocketsphinx.ts";
-import type { TranscriptionEngine } from "./transcription-engine.ts";
+import type { TranscriptionEngine, UnloadableEngine } from "./transcription-engine.ts";
 import { TranscriptionRefusal } from "./transcription-refusal.ts";
 import { createWhisper } from "./whisper/create-whisper.ts";
-import type { WhisperEngine, WhisperOptions } from "./whisper/create-whisper.ts";
+import type { WhisperOptions } from "./whisper/create-whisper.ts";
 
 /** What a transcript was asked for with. */
 export interface TranscriptRequest {
@@ -163,7 +163,7 @@ export function createEngines({
 
 /** Has room for the model while something is transcribed; all recordings share one copy. */
 function withinMemory(
-  engine: WhisperEngine,
+  engine: UnloadableEngine,
   memory: ModelMemory,
   room: ModelRoom,
 ): TranscriptionEngine {

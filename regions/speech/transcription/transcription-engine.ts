@@ -64,3 +64,9 @@ export interface TranscriptionEngine {
   /** Ends what runs, with `transcriber_closed`. */
   close(): Promise<void>;
 }
+
+/** An engine whose model takes memory that others may need. */
+export interface UnloadableEngine extends TranscriptionEngine {
+  /** Gives the model's memory back, while nothing is transcribed; it is loaded again when something is. */
+  unload(): Promise<void>;
+}

@@ -11,8 +11,8 @@ import type {
   WhisperOptions,
 } from "../../../regions/speech/transcription/whisper/create-whisper.ts";
 import { loadWhisper } from "../../../regions/speech/transcription/whisper/load-whisper.ts";
-import type { WhisperFile } from "../../../regions/speech/transcription/whisper/model-files.ts";
-import { spreadWords } from "../../../regions/speech/transcription/whisper/spread-words.ts";
+import type { EngineFile } from "../../../regions/speech/transcription/neural/model-files.ts";
+import { spreadWords } from "../../../regions/speech/transcription/neural/spread-words.ts";
 import { timedPieces } from "../../../regions/speech/transcription/whisper/timed-pieces.ts";
 import type { SpooledAudio } from "../../../regions/speech/transcription/transcription-engine.ts";
 import { makeFolder } from "./fixtures.ts";
@@ -38,7 +38,7 @@ afterEach(async () => {
 });
 
 /** The tiny Whisper, which says a dozen tokens of each utterance, the likeliest ones. */
-function start(options: WhisperOptions = {}, files: readonly WhisperFile[] = modelFiles) {
+function start(options: WhisperOptions = {}, files: readonly EngineFile[] = modelFiles) {
   const engine = createWhisper(
     {
       entry: { name: "whisper-tiny-random", version: "1" },
@@ -308,7 +308,7 @@ describe("models that are not as they should be", () => {
     await change(path);
     return { before, rehashed: () => filesOf(copy) };
   }
-  const load = (files: readonly WhisperFile[]) => loadWhisper(files, { threads: 1 });
+  const load = (files: readonly EngineFile[]) => loadWhisper(files, { threads: 1 });
   const edit = async (path: string, changes: Record<string, unknown>) => {
     const json = JSON.parse(await readFile(path, "utf8")) as object;
     await writeFile(path, JSON.stringify({ ...json, ...changes }));

@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { cp, readFile, readdir, stat, writeFile } from "node:fs/promises";
 import { join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { WhisperFile } from "../../../regions/speech/transcription/whisper/model-files.ts";
+import type { EngineFile } from "../../../regions/speech/transcription/neural/model-files.ts";
 
-/** A Whisper of random weights, made by scripts/make-tiny-whisper. */
+/** A Whisper of random weights, made by scripts/make-tiny-models. */
 export const tinyWhisperFolder = fileURLToPath(
   new URL("../../fixtures/whisper-tiny-random", import.meta.url),
 );
@@ -39,7 +39,7 @@ export async function readReference(): Promise<WhisperReference> {
 }
 
 /** The files of a model's folder, with the hashes that they have now. */
-export async function filesOf(folder: string): Promise<WhisperFile[]> {
+export async function filesOf(folder: string): Promise<EngineFile[]> {
   const found = await readdir(folder, { recursive: true, withFileTypes: true });
   const paths = found
     .filter((file) => file.isFile() && file.name !== "reference.json")

@@ -1,4 +1,4 @@
-import { logSumExp } from "./token-rules.ts";
+import { logSumExp } from "../neural/logits.ts";
 
 /** Draws tokens by their probability; the same logits always give the same tokens, since results are cached by content. */
 export interface Chance {

@@ -1,34 +1,22 @@
-import { createHash } from "node:crypto";
-import { join } from "node:path";
-import type { Worker } from "node:worker_threads";
+import { Worker } from "node:worker_threads";
 import type {
   SpeechSegment,
   TranscriptSegment,
 } from "../../../../shared/contracts/analysis-result.ts";
-import { SAMPLE_RATE } from "../../decode/sample-format.ts";
-import type { ModelEntry } from "../../models/model-entry.ts";
-import { TranscriberError } from "../transcriber-error.ts";
+import { createWindowRunner } from "../neural/create-window-runner.ts";
+import { describeModel } from "../neural/ready-model.ts";
+import type { ReadyModelFiles } from "../neural/ready-model.ts";
+import { spreadWords } from "../neural/spread-words.ts";
 import { TranscriptionRefusal } from "../transcription-refusal.ts";
 import type {
   SpooledAudio,
   TranscribedUtterance,
   TranscriptionEngine,
+  UnloadableEngine,
 } from "../transcription-engine.ts";
-import { createWhisperThread } from "./create-whisper-thread.ts";
 import { WINDOW_SAMPLES } from "./log-mel.ts";
 import type { HeardWindow, WhisperThreadData, WhisperWindow } from "./protocol.ts";
-import type { WhisperFile } from "./model-files.ts";
 import { readLanguages } from "./read-languages.ts";
-import { spreadWords } from "./spread-words.ts";
-import { WhisperModelError } from "./whisper-error.ts";
-
-/** As `resolveModel` gives a model that is here. */
-export interface WhisperModelFiles {
-  entry: Pick<ModelEntry, "name" | "version">;
-  files: ReadonlyMap<string, WhisperFile>;
-  /** The command that installs it again. */
-  install?: string | undefined;
-}
 
 export interface WhisperOptions {
   /** `translate` makes English of every language. */
@@ -62,76 +50,40 @@ export interface WhisperUtterance extends TranscribedUtterance {
   verdict: HeardWindow["verdict"];
 }
 
-export interface WhisperEngine extends TranscriptionEngine {
-  /** Gives the model's memory back, while nothing is transcribed; it is loaded again when something is. */
-  unload(): Promise<void>;
+export interface WhisperEngine extends UnloadableEngine {
   transcribe(...args: Parameters<TranscriptionEngine["transcribe"]>): Promise<WhisperUtterance[]>;
 }
 
-/** Times that an utterance is tried when the thread dies over it. */
-const TRIES = 2;
-
-interface Item {
-  window: WhisperWindow;
-  tries: number;
-  resolve(heard: HeardWindow | undefined): void;
-  reject(error: unknown): void;
-}
+const start = (data: WhisperThreadData): Worker =>
+  new Worker(new URL("./whisper-thread.ts", import.meta.url), { workerData: data });
 
 /**
- * Whisper, by the ONNX files that it is published in. Utterances of all recordings that are transcribed at the same time
- * share batches, in turns: a long recording does not keep the others waiting.
+ * Whisper, by the ONNX files that it is published in, on a thread of its own.
  *
  * @param ready a model whose files are all here; they are checked when the first utterance comes
  */
-export function createWhisper(
-  { entry, files, install }: WhisperModelFiles,
-  options: WhisperOptions = {},
-): WhisperEngine {
+export function createWhisper(ready: ReadyModelFiles, options: WhisperOptions = {}): WhisperEngine {
+  const { entry, files, install } = ready;
   const { task = "transcribe", maxBatch = 8, threads = 1, maxTokens, onBatch } = options;
-  const { temperatures, stallMs = 600_000, startThread } = options;
-  const thread = createWhisperThread(
-    { files: [...files.values()], threads, task, maxTokens, temperatures },
-    { stallMs, startThread, onLeft: (id) => inBatch.get(id)?.resolve(undefined) },
-  );
-  /** What the thread is at, by the windows' ids. */
-  let inBatch = new Map<number, Item>();
-  /** What waits, by recording; the one whose turn it is comes first. */
-  let queues: Item[][] = [];
-  const alone: Item[] = [];
-  let busy = false;
-  let closed = false;
-  let nextId = 1;
-
-  /** One of each recording in turn. What a thread died over is tried by itself, so that it takes no other with it again. */
-  function takeBatch(): Item[] {
-    const single = alone.shift();
-    if (single !== undefined) return [single];
-    const batch: Item[] = [];
-    while (batch.length < maxBatch) {
-      const queue = queues.shift();
-      if (queue === undefined) break;
-      const item = queue.shift();
-      if (item === undefined) continue;
-      batch.push(item);
-      queues.push(queue);
-    }
-    return batch;
-  }
-
-  /** A fault of the model's files, with its name and what mends it. */
-  function told(error: unknown): unknown {
-    if (!(error instanceof WhisperModelError)) return error;
-    const mend = install === undefined ? "" : ` To install it again: ${install}`;
-    return new WhisperModelError(error.fault, `${entry.name}: ${error.message}${mend}`);
-  }
+  const { temperatures, stallMs = 600_000, startThread = start } = options;
+  const runner = createWindowRunner<WhisperWindow, HeardWindow>({
+    name: "Whisper",
+    model: entry.name,
+    install,
+    maxSamples: WINDOW_SAMPLES,
+    maxBatch,
+    stallMs,
+    startThread: () =>
+      startThread({ files: [...files.values()], threads, task, maxTokens, temperatures }),
+    onBatch,
+  });
 
   /** As its files say, once they can be read. */
   let known: Promise<readonly string[]> | undefined;
   function languages(): Promise<readonly string[]> {
     known ??= readLanguages([...files.values()]).catch((error: unknown) => {
       known = undefined;
-      throw told(error);
+      throw runner.told(error);
     });
     return known;
   }
@@ -144,96 +96,22 @@ export function createWhisper(
     );
   }
 
-  async function work(): Promise<void> {
-    if (busy) return;
-    busy = true;
-    // What is asked for in the same moment shares a batch.
-    await new Promise(setImmediate);
-    for (let batch = takeBatch(); batch.length > 0; batch = takeBatch()) {
-      inBatch = new Map(batch.map((item) => [item.window.id, item]));
-      try {
-        const run = thread.run(batch.map(({ window }) => window));
-        onBatch?.(batch.length);
-        const { windows, unread } = await run;
-        for (const { id, message } of unread) {
-          inBatch
-            .get(id)!
-            .reject(new TranscriberError("transcriber_crashed", `No samples: ${message}`));
-        }
-        for (const window of windows) inBatch.get(window.id)!.resolve(window);
-        // What was cancelled before it was begun.
-        for (const { resolve } of batch) resolve(undefined);
-      } catch (error) {
-        const again = error instanceof TranscriberError && !closed;
-        for (const item of batch) {
-          item.tries += 1;
-          if (again && item.tries < TRIES) alone.push(item);
-          else item.reject(told(error));
-        }
-      }
-    }
-    inBatch = new Map();
-    busy = false;
-  }
-
   async function transcribe(
     audio: SpooledAudio,
     utterances: readonly SpeechSegment[],
     { signal, language, onUtterance }: Parameters<TranscriptionEngine["transcribe"]>[2],
   ): Promise<WhisperUtterance[]> {
     signal.throwIfAborted();
-    if (closed) throw new TranscriberError("transcriber_closed", "Whisper was closed.");
+    runner.assertOpen();
     if (utterances.length === 0) return [];
     if (language !== undefined) await requireLanguage(language);
-    const path = join(audio.folder, `${audio.name}.pcm`);
-    const queue: Item[] = [];
-    const heard = utterances.map((utterance) => {
-      const { promise, resolve, reject } = Promise.withResolvers<HeardWindow | undefined>();
-      const window = { id: nextId, path, ...placeOf(utterance, audio.samples), language };
-      nextId += 1;
-      queue.push({ window, tries: 0, resolve, reject });
-      promise.catch(() => undefined);
-      return promise;
-    });
-    const items = [...queue];
-    /** Takes back what no batch has, and asks for the rest. */
-    const leave = (reason: unknown) => {
-      for (const item of items) {
-        if (inBatch.has(item.window.id)) {
-          item.tries = TRIES;
-          thread.cancel(item.window.id);
-        } else {
-          const at = alone.indexOf(item);
-          if (at >= 0) alone.splice(at, 1);
-          item.reject(reason);
-        }
-      }
-      queue.length = 0;
-    };
-    const abort = () => leave(signal.reason);
-    signal.addEventListener("abort", abort, { once: true });
-    queues.push(queue);
-    void work();
     const spoken: WhisperUtterance[] = [];
-    try {
-      for (const [i, utterance] of utterances.entries()) {
-        const window = await heard[i]!;
-        signal.throwIfAborted();
-        if (window === undefined) throw new TypeError("A window was left out.");
-        const made = toUtterance(utterance, window);
-        spoken.push(made);
-        onUtterance?.(made);
-      }
-      return spoken;
-    } catch (error) {
-      if (!signal.aborted) leave(error);
-      // Nothing runs on: what is in a batch answers when it has left it.
-      await Promise.allSettled(heard);
-      signal.throwIfAborted();
-      throw error;
-    } finally {
-      signal.removeEventListener("abort", abort);
-    }
+    await runner.hear(audio, utterances, { language }, signal, (utterance, heard) => {
+      const made = toUtterance(utterance, heard);
+      spoken.push(made);
+      onUtterance?.(made);
+    });
+    return spoken;
   }
 
   return {
@@ -242,33 +120,11 @@ export function createWhisper(
     // A window is 30 s; a pause is part of what the model knows speech by.
     utterances: { maxS: 29, joinS: 2, padS: 0.25 },
     languages,
-    describe: () =>
-      Promise.resolve({
-        name: entry.name,
-        version: entry.version,
-        model_sha256: hashOf([...files.values()].map(({ sha256 }) => sha256)),
-      }),
+    describe: () => Promise.resolve(describeModel(ready)),
     transcribe,
-    unload: () => thread.close(),
-    async close() {
-      closed = true;
-      const error = new TranscriberError("transcriber_closed", "Whisper was closed.");
-      for (const { reject } of [...queues.flat(), ...alone]) reject(error);
-      queues = [];
-      alone.length = 0;
-      await thread.close();
-    },
+    unload: () => runner.unload(),
+    close: () => runner.close(),
   };
-}
-
-/** Samples of an utterance, within the recording. */
-function placeOf({ start_s, end_s }: SpeechSegment, samples: number) {
-  const from = Math.round(start_s * SAMPLE_RATE);
-  const to = Math.min(samples, Math.round(end_s * SAMPLE_RATE));
-  if (to - from > WINDOW_SAMPLES) {
-    throw new RangeError(`Whisper hears ${WINDOW_SAMPLES / SAMPLE_RATE} s at once.`);
-  }
-  return { from, samples: Math.max(0, to - from) };
 }
 
 /** Times of the recording: those of the window, from where the utterance begins, and none beyond where it ends. */
@@ -296,9 +152,4 @@ function toUtterance({ start_s, end_s }: SpeechSegment, heard: HeardWindow): Whi
     average_logprob: heard.average_logprob,
     verdict: heard.verdict,
   };
-}
-
-/** Of all files, in the manifest's order. */
-function hashOf(hashes: readonly string[]): string {
-  return createHash("sha256").update(hashes.join("\n")).digest("hex");
 }

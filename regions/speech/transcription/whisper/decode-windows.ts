@@ -1,6 +1,7 @@
+import { MAX_DEFLATED, deflatedRatio } from "../neural/deflated-ratio.ts";
+import { likeliest, logSumExp, rowOf } from "../neural/logits.ts";
 import { createChance } from "./create-chance.ts";
-import { deflatedRatio } from "./deflated-ratio.ts";
-import { applyTokenRules, logSumExp } from "./token-rules.ts";
+import { applyTokenRules } from "./token-rules.ts";
 import type { WhisperModel } from "./whisper-model.ts";
 import type { WhisperRuntime, WhisperState } from "./whisper-runtime.ts";
 
@@ -25,8 +26,6 @@ export interface DecodeWindowsOptions {
 
 /** What Whisper's makers found to be a sensible order: likeliest first, then ever more by chance. */
 export const defaultTemperatures = [0, 0.2, 0.4, 0.6, 0.8, 1] as const;
-/** A text that deflates to less than a 2.4th of its size goes round in circles. */
-const MAX_DEFLATED = 2.4;
 const MIN_AVERAGE_LOGPROB = -1;
 const MIN_NO_SPEECH = 0.6;
 
@@ -231,14 +230,4 @@ function promptOf(
 
 function noLanguage(language: string | undefined): RangeError {
   return new RangeError(`The model has no language ${language}.`);
-}
-
-function rowOf(logits: Float32Array, position: number, vocabulary: number): Float32Array {
-  return logits.subarray(position * vocabulary, (position + 1) * vocabulary);
-}
-
-function likeliest(logits: Float32Array): number {
-  let best = 0;
-  for (let i = 1; i < logits.length; i += 1) if (logits[i]! > logits[best]!) best = i;
-  return best;
 }

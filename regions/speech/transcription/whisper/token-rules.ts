@@ -1,3 +1,4 @@
+import { highest, logSumExp } from "../neural/logits.ts";
 import type { WhisperModel } from "./whisper-model.ts";
 
 type RuledModel = Pick<
@@ -48,19 +49,4 @@ export function applyTokenRules(
 
 function forbid(logits: Float32Array, tokens: readonly number[]): void {
   for (const token of tokens) logits[token] = -Infinity;
-}
-
-function highest(values: Float32Array, from: number, to: number): number {
-  let best = -Infinity;
-  for (let i = from; i < to; i += 1) if (values[i]! > best) best = values[i]!;
-  return best;
-}
-
-/** Logarithm of the sum of e to the power of each value; -Infinity for none. */
-export function logSumExp(values: Float32Array, from = 0, to = values.length): number {
-  const peak = highest(values, from, to);
-  if (peak === -Infinity) return peak;
-  let sum = 0;
-  for (let i = from; i < to; i += 1) sum += Math.exp(values[i]! - peak);
-  return peak + Math.log(sum);
 }

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { WhisperModelError } from "./whisper-error.ts";
+import { ModelFaultError } from "../neural/model-fault.ts";
 
 /** What has to be known of a Whisper model to run it, from the files beside its graphs. */
 export interface WhisperModel {
@@ -78,7 +78,7 @@ export interface WhisperConfigs {
 
 /**
  * Reads `config.json`, `generation_config.json` and `preprocessor_config.json`, as they come with Whisper models.
- * @throws {WhisperModelError} `mismatch`: another kind of model, or one that is heard otherwise
+ * @throws {ModelFaultError} `mismatch`: another kind of model, or one that is heard otherwise
  */
 export function readWhisperModel(
   files: WhisperConfigs,
@@ -131,7 +131,7 @@ export function readWhisperModel(
   return model;
 }
 
-/** What `generation_config.json` says, and the languages of a model that knows several. @throws {WhisperModelError} */
+/** What `generation_config.json` says, and the languages of a model that knows several. @throws {ModelFaultError} */
 export function readGeneration(json: unknown) {
   const generation = parse("generation_config.json", Generation, json);
   const multilingual = generation.is_multilingual ?? generation.lang_to_id != null;
@@ -159,6 +159,6 @@ function parse<T>(name: string, schema: z.ZodType<T>, json: unknown): T {
   throw mismatch(`${name} is not what a Whisper model has: ${faults.join("; ")}`);
 }
 
-function mismatch(message: string): WhisperModelError {
-  return new WhisperModelError("mismatch", `The model cannot be run as a Whisper: ${message}.`);
+function mismatch(message: string): ModelFaultError {
+  return new ModelFaultError("mismatch", `The model cannot be run as a Whisper: ${message}.`);
 }

@@ -1,7 +1,7 @@
-import { Worker } from "node:worker_threads";
+import type { Worker } from "node:worker_threads";
 import { TranscriberError } from "../transcriber-error.ts";
-import type { WhisperReply, WhisperRequest, WhisperThreadData, WhisperWindow } from "./protocol.ts";
-import { WhisperModelError } from "./whisper-error.ts";
+import { ModelFaultError } from "./model-fault.ts";
+import type { WindowPlace, WindowReply, WindowRequest, WindowsHeard } from "./protocol.ts";
 
 /*
  * onnxruntime 1.30 reports its use to its maker unless told not to by the environment of the whole process, before it is
@@ -12,40 +12,41 @@ process.env["ORT_DISABLE_TELEMETRY"] = "1";
 /** A token takes well under a second; a thread that has not ended after so long is stuck. */
 const CLOSE_MS = 30_000;
 
-export interface WhisperThread {
+export interface WindowThread<Window, Heard> {
   /**
    * Runs one batch; the next one is to wait for it.
-   * @throws {WhisperModelError} the model is at fault
+   * @throws {ModelFaultError} the model is at fault
    * @throws {TranscriberError} the thread died or hung
    */
-  run(windows: WhisperWindow[]): Promise<WhisperReply & { type: "heard" }>;
+  run(windows: Window[]): Promise<WindowsHeard<Heard>>;
   /** Lets a window of the batch go; the batch ends without it, and `onLeft` is told when it is not worked at any more. */
   cancel(id: number): void;
   /** Ends the thread, and its batch with `transcriber_closed`; another batch would start another. */
   close(): Promise<void>;
 }
 
-export interface WhisperThreadOptions {
+export interface WindowThreadOptions {
+  /** Of the engine, for messages. */
+  name: string;
   /** A thread that tells of no step for so long is stuck in native code, and is given up. */
   stallMs: number;
   onLeft: (id: number) => void;
-  /** Starts the thread; a test may keep hold of it. */
-  startThread?: ((data: WhisperThreadData) => Worker) | undefined;
+  /** Starts the thread, whose port `serveWindows` serves. */
+  startThread: () => Worker;
 }
 
-const start = (data: WhisperThreadData): Worker =>
-  new Worker(new URL("./whisper-thread.ts", import.meta.url), { workerData: data });
-
-/** One thread with a Whisper model; it starts with the first batch, and again after it died. */
-export function createWhisperThread(
-  data: WhisperThreadData,
-  { stallMs, onLeft, startThread = start }: WhisperThreadOptions,
-): WhisperThread {
+/** One thread with a model; it starts with the first batch, and again after it died. */
+export function createWindowThread<Window extends WindowPlace, Heard>({
+  name,
+  stallMs,
+  onLeft,
+  startThread,
+}: WindowThreadOptions): WindowThread<Window, Heard> {
   let worker: Worker | undefined;
   let running: ((error: TranscriberError) => void) | undefined;
 
   function open(): Worker {
-    const own = startThread(data);
+    const own = startThread();
     worker = own;
     own.on("error", () => undefined);
     own.once("exit", () => {
@@ -54,7 +55,7 @@ export function createWhisperThread(
     return own;
   }
 
-  function send(to: Worker, request: WhisperRequest): void {
+  function send(to: Worker, request: WindowRequest<Window>): void {
     to.postMessage(request);
   }
 
@@ -63,8 +64,8 @@ export function createWhisperThread(
       const own = worker ?? open();
       own.ref();
       const { promise, resolve, reject } =
-        Promise.withResolvers<Exclude<WhisperReply, { type: "left" | "step" }>>();
-      const onMessage = (reply: WhisperReply) => {
+        Promise.withResolvers<Exclude<WindowReply<Heard>, { type: "left" | "step" }>>();
+      const onMessage = (reply: WindowReply<Heard>) => {
         stall.refresh();
         if (reply.type === "step") return;
         if (reply.type === "left") onLeft(reply.id);
@@ -75,7 +76,7 @@ export function createWhisperThread(
         cause = error instanceof Error ? error.message : String(error);
       };
       const onExit = () =>
-        reject(new TranscriberError("transcriber_crashed", `The Whisper thread died: ${cause}.`));
+        reject(new TranscriberError("transcriber_crashed", `The ${name} thread died: ${cause}.`));
       own.on("message", onMessage);
       own.on("error", onError);
       own.on("exit", onExit);
@@ -91,8 +92,8 @@ export function createWhisperThread(
         const reply = await promise;
         if (reply.type === "heard") return reply;
         throw reply.fault === undefined
-          ? new TranscriberError("transcriber_crashed", `Whisper failed: ${reply.message}`)
-          : new WhisperModelError(reply.fault, reply.message);
+          ? new TranscriberError("transcriber_crashed", `${name} failed: ${reply.message}`)
+          : new ModelFaultError(reply.fault, reply.message);
       } finally {
         clearTimeout(stall);
         running = undefined;
@@ -109,7 +110,7 @@ export function createWhisperThread(
     async close() {
       const own = worker;
       worker = undefined;
-      running?.(new TranscriberError("transcriber_closed", "Whisper was closed."));
+      running?.(new TranscriberError("transcriber_closed", `${name} was closed.`));
       if (own === undefined) return;
       const gone = new Promise<void>((resolve) => own.once("exit", () => resolve()));
       own.ref();

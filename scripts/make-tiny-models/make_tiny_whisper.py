@@ -3,7 +3,7 @@
 Run by hand, at development only; nothing of the product needs Python.
 
     python3 -m venv VENV && VENV/bin/pip install torch transformers onnx onnxruntime
-    VENV/bin/python scripts/make-tiny-whisper/make_tiny_whisper.py     VENV/bin/python scripts/make-tiny-whisper/make_tiny_whisper.py    VENV/bin/python scripts/make-tiny-whisper/make_tiny_whisper.py npx oxfmt test/fixtures/whisper-tiny-random
+    VENV/bin/python scripts/make-tiny-models/make_tiny_whisper.py && npx oxfmt test/fixtures/whisper-tiny-random
 
 The files have the names, inputs and outputs of the exports that Whisper models are published in (encoder_model.onnx,
 decoder_model_merged.onnx), so the code that runs those runs this. The weights mean nothing: the model "hears" different
@@ -12,15 +12,13 @@ tokens in different recordings, and that is all that is asked of it.
 
 import json
 import sys
-import wave
-from pathlib import Path
 
 import numpy as np
 import onnx
 import onnxruntime
 import torch
 import transformers
-from onnx import TensorProto, helper
+from shared import ROOT, export, export_merged, names, read_wav, rounded
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from torch import nn
 from transformers import GenerationConfig, WhisperConfig, WhisperFeatureExtractor, WhisperForConditionalGeneration
@@ -32,7 +30,6 @@ from transformers.generation.logits_process import (
     WhisperTimeStampLogitsProcessor,
 )
 
-ROOT = Path(__file__).resolve().parents[2]
 OUT = ROOT / "test/fixtures/whisper-tiny-random"
 RECORDINGS = ["prompt-conf-hasleft", "prompt-vm-undelete", "prompt-privacy-prompt"]
 LANGUAGES = ["en", "zh", "de", "es", "ru", "ko", "fr", "ja", "hi", "ta"]
@@ -179,108 +176,15 @@ class Decoder(nn.Module):
         return (logits, *present)
 
 
-def names(kind, parts=("decoder", "encoder")):
-    return [f"{kind}.{i}.{part}.{half}" for i in range(LAYERS) for part in parts for half in ("key", "value")]
-
-
-def export(module, inputs, path, input_names, output_names, dynamic):
-    torch.onnx.export(
-        module, inputs, str(path), input_names=input_names, output_names=output_names, dynamic_axes=dynamic,
-        opset_version=17, dynamo=False, do_constant_folding=True,
-    )  # fmt: skip
-    return onnx.load(str(path))
-
-
 def export_encoder(model, folder):
     dynamic = {"input_features": {0: "batch_size"}, "last_hidden_state": {0: "batch_size"}}
     features = torch.randn(2, MELS, 3000)
     return export(Encoder(model), (features,), folder / "encoder.onnx", ["input_features"], ["last_hidden_state"], dynamic)
 
 
-def prefixed(graph, prefix, kept):
-    """A copy of a graph's nodes whose own names begin with `prefix`, so that two graphs can live in one."""
-    rename = lambda name: name if name == "" or name in kept else prefix + name
-    nodes = []
-    for node in graph.node:
-        copy = onnx.NodeProto()
-        copy.CopyFrom(node)
-        copy.name = prefix + node.name
-        copy.input[:] = [rename(name) for name in node.input]
-        copy.output[:] = [rename(name) for name in node.output]
-        assert all(a.type != onnx.AttributeProto.GRAPH for a in node.attribute)
-        nodes.append(copy)
-    return nodes, rename
-
-
 def export_decoder(model, folder):
-    hidden = torch.randn(2, 1500, WIDTH)
-    whole = export(
-        Decoder(model, False), (torch.ones(2, 4, dtype=torch.long), hidden), folder / "decoder.onnx",
-        ["input_ids", "encoder_hidden_states"], ["logits", *names("present")],
-        {"input_ids": {0: "b", 1: "s"}, "encoder_hidden_states": {0: "b"}},
-    )  # fmt: skip
-    past = [torch.randn(2, HEADS, 3 if i % 4 < 2 else 1500, WIDTH // HEADS) for i in range(4 * LAYERS)]
-    step = export(
-        Decoder(model, True), (torch.ones(2, 1, dtype=torch.long), hidden, *past), folder / "step.onnx",
-        ["input_ids", "encoder_hidden_states", *names("past_key_values")], ["logits", *names("present", ("decoder",))],
-        {"input_ids": {0: "b"}, "encoder_hidden_states": {0: "b"},
-         **{name: {0: "b", 2: "p"} for name in names("past_key_values")}},
-    )  # fmt: skip
-
-    inputs = ["input_ids", "encoder_hidden_states", *names("past_key_values")]
-    # Weights that both branches have in common are kept once, outside of them.
-    shared, by_content = [], {}
-
-    def branch(graph, prefix, name):
-        outer = dict()
-        for weight in graph.initializer:
-            key = (weight.data_type, tuple(weight.dims), onnx.numpy_helper.to_array(weight).tobytes())
-            if key not in by_content:
-                by_content[key] = f"weight_{len(by_content)}"
-                copy = onnx.TensorProto()
-                copy.CopyFrom(weight)
-                copy.name = by_content[key]
-                shared.append(copy)
-            outer[weight.name] = by_content[key]
-        nodes, rename = prefixed(graph, prefix, set(inputs))
-        for node in nodes:
-            node.input[:] = [outer.get(n.removeprefix(prefix), n) if n.startswith(prefix) else n for n in node.input]
-        results = []
-        for wanted in ["logits", *names("present")]:
-            made = prefix + wanted
-            if wanted not in [o.name for o in graph.output]:
-                empty = onnx.numpy_helper.from_array(np.zeros((0, HEADS, 1, WIDTH // HEADS), np.float32))
-                nodes.append(helper.make_node("Constant", [], [made], value=empty))
-            results.append(helper.make_tensor_value_info(made, TensorProto.FLOAT, None))
-        return helper.make_graph(nodes, name, [], results)
-
-    then_branch = branch(step.graph, "step_", "with_past")
-    else_branch = branch(whole.graph, "whole_", "without_past")
-    outputs = ["logits", *names("present")]
-    fork = helper.make_node("If", ["use_cache_branch"], outputs, name="If", then_branch=then_branch, else_branch=else_branch)
-
-    def info(name):
-        if name == "input_ids":
-            return helper.make_tensor_value_info(name, TensorProto.INT64, ["batch_size", "decoder_sequence_length"])
-        if name == "encoder_hidden_states":
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch_size", "encoder_sequence_length", WIDTH])
-        if name == "logits":
-            shape = ["batch_size", "decoder_sequence_length", model.config.vocab_size]
-            return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        length = "past_decoder_sequence_length" if ".decoder." in name else "encoder_sequence_length_out"
-        return helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch_size", HEADS, length, WIDTH // HEADS])
-
-    switch = helper.make_tensor_value_info("use_cache_branch", TensorProto.BOOL, [1])
-    graph = helper.make_graph([fork], "merged", [*map(info, inputs), switch], list(map(info, outputs)), initializer=shared)
-    merged = helper.make_model(graph, opset_imports=whole.opset_import, ir_version=8)
-    onnx.checker.check_model(merged)
-    return merged
-
-
-def read_wav(name):
-    with wave.open(str(ROOT / f"test/fixtures/egemaps/{name}.wav")) as file:
-        assert file.getframerate() == 16000 and file.getnchannels() == 1 and file.getsampwidth() == 2
-        return np.frombuffer(file.readframes(file.getnframes()), "<i2").astype(np.float32) / 32768
+    make = lambda with_past: Decoder(model, with_past)
+    return export_merged(make, folder, LAYERS, HEADS, WIDTH, model.config.vocab_size, 1500)
 
 
 def greedy(model, hidden, prompt, timestamps, compared=False, limit=MAX_NEW_TOKENS):
@@ -318,10 +222,6 @@ def greedy(model, hidden, prompt, timestamps, compared=False, limit=MAX_NEW_TOKE
     made = tokens[len(prompt) :]
     count = len(made) + (made[-1] != generation.eos_token_id)
     return made, total / count, margin
-
-
-def rounded(values, digits=6):
-    return [float(f"{v:.{digits}f}") for v in np.asarray(values, np.float64).ravel()]
 
 
 def is_promising(model, hidden, ids):
@@ -391,16 +291,16 @@ def compare_onnx(folder, reference_hidden, features, model, ids):
     assert np.abs(hidden - reference_hidden.detach().numpy()).max() < 1e-4
     tokens = np.array([[ids["<|startoftranscript|>"], ids["<|en|>"], 5, 17, 300, 8]] * len(features))
     expected = model(encoder_outputs=(reference_hidden,), decoder_input_ids=torch.tensor(tokens)).logits.detach().numpy()
-    past = {name: np.zeros((len(features), HEADS, 0, WIDTH // HEADS), np.float32) for name in names("past_key_values")}
+    past = {name: np.zeros((len(features), HEADS, 0, WIDTH // HEADS), np.float32) for name in names("past_key_values", LAYERS)}
     feeds = {"encoder_hidden_states": hidden, "use_cache_branch": np.array([False]), "input_ids": tokens[:, :3], **past}
     logits, *present = decoder.run(None, feeds)
     assert np.abs(logits - expected[:, :3]).max() < 1e-4
-    cache = dict(zip(names("past_key_values"), present))
+    cache = dict(zip(names("past_key_values", LAYERS), present))
     for at in range(3, 6):
         feeds = {"encoder_hidden_states": hidden, "use_cache_branch": np.array([True]), "input_ids": tokens[:, at : at + 1]}
         logits, *present = decoder.run(None, {**feeds, **cache})
         assert np.abs(logits[:, 0] - expected[:, at]).max() < 1e-4, np.abs(logits[:, 0] - expected[:, at]).max()
-        fresh = dict(zip(names("past_key_values"), present))
+        fresh = dict(zip(names("past_key_values", LAYERS), present))
         cache.update({name: value for name, value in fresh.items() if ".decoder." in name})
 
 
@@ -448,8 +348,7 @@ def main():
     (OUT / "onnx").mkdir(parents=True, exist_ok=True)
     scratch = OUT / "onnx"
     encoder, decoder = export_encoder(model, scratch), export_decoder(model, scratch)
-    for file in ("encoder.onnx", "decoder.onnx", "step.onnx"):
-        (scratch / file).unlink()
+    (scratch / "encoder.onnx").unlink()
     onnx.save(encoder, str(scratch / "encoder_model.onnx"))
     onnx.save(decoder, str(scratch / "decoder_model_merged.onnx"))
     compare_onnx(OUT, hidden, features, model, ids)
