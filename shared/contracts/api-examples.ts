@@ -92,6 +92,7 @@ export const apiExamples: readonly ApiExample[] = [
         attempt: 1,
         started_at: "2026-01-05T09:30:00.100Z",
         finished_at,
+        result_source: { region: "us-east", store: "redis" },
         cost: {
           usd: 0.0004,
           stages: [{ stage: "features", seconds: 0.6, usd: 0.0004 }],
@@ -248,6 +249,7 @@ export const apiExamples: readonly ApiExample[] = [
         limits,
         cors_origins: ["https://app.acme.example"],
         jwt_issuers: [issuer],
+        retention: {},
       },
     },
   },
