@@ -49,7 +49,8 @@ const link = z.object({
 
 const webhooks = z.object({
   /**
-   * Keys that webhooks' secrets are sealed with in the database, base64 of 32 bytes each, comma-separated: the first seals, all open.
+   * Keys that webhooks' secrets, and results that are kept nowhere else, are sealed with, base64 of 32 bytes each, comma-separated:
+   * the first seals, all open.
    * The same in every region.
    */
   WEBHOOK_KEYS: z
@@ -78,20 +79,23 @@ export const ApiConfig = common
   .extend({ PORT: port });
 export type ApiConfig = z.infer<typeof ApiConfig>;
 
-export const WorkerConfig = common.extend(models.shape).extend({
-  WORKER_ID: z.string().regex(/^[\w.-]{1,64}$/),
-  WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
-  /** How fast one of its runs is, next to those of the region's other workers. */
-  WORKER_SPEED: z.coerce.number().positive().max(1000).default(1),
-  LEASE_MS: z.coerce.number().int().min(500).max(300_000).default(10_000),
-  MAX_AUDIO_S: z.coerce
-    .number()
-    .positive()
-    .default(6 * 3600),
-  /** Memory of Redis that cached outcomes of stages may take, all workers of the region together. */
-  STAGE_CACHE_MB: z.coerce.number().positive().default(256),
-  SCRATCH_DIR: z.string().default("/tmp"),
-});
+export const WorkerConfig = common
+  .extend(models.shape)
+  .extend(webhooks.shape)
+  .extend({
+    WORKER_ID: z.string().regex(/^[\w.-]{1,64}$/),
+    WORKER_CONCURRENCY: z.coerce.number().int().min(1).max(64).default(2),
+    /** How fast one of its runs is, next to those of the region's other workers. */
+    WORKER_SPEED: z.coerce.number().positive().max(1000).default(1),
+    LEASE_MS: z.coerce.number().int().min(500).max(300_000).default(10_000),
+    MAX_AUDIO_S: z.coerce
+      .number()
+      .positive()
+      .default(6 * 3600),
+    /** Memory of Redis that cached outcomes of stages may take, all workers of the region together. */
+    STAGE_CACHE_MB: z.coerce.number().positive().default(256),
+    SCRATCH_DIR: z.string().default("/tmp"),
+  });
 export type WorkerConfig = z.infer<typeof WorkerConfig>;
 
 /** A tenant and key that the keeper makes sure of at start: how the very first key comes to be. */

@@ -22,6 +22,7 @@ import { createOfferRelay } from "./results/offer-relay.ts";
 import { createRedis } from "./results/redis.ts";
 import { createResultCache } from "./results/result-cache.ts";
 import { resultKeys } from "./results/result-keys.ts";
+import { openResult } from "./results/sealed-result.ts";
 import { createTombstones } from "./results/tombstones.ts";
 import { createApiKeys } from "./store/api-keys.ts";
 import { bootstrapTenants } from "./store/bootstrap.ts";
@@ -39,7 +40,6 @@ import { createUsageRollup } from "./store/usage-rollup.ts";
 import { createWebhookDeliveries } from "./store/webhook-deliveries.ts";
 import { createWebhookEndpoints } from "./store/webhook-endpoints.ts";
 import { createWebhookKeeper } from "./webhooks/keep-webhooks.ts";
-import { openResult } from "./webhooks/sealed-result.ts";
 import { webhookKeys } from "./webhooks/webhook-keys.ts";
 
 /*
@@ -97,7 +97,8 @@ const relay = createOfferRelay({
   }),
   deleteObject: (key, signal) => objects.delete(key, { signal }),
   cache,
-  webhooks: {},
+  eraseUpload: (key, signal) => objects.eraseVersions(key, { signal }),
+  webhooks: true,
   logger,
   metrics,
 });

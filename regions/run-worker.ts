@@ -3,6 +3,7 @@ import { createLogger } from "./ops/logger.ts";
 import { createMetrics } from "./ops/metrics.ts";
 import { createOpsServer } from "./ops/ops-server.ts";
 import { createReadiness } from "./ops/readiness.ts";
+import { createSecretBox } from "./ops/secret-box.ts";
 import { onShutdown } from "./ops/shutdown.ts";
 import { createRedisQueue } from "./queue/redis-queue.ts";
 import { createJobHistory } from "./results/job-history.ts";
@@ -87,6 +88,7 @@ const transcriber = createTranscriber({
     budgetMb: config.MODEL_MEMORY_MB,
     memory: inference,
     whisper: { threads: config.MODEL_THREADS },
+    moonshine: { threads: config.MODEL_THREADS },
     onPassedOver: (reason) => logger.warn({ reason }, "a model for transcripts is passed over"),
   }),
   maxAtOnce: config.WORKER_CONCURRENCY,
@@ -118,6 +120,7 @@ const analyse = createRunJob({
   stages,
   analyzer,
   announcePlans,
+  secretBox: createSecretBox(config.WEBHOOK_KEYS),
   observe: history.observe,
   speed,
 });

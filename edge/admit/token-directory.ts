@@ -75,6 +75,7 @@ export function createTokenDirectory({
       revoked_at: null,
       ...(issuer.limits ? { limits: issuer.limits } : {}),
       ...(issuer.cors_origins ? { cors_origins: issuer.cors_origins } : {}),
+      ...(issuer.keeps_results === false ? { keeps_results: false as const } : {}),
     };
   }
 

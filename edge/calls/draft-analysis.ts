@@ -35,6 +35,7 @@ export function draftAnalysis(
     ...(url === undefined
       ? {}
       : { webhook: { url, ...(include_result === undefined ? {} : { include_result }) } }),
+    ...(key.keeps_results === false ? { tenant: { keeps_results: false as const } } : {}),
     created_at: new Date(createdAtMs).toISOString(),
     ...(deadline_s === undefined
       ? {}

@@ -78,6 +78,12 @@ export function createTranscription(services: EdgeServices) {
   }
 
   return async (c: EdgeContext): Promise<Response> => {
+    if (c.get("caller").key.keeps_results === false) {
+      throw new ApiError(
+        "not_available",
+        "Results of this tenant are sent by webhook alone; ask for the part `transcript` of POST /v1/analyses.",
+      );
+    }
     const request = await readTranscriptionForm(c.req.raw);
     const seconds = preferredWait(c.req.header("prefer"), MAX_WAIT_S) ?? MAX_WAIT_S;
     const id = await submit(c, request);

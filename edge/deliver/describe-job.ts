@@ -1,6 +1,7 @@
 import type { Job } from "../../shared/contracts/api.ts";
 import type { CompletionOffer } from "../../shared/contracts/completion.ts";
 import { ReadResultAnswer, RegionJobState } from "../../shared/contracts/internal-api.ts";
+import { leavesNoResult } from "../../shared/contracts/job.ts";
 import { isPermitted, type Region } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { signAudioUrl } from "../../shared/signing/audio-url.ts";
@@ -151,7 +152,7 @@ export function createDescribeJob(
       ...(network === undefined ? {} : { network }),
     };
     const [found, audioPath] = await Promise.all([
-      offer.result_key === undefined ? undefined : readResult(job, offer.result_key, trace),
+      offer.result_key === undefined ? notKept(job) : readResult(job, offer.result_key, trace),
       audio && signAudioUrl(config.audioUrlKeys, audio, audioUrlEnd()),
     ]);
     return {
@@ -171,6 +172,10 @@ export function createDescribeJob(
         : `W/"${offer.epoch.dispatch}-${offer.epoch.attempt}-${audioUrlEnd() / AUDIO_URL_STEP_MS}-${config.audioUrlKeys.current}"`,
   };
 }
+
+/** A result that went out by webhook alone. */
+const notKept = ({ offer, draft }: LedgerJob): Pick<Job, "result_removed"> =>
+  offer?.status === "succeeded" && leavesNoResult(draft) ? { result_removed: true } : {};
 
 const audioUrlEnd = () =>
   Math.ceil((Date.now() + AUDIO_URL_LIFE_MS) / AUDIO_URL_STEP_MS) * AUDIO_URL_STEP_MS;

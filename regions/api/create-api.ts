@@ -20,6 +20,7 @@ import { createReportRoutes, type ReportRoutesParts } from "./report-routes.ts";
 import { requireSignature } from "./require-signature.ts";
 import {
   createCheckJobWebhook,
+  createCheckTarget,
   createWebhookRoutes,
   type WebhookRoutesParts,
 } from "./webhook-routes.ts";
@@ -79,10 +80,11 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   );
   app.use("/internal/*", keepConsistency);
   const checkWebhook = createCheckJobWebhook(parts.webhooks);
+  const checkTarget = createCheckTarget(parts.webhooks);
   // Before the routes with an id in this place.
   app.route("/", createBatchRoutes({ ...parts, checkWebhook }));
   app.route("/", createEventRoutes(parts));
-  app.route("/", createJobRoutes({ ...parts, checkWebhook }));
+  app.route("/", createJobRoutes({ ...parts, checkWebhook, checkTarget }));
   app.route("/", createLoadRoutes(parts));
   app.route("/", createDeadLetterRoutes(parts));
   app.route("/", createAdminRoutes(parts));

@@ -1,6 +1,6 @@
 import { AnalysisResult } from "../../shared/contracts/analysis-result.ts";
 import { composeAnalysis } from "../../shared/contracts/compose-analysis.ts";
-import type { JobSpec } from "../../shared/contracts/job.ts";
+import { leavesNoResult, type JobSpec } from "../../shared/contracts/job.ts";
 import { audioKey, resultKey, uploadKey } from "../../shared/contracts/object-keys.ts";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { StageName } from "../../shared/contracts/stages.ts";
@@ -131,7 +131,7 @@ export function createFinishAtAccept(parts: FinishAtAcceptParts): FinishAtAccept
   return async (spec, upload, signal) => {
     const sha256 = upload.sha256 ?? spec.audio_sha256;
     // Before a timer is made: most jobs end here.
-    if (sha256 === undefined) {
+    if (sha256 === undefined || leavesNoResult(spec)) {
       answers.inc({ outcome: "miss" });
       return undefined;
     }

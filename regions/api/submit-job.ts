@@ -1,6 +1,6 @@
 import { MAX_UPLOAD_BYTES } from "../../shared/contracts/api.ts";
 import type { SubmitAnswer } from "../../shared/contracts/internal-api.ts";
-import type { JobSpec, SpeechTask } from "../../shared/contracts/job.ts";
+import { leavesNoResult, type JobSpec, type SpeechTask } from "../../shared/contracts/job.ts";
 import { uploadKey } from "../../shared/contracts/object-keys.ts";
 import { isPermitted, type Region } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
@@ -30,6 +30,8 @@ export interface SubmitJobParts {
   finishAtAccept?: FinishAtAccept | undefined;
   /** Refuses a job whose own webhook could never be sent. @throws ApiError */
   checkWebhook?: ((tenantId: string, url: string) => Promise<void>) | undefined;
+  /** Refuses a job whose result would go out by webhooks alone, and has none to go by. @throws ApiError */
+  checkTarget?: ((tenantId: string) => Promise<void>) | undefined;
   /** What jobs took before; without it all analyses count as equally long. */
   jobHistory?: Pick<JobHistoryStore, "estimateS"> | undefined;
 }
@@ -41,7 +43,8 @@ export interface SubmitJobParts {
  *   text, voice or webhook | dependency_unavailable, system_busy (nothing was taken)
  */
 export function createSubmitJob(parts: SubmitJobParts) {
-  const { region, queue, objects, speech, finishAtAccept, checkWebhook, jobHistory } = parts;
+  const { region, queue, objects, speech, finishAtAccept, jobHistory } = parts;
+  const { checkWebhook, checkTarget } = parts;
   const take = createTakeJob(queue);
 
   /** Text that nobody could speak is refused; a batch's need only be here, the rest is left to the workers. */
@@ -76,6 +79,7 @@ export function createSubmitJob(parts: SubmitJobParts) {
   return async (spec: JobSpec, signal?: AbortSignal): Promise<SubmitAnswer> => {
     assertPermitted(spec, region);
     if (spec.webhook) await checkWebhook?.(spec.tenant_id, spec.webhook.url);
+    if (!spec.webhook && leavesNoResult(spec)) await checkTarget?.(spec.tenant_id);
     const fault = faultOf(spec, region);
     const audio = spec.kind === "analysis" && !fault ? await checkAudio(spec, signal) : undefined;
     if (spec.speech && !fault) await checkText(spec, spec.speech, signal);

@@ -31,7 +31,7 @@ export interface WebhookRoutesParts {
   webhooks: {
     endpoints: Pick<
       WebhookEndpoints,
-      "store" | "list" | "find" | "change" | "remove" | "rotate" | "tenantSecrets"
+      "store" | "list" | "find" | "change" | "remove" | "rotate" | "tenantSecrets" | "subscriptions"
     >;
     deliveries: Pick<WebhookDeliveries, "list" | "find">;
     /** What is wrong with a URL as a target; undefined: nothing. */
@@ -160,5 +160,26 @@ export function createCheckJobWebhook({ endpoints, urlFault }: WebhookRoutesPart
       throw error;
     });
     if (secrets?.length === 0) throw new ApiError("webhook_secret_missing");
+  };
+}
+
+/**
+ * Whether a tenant whose results go out by webhook alone has an endpoint that they can go to. What the database does not say cannot be
+ * taken for granted here.
+ * @throws ApiError invalid_request | dependency_unavailable
+ */
+export function createCheckTarget({ endpoints }: WebhookRoutesParts["webhooks"]) {
+  return async (tenantId: string): Promise<void> => {
+    const all = await endpoints.subscriptions([tenantId]);
+    if (all.some(({ events }) => events.includes("job.succeeded"))) return;
+    throw new ApiError("invalid_request", "The result could not be sent anywhere.", {
+      errors: [
+        {
+          path: "webhook_url",
+          message:
+            "is missing: this tenant's results are not kept, and no endpoint of it takes `job.succeeded`",
+        },
+      ],
+    });
   };
 }

@@ -18,6 +18,8 @@ export interface RetentionParts {
 
 const DAY_MS = 86_400_000;
 const STAGE_DAYS = [7, 30];
+/** Where no result is kept, an upload goes once it was used; this is for other regions' replicas, and for what no run came to use. */
+const UNUSED_UPLOADS_DAYS = 7;
 
 /**
  * Removes what is past its tenant's retention from this region, and from the database, whichever region comes first. What stages gave
@@ -35,7 +37,8 @@ export function createRetention(parts: RetentionParts) {
   async function keep(tenant: TenantRetention, signal: AbortSignal): Promise<void> {
     const { tenantId, residency, retention } = tenant;
     const cutoff = (days: number) => new Date(now() - days * DAY_MS);
-    const { results_days, audio_days, uploads_days } = retention;
+    const { results_days, audio_days } = retention;
+    const { uploads_days = results_days === 0 ? UNUSED_UPLOADS_DAYS : undefined } = retention;
     const count = async (kind: string, work: Promise<number>) => {
       removed.inc({ kind }, await work);
     };

@@ -30,6 +30,18 @@ export function succeeded(
   });
 }
 
+/**
+ * The same of a run of whose result and recording nothing may stay: the result goes out by webhook alone, `sealed`; `durationS` is what
+ * was analysed, for the usage.
+ */
+export function succeededUnkept(
+  ending: Ending & { cost: JobCost; durationS: number; sealed: string },
+): Completion {
+  const { durationS, sealed } = ending;
+  const end = complete(ending, "succeeded", { durationS });
+  return { ...end, webhook: { ...end.webhook, sealed } };
+}
+
 /** What a synthesis gave, and what it took; what was spoken before takes nothing. */
 export interface Spoken {
   audio: NonNullable<CompletionOffer["audio"]>;
@@ -71,11 +83,13 @@ interface Outcome {
   result?: AnalysisResult;
   resultKey?: string;
   audio?: NonNullable<CompletionOffer["audio"]>;
+  /** Of the recording, where nothing else may be told of it. */
+  durationS?: number;
 }
 
 function complete(ending: Ending, status: FinalStatus, outcome: Outcome): Completion {
   const { spec, epoch, region, cost = nothing } = ending;
-  const { error, result, resultKey, audio } = outcome;
+  const { error, result, resultKey, audio, durationS = audio?.duration_s } = outcome;
   const started_at = new Date(ending.startedAtMs).toISOString();
   const finished_at = new Date(Math.max(ending.startedAtMs, ending.finishedAtMs)).toISOString();
   // Postgres replicates to every region, so a bound tenant's content must not get into it.
@@ -88,12 +102,12 @@ function complete(ending: Ending, status: FinalStatus, outcome: Outcome): Comple
     unit: "compute_second",
     usd: stage.usd,
   }));
-  if (audio) {
+  if (durationS !== undefined) {
     usage.push({
       job_id: spec.id,
       tenant_id: spec.tenant_id,
       stage: "audio",
-      quantity: audio.duration_s,
+      quantity: durationS,
       unit: "audio_second",
       usd: 0,
     });
@@ -130,7 +144,7 @@ function complete(ending: Ending, status: FinalStatus, outcome: Outcome): Comple
         user_id: contentMayTravel ? (spec.user_id ?? null) : null,
         metadata: contentMayTravel ? (spec.metadata ?? null) : null,
         audio_sha256: audio?.sha256 ?? null,
-        audio_duration_s: audio?.duration_s ?? null,
+        audio_duration_s: durationS ?? null,
         result_key: resultKey ?? null,
         created_at: spec.created_at,
         started_at,

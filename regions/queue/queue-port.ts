@@ -39,6 +39,8 @@ export interface Completion {
   envelope: OutboxEnvelope;
   /** For webhooks, once the ledger has accepted the run. */
   webhook?: RunWebhook;
+  /** Key of the upload, where nothing of it may stay once the ledger has accepted the run. */
+  spent?: string;
 }
 
 export interface SubmitOptions {

@@ -17,11 +17,10 @@ export interface OfferRelayOptions {
   /** Removes the result of a run that was not accepted; its failure is only logged. */
   deleteObject(key: string, signal: AbortSignal): Promise<void>;
   cache: Pick<ResultCache, "write">;
-  /** Absent: acceptance makes no webhooks. */
-  webhooks?: {
-    /** Seals the result of a tenant of whom none is kept; undefined for all others. What it throws puts the acceptance off. */
-    seal?(offered: OfferEntry): Promise<string | undefined>;
-  };
+  /** Removes an upload, in all its versions, of which nothing may stay; its failure is only logged. */
+  eraseUpload(key: string, signal: AbortSignal): Promise<unknown>;
+  /** Whether acceptance makes webhooks. */
+  webhooks?: boolean;
   logger: Logger;
   metrics: Metrics;
   stream?: Partial<
@@ -62,14 +61,19 @@ export function createOfferRelay(options: OfferRelayOptions): {
     );
   }
 
-  async function settle(entryId: string, accepted: OfferEntry): Promise<void> {
-    const { offer, envelope } = accepted;
+  async function settle(entryId: string, accepted: OfferEntry, signal: AbortSignal): Promise<void> {
+    const { offer, envelope, spent } = accepted;
     if (envelope.result !== null) {
       // Only saves a read of the object; the job is no less final without it.
       await cache.write(offer.job_id, JSON.stringify(envelope.result)).catch(() => undefined);
     }
-    const { webhooks } = options;
-    const event = webhooks && webhookEventOf(accepted, await webhooks.seal?.(accepted));
+    // Before its offer goes: afterwards nobody would know of it but the tenant's retention, days later.
+    if (spent !== undefined) {
+      await options.eraseUpload(spent, signal).catch((error: unknown) => {
+        logger.warn({ err: error, job_id: offer.job_id }, "an upload stays that has been used");
+      });
+    }
+    const event = options.webhooks ? webhookEventOf(accepted) : undefined;
     await scripts.settle(entryId, offer, envelope, event);
   }
 
@@ -77,7 +81,7 @@ export function createOfferRelay(options: OfferRelayOptions): {
     const { entryId, ...run } = offered;
     const { offer } = run;
     verdictsTotal.inc({ verdict });
-    if (verdict === "accepted") return settle(entryId, run);
+    if (verdict === "accepted") return settle(entryId, run, signal);
     logger.info(
       { job_id: offer.job_id, epoch: offer.epoch, verdict },
       "a run was not accepted; dropping its traces",
@@ -91,7 +95,7 @@ export function createOfferRelay(options: OfferRelayOptions): {
         );
       });
     }
-    if (verdict === "canceled") return settle(entryId, asCanceled(run));
+    if (verdict === "canceled") return settle(entryId, asCanceled(run), signal);
     await scripts.discard(entryId, offer);
   }
 

@@ -8,6 +8,8 @@ export const OfferEntry = z
     offer: CompletionOffer,
     envelope: OutboxEnvelope,
     webhook: RunWebhook.optional(),
+    /** Key of the upload, where nothing of it may stay once the ledger has accepted the run. */
+    spent: z.string().startsWith("uploads/").optional(),
   })
   .refine(
     ({ offer, envelope: { job } }) =>

@@ -25,17 +25,14 @@ export const WebhookEvent = z.strictObject({
   result_key: z.string().optional(),
   /** The job's own, beside those of its tenant's endpoints. */
   own: JobWebhook.optional(),
-  /** The result (JSON) where it is kept nowhere else, sealed; see SealedResult in regions/webhooks. */
+  /** The result (JSON) where it is kept nowhere else, sealed; see sealed-result.ts. */
   sealed: z.string().optional(),
 });
 export type WebhookEvent = z.infer<typeof WebhookEvent>;
 
-/** The event of an accepted run. `sealed`: its result, where that may be kept nowhere else. */
-export function webhookEventOf(
-  { offer, envelope: { job }, webhook }: OfferEntry,
-  sealed?: string,
-): WebhookEvent {
-  const { user_id, metadata, own } = webhook ?? {};
+/** The event of an accepted run. */
+export function webhookEventOf({ offer, envelope: { job }, webhook }: OfferEntry): WebhookEvent {
+  const { user_id, metadata, own, sealed } = webhook ?? {};
   return {
     v: 1,
     type: `job.${job.status}`,

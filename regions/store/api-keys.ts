@@ -10,7 +10,11 @@ import {
   type StoreKey,
 } from "../../shared/contracts/internal-api.ts";
 import { KeyId } from "../../shared/contracts/ids.ts";
-import type { TenantLimits } from "../../shared/contracts/tenant-settings.ts";
+import {
+  keepsResults,
+  type Retention,
+  type TenantLimits,
+} from "../../shared/contracts/tenant-settings.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { writeAudit, type Actor } from "./audit-log.ts";
 import type { Database, Orm } from "./database.ts";
@@ -252,6 +256,7 @@ const selectKeys = (orm: Pick<Orm, "select">) =>
       residency: tenants.residency,
       limits: tenants.limits,
       cors_origins: tenants.cors_origins,
+      retention: tenants.retention,
       scopes: apiKeys.scopes,
       expires_at: apiKeys.expires_at,
       revoked_at: apiKeys.revoked_at,
@@ -267,16 +272,18 @@ interface KeyRow {
   residency: string;
   limits: TenantLimits | null;
   cors_origins: string[];
+  retention: Retention;
   scopes: string[];
   expires_at: Date | null;
   revoked_at: Date | null;
 }
 
-function toRecord({ key_hash: _, limits, cors_origins, ...row }: KeyRow): KeyRecord {
+function toRecord({ key_hash: _, limits, cors_origins, retention, ...row }: KeyRow): KeyRecord {
   return KeyRecord.parse({
     ...row,
     ...(limits === null ? {} : { limits }),
     ...(cors_origins.length === 0 ? {} : { cors_origins }),
+    ...keepsResults(retention),
     expires_at: row.expires_at?.toISOString() ?? null,
     revoked_at: row.revoked_at?.toISOString() ?? null,
   });

@@ -7,7 +7,7 @@ import {
   type CreateTenant,
   type LookupIssuer,
 } from "../../shared/contracts/internal-api.ts";
-import { TenantSettings } from "../../shared/contracts/tenant-settings.ts";
+import { keepsResults, TenantSettings } from "../../shared/contracts/tenant-settings.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { writeAudit, type Actor } from "./audit-log.ts";
 import type { Database, Orm } from "./database.ts";
@@ -149,6 +149,7 @@ export function createTenants(database: Database): Tenants {
             residency: tenants.residency,
             limits: tenants.limits,
             cors_origins: tenants.cors_origins,
+            retention: tenants.retention,
           })
           .from(jwtIssuers)
           .innerJoin(tenants, eq(tenants.id, jwtIssuers.tenant_id))
@@ -158,11 +159,12 @@ export function createTenants(database: Database): Tenants {
           .limit(1),
       );
       if (!row) return null;
-      const { limits, cors_origins, ...found } = row;
+      const { limits, cors_origins, retention, ...found } = row;
       return IssuerRecord.parse({
         ...found,
         ...(limits === null ? {} : { limits }),
         ...(cors_origins.length === 0 ? {} : { cors_origins }),
+        ...keepsResults(retention),
       });
     },
 

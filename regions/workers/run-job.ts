@@ -1,14 +1,17 @@
 import { MAX_UPLOAD_BYTES } from "../../shared/contracts/api.ts";
+import { leavesNoResult } from "../../shared/contracts/job.ts";
 import { audioKey, resultKey, uploadKey } from "../../shared/contracts/object-keys.ts";
 import { StageName } from "../../shared/contracts/stages.ts";
 import type { ErrorCode } from "../../shared/errors/catalogue.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { defaultPrices, type PriceTable } from "../../shared/policies/price.ts";
 import type { ObservedJob } from "../../shared/policies/job-estimate.ts";
-import { failed, succeeded, type Ending } from "../queue/completion.ts";
+import type { SecretBox } from "../ops/secret-box.ts";
+import { failed, succeeded, succeededUnkept, type Ending } from "../queue/completion.ts";
 import type { Completion, Run } from "../queue/queue-port.ts";
 import { audioExtension } from "../results/audio-extension.ts";
 import { buildResult } from "../results/build-result.ts";
+import { sealResult } from "../results/sealed-result.ts";
 import type { StageCache } from "../results/stage-cache.ts";
 import type { Analyzer } from "../speech/analyze.ts";
 import { AudioError } from "../speech/decode/audio-error.ts";
@@ -29,6 +32,8 @@ export interface RunJobParts {
   stages: StageCache;
   /** Told of what each job's parts are made with. */
   announcePlans?: Pick<AnnouncePlans, "tell"> | undefined;
+  /** Seals results that are kept nowhere, for the webhooks that bring them. */
+  secretBox: SecretBox;
   /** Told what jobs took whose stages were all made here: what estimates are learnt from. */
   observe?: ((spec: Run["spec"], job: ObservedJob) => void) | undefined;
   /** Compute-seconds that a run does in a second. */
@@ -57,7 +62,7 @@ const finalCodes: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 ]);
 
 export function createRunJob(parts: RunJobParts): RunJob {
-  const { region, objects, analyzer, scratch, stages, announcePlans, observe } = parts;
+  const { region, objects, analyzer, scratch, stages, announcePlans, observe, secretBox } = parts;
   const { speed = 1, prices = defaultPrices, maxUploadBytes = MAX_UPLOAD_BYTES } = parts;
 
   async function analyse(
@@ -83,7 +88,8 @@ export function createRunJob(parts: RunJobParts): RunJob {
     const plan = await analyzer.plan(spec);
     announcePlans?.tell(spec, plan);
     const recording = { owner, sha256: upload.sha256 };
-    const known = await stages.find(recording, plan.identities, { signal });
+    const isKept = !leavesNoResult(spec);
+    const known = isKept ? await stages.find(recording, plan.identities, { signal }) : {};
     const analysis = await analyzer.analyze(path, {
       parts: spec.parts,
       language: spec.language,
@@ -99,11 +105,12 @@ export function createRunJob(parts: RunJobParts): RunJob {
     const wanted = new Set<StageName>(["decode", ...spec.parts]);
     const extension = audioExtension(composed.audio.container);
     const target = audioKey(owner, upload.sha256, extension);
-    await Promise.all([
-      keepAudio(objects, { from: source, to: target, etag: upload.etag, signal }),
-      // Before the job ends: who sees its result and asks again is answered from here.
-      stages.keep(recording, plan.identities, made, { signal }),
-    ]);
+    if (isKept)
+      await Promise.all([
+        keepAudio(objects, { from: source, to: target, etag: upload.etag, signal }),
+        // Before the job ends: who sees its result and asks again is answered from here.
+        stages.keep(recording, plan.identities, made, { signal }),
+      ]);
     const store = clock();
 
     const { total: _, ...computing } = timings_ms;
@@ -127,8 +134,9 @@ export function createRunJob(parts: RunJobParts): RunJob {
       epoch,
       region,
     });
+    const text = JSON.stringify(result);
     const key = resultKey(owner, spec.id, epoch);
-    await objects.put(key, JSON.stringify(result), { contentType: "application/json", signal });
+    if (isKept) await objects.put(key, text, { contentType: "application/json", signal });
     if (Object.keys(known).length === 0) {
       observe?.(spec, {
         bytes: upload.bytes,
@@ -137,30 +145,33 @@ export function createRunJob(parts: RunJobParts): RunJob {
         computeSeconds: ((now() - startedAtMs) / 1000) * speed,
       });
     }
-    return succeeded({
-      spec,
-      epoch,
-      region,
-      startedAtMs,
-      finishedAtMs: now(),
-      cost,
-      result,
-      resultKey: key,
-      extension,
+    const ending = { spec, epoch, region, startedAtMs, finishedAtMs: now(), cost };
+    if (isKept) return succeeded({ ...ending, result, resultKey: key, extension });
+    return succeededUnkept({
+      ...ending,
+      durationS: composed.audio.duration_s,
+      sealed: sealResult(secretBox, spec.id, text),
     });
+  }
+
+  /** What is wrong with a recording is final too, and it is not needed again. */
+  function spending({ spec }: Run, completion: Completion): Completion {
+    if (!leavesNoResult(spec)) return completion;
+    const owner = { residency: spec.residency, tenantId: spec.tenant_id };
+    return { ...completion, spent: uploadKey(owner, spec.upload_id) };
   }
 
   return async (run, options) => {
     const path = scratch.path();
     const now = clockOf(run);
     try {
-      return await analyse(run, path, now, options);
+      return spending(run, await analyse(run, path, now, options));
     } catch (error) {
       options.signal.throwIfAborted();
       const { spec, epoch, startedAtMs } = run;
       const ending: Ending = { spec, epoch, region, startedAtMs, finishedAtMs: now() };
       if (error instanceof AudioError) {
-        return failed({ ...ending, code: error.code, detail: error.message });
+        return spending(run, failed({ ...ending, code: error.code, detail: error.message }));
       }
       if (error instanceof TranscriptionRefusal && !worthAnother(error, run)) {
         return failed({ ...ending, code: error.code, detail: error.message });

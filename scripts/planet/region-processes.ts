@@ -131,6 +131,7 @@ export function regionProcesses(plan: RegionPlan): RegionProcesses {
       ...ports.workers.map((port, at) =>
         service(`worker-${at + 1}`, "regions/run-worker.ts", port, {
           ...workerEnvironment,
+          ...webhooks,
           OPS_PORT: String(port),
           WORKER_ID: `${id}-${at + 1}`,
           WORKER_CONCURRENCY: String(plan.workerConcurrency),

@@ -26,6 +26,7 @@ const relay = createOfferRelay({
     region: REGION,
     linkSecrets: [LINK_SECRET],
   }),
+  eraseUpload: async () => undefined,
   deleteObject: async () => undefined,
   cache: { write: async () => undefined },
   logger,

@@ -19,6 +19,8 @@ export const KeyRecord = z.strictObject({
   limits: TenantLimits.optional(),
   /** Whose pages may read the answers. */
   cors_origins: z.array(z.string()).optional(),
+  /** Absent: they are kept. Else results of analyses go out by webhook alone. */
+  keeps_results: z.literal(false).optional(),
 });
 export type KeyRecord = z.infer<typeof KeyRecord>;
 

@@ -96,6 +96,8 @@ export type OutboxEnvelope = z.infer<typeof OutboxEnvelope>;
 
 /** What a job's webhooks need to know besides: content, which stays in the region and goes to the client alone. */
 export const RunWebhook = z.strictObject({
+  /** The result (JSON) that may be kept nowhere, sealed; see regions/results/sealed-result.ts. */
+  sealed: z.string().optional(),
   own: JobWebhook.optional(),
   user_id: UserId.optional(),
   metadata: Metadata.optional(),

@@ -162,6 +162,7 @@ export const IssuerRecord = JwtIssuer.extend({
   residency: Residency,
   limits: KeyRecord.shape.limits,
   cors_origins: KeyRecord.shape.cors_origins,
+  keeps_results: KeyRecord.shape.keeps_results,
 });
 export type IssuerRecord = z.infer<typeof IssuerRecord>;
 export const LookupIssuerAnswer = z.strictObject({ issuer: IssuerRecord.nullable() });

@@ -135,6 +135,8 @@ export const JobSpec = z
         vip: z.boolean().optional(),
         /** Jobs of the tenant that may run at once in a region. */
         max_concurrent: z.int().min(1).optional(),
+        /** Of an analysis: its result goes out by webhook alone, and nothing of it or the recording stays. */
+        keeps_results: z.literal(false).optional(),
       })
       .optional(),
     request_id: z.string().max(128),
@@ -142,6 +144,10 @@ export const JobSpec = z
   })
   .meta({ id: "JobSpec" });
 export type JobSpec = z.infer<typeof JobSpec>;
+
+/** Whether nothing of a job's result may stay. Audio that was spoken is asked for afterwards, and goes by the retention of audio. */
+export const leavesNoResult = ({ kind, tenant }: Pick<JobSpec, "kind" | "tenant">): boolean =>
+  kind === "analysis" && tenant?.keeps_results === false;
 
 /** Order in which a region runs what waits; the highest first. */
 export const priorities: readonly Priority[] = Priority.options;

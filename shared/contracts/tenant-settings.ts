@@ -61,12 +61,19 @@ const days = z.int().min(1).max(3_650).optional();
 /** For how many days what belongs to a tenant is kept; what is left out goes by the deployment's own rules. */
 export const Retention = z
   .strictObject({
-    results_days: days.meta({ description: "Results, and what stages gave" }),
+    results_days: z.int().min(0).max(3_650).optional().meta({
+      description:
+        "Results, and what stages gave. 0: results of analyses are sent by webhook alone, and neither they nor the recording are kept",
+    }),
     audio_days: days.meta({ description: "Recordings that are delivered" }),
     uploads_days: days.meta({ description: "Uploads as they were sent" }),
   })
   .meta({ id: "Retention" });
 export type Retention = z.infer<typeof Retention>;
+
+/** What is said of a tenant of whom no result is kept; of all others nothing. */
+export const keepsResults = ({ results_days }: Retention): { keeps_results?: false } =>
+  results_days === 0 ? { keeps_results: false } : {};
 
 /** `PATCH /v1/admin/tenants/{id}`: what is left out stays. Residency stays always: it says where data already lies. */
 export const ChangeTenant = z

@@ -51,6 +51,21 @@ describe("an analysis", () => {
     expect(row).toMatchObject({ state: "accepted" });
   });
 
+  test("of a tenant whose results are not kept says so to the region; a transcript cannot be waited for there", async () => {
+    const { call, regions, tenant_id } = await ready();
+    const key = await regions.addKey({ tenant_id, keeps_results: false });
+    expect((await call("/v1/analyses", { key, body: uploadIn("eu-west") })).status).toBe(202);
+    const [request] = regions.asked("/internal/jobs");
+    expect(request!.body["tenant"]).toEqual({ keeps_results: false });
+    const form = new Response(new FormData());
+    const answer = await call("/v1/audio/transcriptions", {
+      key,
+      body: new Uint8Array(await form.clone().arrayBuffer()),
+      headers: { "content-type": form.headers.get("content-type")! },
+    });
+    expect(await codeOf(answer)).toBe("not_available");
+  });
+
   test("with a deadline has so long from when it was accepted, as JSON and beside a body of audio", async () => {
     const { call, regions, key } = await ready();
     const body = { ...uploadIn("us-east"), deadline_s: 90.5 };

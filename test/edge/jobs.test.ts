@@ -180,6 +180,18 @@ describe("a job", () => {
     expect(await codeOf(await get())).toBe("dependency_unavailable");
   });
 
+  test("whose result went out by webhook alone says so, and no region is asked for it", async () => {
+    const { regions, call, key, tenant } = await ready();
+    const draft = { ...draftOf(tenant), tenant: { keeps_results: false as const } };
+    const shard = shardOf(draft);
+    await shard.reserve(draft, "us-east");
+    await shard.accept(draft.id, 1);
+    await shard.complete([offerOf(draft, { dispatch: 1, attempt: 1 })]);
+    const job = Job.parse(await (await call(`/v1/jobs/${draft.id}`, { key })).json());
+    expect(job).toMatchObject({ status: "succeeded", result_removed: true });
+    expect(regions.asked("/internal/results/read")).toEqual([]);
+  });
+
   test("finds its result in another region while its own is away, and never shows success without it", async () => {
     const { regions, get, draft, shard, tenant } = await ready();
     await shard.complete([

@@ -9,7 +9,13 @@ import { createRunJob } from "../../regions/workers/run-job.ts";
 import { openScratch } from "../../regions/workers/scratch.ts";
 import { createWorker } from "../../regions/workers/worker.ts";
 import { jobSpec } from "../contract/queue-bench.ts";
-import { REGION, silent, startRegionBench, type RegionBench } from "../flow/api/region-bench.ts";
+import {
+  REGION,
+  silent,
+  startRegionBench,
+  type RegionBench,
+  secretBox,
+} from "../flow/api/region-bench.ts";
 import { samplePath } from "../flow/speech/fixtures.ts";
 
 let bench: RegionBench;
@@ -39,7 +45,14 @@ async function startWorker(
     workerId: "w1",
     queue,
     objects,
-    runJob: createRunJob({ region: REGION, objects, stages: bench.stages, analyzer, scratch }),
+    runJob: createRunJob({
+      secretBox,
+      region: REGION,
+      objects,
+      stages: bench.stages,
+      analyzer,
+      scratch,
+    }),
     logger: silent,
     metrics: createMetrics(),
     leaseMs,

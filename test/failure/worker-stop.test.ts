@@ -15,7 +15,13 @@ import { openScratch } from "../../regions/workers/scratch.ts";
 import { createWorker } from "../../regions/workers/worker.ts";
 import type { JobSpec } from "../../shared/contracts/job.ts";
 import { jobSpec } from "../contract/queue-bench.ts";
-import { REGION, silent, startRegionBench, type RegionBench } from "../flow/api/region-bench.ts";
+import {
+  REGION,
+  silent,
+  startRegionBench,
+  type RegionBench,
+  secretBox,
+} from "../flow/api/region-bench.ts";
 import { makeFolder, samplePath } from "../flow/speech/fixtures.ts";
 
 const folder = await makeFolder();
@@ -80,7 +86,15 @@ async function startWorker(queue = bench.queue) {
   const history = createJobHistory({ redis: bench.client });
   const { objects, stages } = bench;
   const { observe } = history;
-  const runJob = createRunJob({ region: REGION, objects, stages, analyzer, scratch, observe });
+  const runJob = createRunJob({
+    secretBox,
+    region: REGION,
+    objects,
+    stages,
+    analyzer,
+    scratch,
+    observe,
+  });
   return { history, ...run({ runJob, queue }) };
 }
 

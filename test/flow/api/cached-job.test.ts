@@ -18,7 +18,14 @@ import { createWorker, type Worker } from "../../../regions/workers/worker.ts";
 import { jobSpec } from "../../contract/queue-bench.ts";
 import { samplePath, fixturePath } from "../speech/fixtures.ts";
 import { inProcessApi } from "./in-process-api.ts";
-import { edgeRequest, REGION, silent, startRegionBench, type RegionBench } from "./region-bench.ts";
+import {
+  edgeRequest,
+  REGION,
+  silent,
+  startRegionBench,
+  type RegionBench,
+  secretBox,
+} from "./region-bench.ts";
 
 const parts = AnalysisPart.options;
 const decoder = createDecoder();
@@ -54,7 +61,15 @@ beforeAll(async () => {
     workerId: "w1",
     queue,
     objects,
-    runJob: createRunJob({ region: REGION, objects, stages, analyzer, announcePlans, scratch }),
+    runJob: createRunJob({
+      secretBox,
+      region: REGION,
+      objects,
+      stages,
+      analyzer,
+      announcePlans,
+      scratch,
+    }),
     logger: silent,
     metrics: createMetrics(),
   });
@@ -150,12 +165,23 @@ describe("a recording that was analysed before", () => {
     expect(Object.keys(again.cache).toSorted()).toEqual(Object.keys(first.cache).toSorted());
     expect(Object.keys(again.timings_ms).toSorted()).toEqual(["queued", "total"]);
 
+    // Where nothing may be kept it is a worker's, who knows of nothing and keeps nothing, as any other.
+    const unkept = await submit(audio, {
+      known: true,
+      tenant: { keeps_results: false },
+      webhook: { url: "http://127.0.0.1:9/hook" },
+    });
+    expect(unkept.answer.completion).toBeUndefined();
+    const end = await ended(unkept);
+    expect(end).toMatchObject({ status: "succeeded" });
+    expect(end).not.toHaveProperty("result_key");
+    expect(decoded).toBe(2);
+
     // The same offer is on its way to the ledger, once; nobody runs the job.
     const offers = await offersOf(spec.id);
     expect(offers.map(({ offer }) => offer)).toEqual([answer.completion]);
     expect(offers[0]!.envelope.result).toEqual(again);
     expect(offers[0]!.envelope.usage).toMatchObject([{ stage: "audio", usd: 0 }]);
-    expect(decoded).toBe(1);
   });
 
   test("is not decoded again where its hash becomes known with the upload", async () => {

@@ -16,7 +16,14 @@ import { createWorker, type Worker } from "../../../regions/workers/worker.ts";
 import { jobSpec } from "../../contract/queue-bench.ts";
 import { fixturePath, samplePath } from "../speech/fixtures.ts";
 import { inProcessApi } from "./in-process-api.ts";
-import { edgeRequest, REGION, silent, startRegionBench, type RegionBench } from "./region-bench.ts";
+import {
+  edgeRequest,
+  REGION,
+  silent,
+  startRegionBench,
+  type RegionBench,
+  secretBox,
+} from "./region-bench.ts";
 
 let bench: RegionBench;
 let api: ReturnType<typeof inProcessApi>;
@@ -36,7 +43,7 @@ beforeAll(async () => {
     workerId: "w1",
     queue,
     objects,
-    runJob: createRunJob({ region: REGION, objects, stages, analyzer, scratch }),
+    runJob: createRunJob({ secretBox, region: REGION, objects, stages, analyzer, scratch }),
     logger: silent,
     metrics: createMetrics(),
   });

@@ -11,6 +11,7 @@ import { pino } from "pino";
 import { uploadKey } from "../../../shared/contracts/object-keys.ts";
 import type { JobSpec } from "../../../shared/contracts/job.ts";
 import { SIGNATURE_HEADER, signLinkRequest } from "../../../shared/signing/link-signature.ts";
+import { createSecretBox } from "../../../regions/ops/secret-box.ts";
 import { createMetrics } from "../../../regions/ops/metrics.ts";
 import { queueKeys } from "../../../regions/queue/queue-keys.ts";
 import type { Completion } from "../../../regions/queue/queue-port.ts";
@@ -27,6 +28,9 @@ export const LINK_SECRET = "a-secret-of-the-link-between-edge-and-region";
 const BUCKET = "antiphon-test";
 const CREDENTIALS = { accessKeyId: "AKTEST", secretAccessKey: "a-secret-of-the-test" };
 
+/** What seals results that are kept nowhere else. */
+export const WEBHOOK_KEY = Buffer.alloc(32, 7);
+export const secretBox = createSecretBox([WEBHOOK_KEY]);
 export const silent = pino({ level: "silent" });
 
 /** A region's Redis and object store, real ones, and the means to look into them. */
@@ -102,6 +106,7 @@ export async function startRegionBench({ leaseMs = 10_000, retry = {} as RetryPa
     startWorker: (workerId: string, environment: Record<string, string> = {}) =>
       start("run-worker.ts", {
         WORKER_ID: workerId,
+        WEBHOOK_KEYS: WEBHOOK_KEY.toString("base64"),
         LEASE_MS: String(leaseMs),
         SCRATCH_DIR: scratchDir,
         ...environment,

@@ -31,6 +31,7 @@ export function deletionsOf(bench: RegionBench, database: Database) {
     offerCompletions: async (offers) =>
       offers.map(({ job_id, epoch }) => ({ job_id, epoch, verdict: "unknown" })),
     deleteObject: (key) => bench.objects.delete(key),
+    eraseUpload: (key) => bench.objects.eraseVersions(key),
     cache: results,
     logger: silent,
     metrics: createMetrics(),

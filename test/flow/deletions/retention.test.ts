@@ -97,3 +97,36 @@ test("what is past its tenant's retention goes, and nothing else of anyone's", a
   const [row] = await database.primary`select count(*)::int as n from jobs`;
   expect(row).toEqual({ n: 3 });
 });
+
+test("where no result is kept, what there still was goes at once, and an upload that nobody used within a week", async () => {
+  const by = { actor: "test" };
+  const tenants = createTenants(database);
+  await tenants.create({ id: "ten_none", name: "none", residency: "global" }, by);
+  await tenants.change({ id: "ten_none", retention: { results_days: 0 } }, by);
+  const now = Date.now();
+  const jobId = newJobId(now - 1_000);
+  await createFinalJobs(database).write([makeRun({ tenantId: "ten_none", jobId }).envelope]);
+  for (const kind of ["uploads", "audio", "results"]) {
+    await bench.objects.put(`${kind}/global/ten_none/a`, "a", { contentType: "text/plain" });
+  }
+  let at = now + 60_000;
+  const keeper = createRetention({
+    region: findRegion("us-east")!,
+    store: createRetentionStore(database),
+    redis: createEraseJobs(bench.client),
+    objects: bench.objects,
+    logger: silent,
+    metrics: createMetrics(),
+    now: () => at,
+  });
+  const mine = async () =>
+    (await bench.objects.list("", 100)).filter((key) => key.includes("ten_none"));
+  await keeper.work(new AbortController().signal);
+  expect(await mine()).toEqual(["audio/global/ten_none/a", "uploads/global/ten_none/a"]);
+  const [row] =
+    await database.primary`select count(*)::int as n from results where job_id = ${jobId}`;
+  expect(row).toEqual({ n: 0 });
+  at = now + 7 * DAY_MS + 60_000;
+  await keeper.work(new AbortController().signal);
+  expect(await mine()).toEqual(["audio/global/ten_none/a"]);
+});

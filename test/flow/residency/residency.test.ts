@@ -1,4 +1,5 @@
 import { readFile, readdir } from "node:fs/promises";
+import type { ServerResponse } from "node:http";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createMetrics } from "../../../regions/ops/metrics.ts";
@@ -18,7 +19,15 @@ import { createRunJob } from "../../../regions/workers/run-job.ts";
 import { openScratch } from "../../../regions/workers/scratch.ts";
 import { createWorker } from "../../../regions/workers/worker.ts";
 import { createSubmitJob } from "../../../regions/api/submit-job.ts";
+import { createCheckTarget } from "../../../regions/api/webhook-routes.ts";
+import { openResult } from "../../../regions/results/sealed-result.ts";
+import { createTenants } from "../../../regions/store/tenants.ts";
+import { createWebhookDeliveries } from "../../../regions/store/webhook-deliveries.ts";
+import { createWebhookEndpoints } from "../../../regions/store/webhook-endpoints.ts";
+import { createWebhookKeeper } from "../../../regions/webhooks/keep-webhooks.ts";
 import { replicationOf } from "../../../scripts/planet/replication-of.ts";
+import type { JobSpec } from "../../../shared/contracts/job.ts";
+import type { WebhookPayload } from "../../../shared/contracts/webhooks.ts";
 import { mintJobId, mintUploadId } from "../../../shared/contracts/ids.ts";
 import { uploadKey } from "../../../shared/contracts/object-keys.ts";
 import { findRegion, regions, type Residency } from "../../../shared/contracts/regions.ts";
@@ -26,8 +35,9 @@ import { jobSpec } from "../../contract/queue-bench.ts";
 import { freePort } from "../../../scripts/planet/ports.ts";
 import { startPostgres, type TestCluster } from "../../support/postgres.ts";
 import { startRedis } from "../../support/redis.ts";
-import { silent } from "../api/region-bench.ts";
+import { silent, secretBox } from "../api/region-bench.ts";
 import { BUCKET, CREDENTIALS, startStore } from "../object-store/start-store.ts";
+import { startEndpoint } from "../webhooks/start-endpoint.ts";
 import { untilReachable } from "../queue/until-reachable.ts";
 
 const IDS = ["us-east", "eu-west"] as const;
@@ -116,18 +126,37 @@ async function startRegion(id: Id, ports: Record<Id, number>, database: Database
     workerId: id,
     queue,
     objects,
-    runJob: createRunJob({ region: id, objects, analyzer, scratch, stages }),
+    runJob: createRunJob({ secretBox, region: id, objects, analyzer, scratch, stages }),
     logger: silent,
     metrics: createMetrics(),
   });
   const stop = new AbortController();
+  const cache = createResultCache({ redis, readObject });
+  const endpoints = createWebhookEndpoints(database, secretBox);
+  const webhooks = createWebhookKeeper({
+    ...parts,
+    metrics: createMetrics(),
+    region: id,
+    endpoints: { ...endpoints, stop: async () => undefined },
+    deliveries: {
+      write: createWebhookDeliveries(database).write,
+      waitForReplay: (lsn, signal) => waitForReplay(database.primary, lsn, { signal }),
+    },
+    readResult: async (job, signal) => JSON.stringify((await cache.read(job, signal))?.result),
+    isDeleted: async () => false,
+    openResult: (jobId, sealed) => openResult(secretBox, jobId, sealed),
+    publicUrl: undefined,
+    allowLoopback: true,
+  });
   const relay = createOfferRelay({
     ...parts,
     metrics: createMetrics(),
     offerCompletions: async (offers) =>
       offers.map(({ job_id, epoch }) => ({ job_id, epoch, verdict: "accepted" })),
     deleteObject: (key) => objects.delete(key),
-    cache: createResultCache({ redis, readObject }),
+    eraseUpload: (key) => objects.eraseVersions(key),
+    cache,
+    webhooks: true,
     stream: { blockMs: 50 },
   });
   const writer = createBatchWriter({
@@ -139,7 +168,7 @@ async function startRegion(id: Id, ports: Record<Id, number>, database: Database
     },
     stream: { blockMs: 50 },
   });
-  const loops = [worker.run(), relay.run(stop.signal), writer.run(stop.signal)];
+  const loops = [worker.run(), ...[relay, writer, webhooks].map((each) => each.run(stop.signal))];
 
   /** Every key of Redis with all that it holds, and every byte of the bucket's folder. */
   async function dump(): Promise<string> {
@@ -175,6 +204,7 @@ async function startRegion(id: Id, ports: Record<Id, number>, database: Database
       queue,
       objects,
       speech: { prepare: () => undefined } as never,
+      checkTarget: createCheckTarget({ endpoints } as never),
     }),
     async close() {
       worker.stop();
@@ -221,7 +251,7 @@ async function dumpDatabase(): Promise<string> {
 }
 
 /** A marked job, from the API to its row: the mark is in the recording, so in what is heard, in the metadata and the user's id. */
-async function runMarked(id: Id, residency: Residency, mark: string) {
+async function runMarked(id: Id, residency: Residency, mark: string, more: Partial<JobSpec> = {}) {
   const region = findRegion(id)!;
   const spec = jobSpec({
     id: mintJobId(region),
@@ -231,6 +261,7 @@ async function runMarked(id: Id, residency: Residency, mark: string) {
     parts: ["transcript"],
     user_id: `user-${mark}`,
     metadata: { note: `meta-${mark}` },
+    ...more,
   });
   const { objects, submit } = at[id];
   const owner = { residency, tenantId: spec.tenant_id };
@@ -273,6 +304,64 @@ test("nothing that a bound tenant sent, or that was heard in it, is in any store
   }
   expect(away).not.toContain(spec.id);
   expect(rows).toContain(spec.id);
+});
+
+test("a result that may not be kept is only ever stored sealed, reaches the webhook, and leaves nothing of itself or its recording", async () => {
+  const by = { actor: "test" };
+  const unkept: Partial<JobSpec> = { tenant: { keeps_results: false } };
+  const tenant_id = "ten_global_secret9";
+  const endpoint = await startEndpoint();
+  const held: ServerResponse[] = [];
+  endpoint.answer = (response) => void held.push(response);
+  try {
+    await createTenants(database).create({ id: tenant_id, name: "t", residency: "global" }, by);
+    // Without anybody to tell, the work would be for nothing.
+    await expect(runMarked("eu-west", "global", "nobody9", unkept)).rejects.toMatchObject({
+      code: "invalid_request",
+      errors: [{ path: "webhook_url" }],
+    });
+    await createWebhookEndpoints(database, secretBox).store(
+      {
+        tenant_id,
+        endpoint_id: `whe_${"1".repeat(24)}`,
+        secret_id: `whs_${"1".repeat(24)}`,
+        url: endpoint.url,
+        events: ["job.succeeded"],
+        include_result: false,
+      },
+      by,
+    );
+    const { spec, owner } = await runMarked("eu-west", "global", "secret9", unkept);
+    const heard = "heard bytes-secret9";
+    const everything = async () => {
+      const [home, away] = await Promise.all(IDS.map((id) => at[id].dump()));
+      return [home, away, await dumpDatabase()].join("\n");
+    };
+
+    // While it is under way there is a text that only the keys open; else nobody could send it again.
+    await expect.poll(() => held.length).toBe(1);
+    expect((await everything()).includes(heard)).toBe(false);
+    expect(await at["eu-west"].redis.keys("*:sealed:*")).toHaveLength(1);
+    held[0]!.end();
+    await expect.poll(() => at["eu-west"].redis.keys("*:sealed:*")).toEqual([]);
+
+    expect(endpoint.received).toHaveLength(1);
+    const { data } = JSON.parse(endpoint.received[0]!.body) as WebhookPayload;
+    expect(data).toMatchObject({ job_id: spec.id, result: { transcript: { text: heard } } });
+    const after = await everything();
+    expect(after.includes(spec.id)).toBe(true);
+    expect(after.includes(heard)).toBe(false);
+    const home = await at["eu-west"].dump();
+    for (const kept of ["v1.", "bytes-secret9"]) expect(home.includes(kept)).toBe(false);
+    expect(await at["eu-west"].objects.head(uploadKey(owner, spec.upload_id))).toBeUndefined();
+    const [row] = await database.primary`
+      select audio_sha256, result_key, audio_duration_s,
+        (select count(*)::int from usage_events where job_id = jobs.id) as usage from jobs where id = ${spec.id}`;
+    expect(row).toMatchObject({ audio_sha256: null, result_key: null, audio_duration_s: 1 });
+    expect(row!["usage"]).toBe(3);
+  } finally {
+    await endpoint.close();
+  }
 });
 
 test("another region takes no job of a bound tenant, whatever the edge believes", async () => {

@@ -51,6 +51,7 @@ function startRelay(): void {
       linkSecrets: [SECRET],
     }),
     deleteObject: async (key) => void deleted.push(key),
+    eraseUpload: async (key) => void deleted.push(key),
     cache: createResultCache({ redis, readObject: async () => undefined }),
     logger: pino({ level: "silent" }),
     metrics: createMetrics(),

@@ -161,6 +161,12 @@ test("what is set of a tenant goes with its keys; an issuer and audience are one
   expect(made).toMatchObject({ id: "ten_set", residency: "eu", ...set });
   expect(await tenants.settings("ten_set")).toEqual(made);
   expect(await keys.lookup(own.key_hash)).toMatchObject({ limits, cors_origins: set.cors_origins });
+  expect(await keys.lookup(own.key_hash)).not.toHaveProperty("keeps_results");
+  await tenants.change({ id: "ten_set", retention: { results_days: 0 } }, by);
+  expect(await keys.lookup(own.key_hash)).toMatchObject({ keeps_results: false });
+  const named = { issuer: issuer.issuer, audiences: [issuer.audience] };
+  expect(await tenants.findIssuer(named)).toMatchObject({ keeps_results: false });
+  await tenants.change({ id: "ten_set", retention: {} }, by);
 
   const found = { ...issuer, tenant_id: "ten_set", residency: "eu", limits };
   const token = { issuer: issuer.issuer, audiences: ["another", "antiphon"] };

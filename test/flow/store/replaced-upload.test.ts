@@ -11,6 +11,7 @@ import { openScratch } from "../../../regions/workers/scratch.ts";
 import { createObjectStore as createStoreServer } from "../../../scripts/planet/object-store/create-object-store.ts";
 import { uploadKey } from "../../../shared/contracts/object-keys.ts";
 import { jobSpec } from "../../contract/queue-bench.ts";
+import { secretBox } from "../api/region-bench.ts";
 
 test("an upload that is replaced while it is analysed never gets the address of what was heard", async () => {
   const folder = await mkdtemp(join(tmpdir(), "antiphon-replaced-"));
@@ -45,7 +46,7 @@ test("an upload that is replaced while it is analysed never gets the address of 
   } as unknown as Analyzer;
   const scratch = await openScratch(folder, "w1");
   const stages = { find: async () => ({}), keep: async () => undefined };
-  const runJob = createRunJob({ region: "us-east", objects, stages, analyzer, scratch });
+  const runJob = createRunJob({ secretBox, region: "us-east", objects, stages, analyzer, scratch });
   const run = { spec, epoch: { dispatch: 1, attempt: 1 }, startedAtMs: Date.now() } as Run;
   const signal = AbortSignal.timeout(30_000);
   await expect(runJob(run, { signal, onProgress: () => undefined })).rejects.toMatchObject({

@@ -12,7 +12,7 @@ import type { DeliveryRow } from "../../../regions/webhooks/delivery.ts";
 import { createEndpointBook, type FoundTarget } from "../../../regions/webhooks/endpoint-book.ts";
 import { createEventPlanner } from "../../../regions/webhooks/event-planner.ts";
 import { createPostWebhook } from "../../../regions/webhooks/post-webhook.ts";
-import { openResult } from "../../../regions/webhooks/sealed-result.ts";
+import { openResult } from "../../../regions/results/sealed-result.ts";
 import { webhookKeys } from "../../../regions/webhooks/webhook-keys.ts";
 import { makeRun } from "../results/make-run.ts";
 import type { ReceivedWebhook } from "./start-endpoint.ts";
