@@ -20,6 +20,7 @@ import { createDispatchBatch, type DispatchBatch } from "./forward/dispatch-batc
 import { createDispatchJob, type DispatchJob } from "./forward/dispatch-job.ts";
 import { createObjectStore, type ObjectStore } from "./forward/object-store.ts";
 import { createReadRegions, type ReadRegions } from "./forward/read-regions.ts";
+import { createSecondCopy, type SecondCopy } from "./forward/second-copy.ts";
 import { createRetryBudget, type RetryBudget } from "./forward/retry-budget.ts";
 import { createStreamRegion, type StreamRegion } from "./forward/stream-region.ts";
 import { createDeletionsClient, type DeletionsClient } from "./ledger/deletions-client.ts";
@@ -56,6 +57,7 @@ export interface EdgeServices {
   ledger: LedgerClient;
   once: Once;
   objects: ObjectStore;
+  secondCopy: SecondCopy;
   dispatchJob: DispatchJob;
   batches: BatchLedger;
   dispatchBatch: DispatchBatch;
@@ -73,7 +75,7 @@ export interface EdgeServices {
 export function createServices(bindings: EdgeBindings, config: EdgeConfig): EdgeServices {
   const metrics = createMetrics();
   const health = createRegionHealth();
-  const retries = createRetryBudget();
+  const retries = createRetryBudget(Date.now, metrics);
   const callRegion = createCallRegion({ config, health, metrics });
   const placement = { jurisdictions: config.environment === "production" };
   const ledger = createLedgerClient(bindings.LEDGER as DurableObjectNamespace<Ledger>, placement);
@@ -99,6 +101,7 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     streamRegion: createStreamRegion({ config, health, metrics }),
     ledger,
     objects,
+    secondCopy: createSecondCopy(config, objects),
     router,
     keys: createKeyDirectory(bindings.KEYS, callRegion),
     tokens: createTokenDirectory({
@@ -118,10 +121,10 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     revocations: createRevocationList(revocations),
     once: createOnce(idempotency),
     retries,
-    readRegions: createReadRegions(callRegion, health, retries),
+    readRegions: createReadRegions(callRegion, health, retries, metrics),
     batches,
     dispatchBatch: createDispatchBatch(batches, callRegion),
-    dispatchJob: createDispatchJob(ledger, callRegion, retries),
+    dispatchJob: createDispatchJob(ledger, callRegion, retries, metrics),
     cancelJob: createCancelJob(ledger, callRegion),
     describeJob: createDescribeJob(config, callRegion, health),
     deletions,

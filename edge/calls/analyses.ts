@@ -1,5 +1,5 @@
 import { audioContentType, Job } from "../../shared/contracts/api.ts";
-import { mintJobId, readId } from "../../shared/contracts/ids.ts";
+import { isMultiRegion, mintJobId, readId } from "../../shared/contracts/ids.ts";
 import { CreateAnalysis } from "../../shared/contracts/job.ts";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
@@ -13,7 +13,7 @@ import { createWaitForJob } from "./wait-for-job.ts";
 
 /** `POST /v1/analyses`: a job from an upload, or from the audio itself as the body. */
 export function createAnalysis(services: EdgeServices) {
-  const { config, router, once, objects, dispatchJob, describeJob } = services;
+  const { config, router, once, objects, secondCopy, retries, dispatchJob, describeJob } = services;
   const waitForJob = createWaitForJob(services);
 
   async function submit(
@@ -23,6 +23,11 @@ export function createAnalysis(services: EdgeServices) {
     candidates: readonly Region[],
     sha256?: string,
   ): Promise<Response> {
+    if (isMultiRegion(wanted.upload_id)) {
+      const { residency, tenant_id: tenantId } = c.get("caller").key;
+      // Before anything is reserved: what is not accepted leaves nothing behind.
+      await secondCopy.wait({ residency, tenantId }, wanted.upload_id, c.req.raw.signal);
+    }
     const draft = draftAnalysis(c, jobId, wanted, sha256);
     const { job, queuePosition } = await dispatchJob(draft, candidates, traceOf(c));
     return json(describeJob.accepted(job, queuePosition), 202, {
@@ -48,13 +53,15 @@ export function createAnalysis(services: EdgeServices) {
     const owner = { residency: key.residency, tenantId: key.tenant_id };
     const audio = readRawAudio(c.req.raw, contentType);
     const { residency } = key;
-    const { priority } = audio.wanted;
+    const { priority, durability, ...wanted } = audio.wanted;
+    if (durability === "multi_region") secondCopy.assertPossible(residency);
     const candidates = router.candidates({ request: c.req.raw, residency, priority });
     const mintId = () => mintJobId(candidates[0]!);
     const response = await once(c, { body: audio.fingerprint, mintId }, async (jobId) => {
-      const { uploadId, sha256 } = await audio.store(objects, candidates[0]!, owner);
-      const wanted = { ...audio.wanted, upload_id: uploadId };
-      const answer = await submit(c, jobId, wanted, candidates, sha256);
+      const { uploadId, region, sha256 } = await audio.store(objects, candidates, owner, retries);
+      const order = [region, ...candidates.filter(({ id }) => id !== region.id)];
+      const analysis = { ...wanted, priority, upload_id: uploadId };
+      const answer = await submit(c, jobId, analysis, order, sha256);
       answer.headers.set("antiphon-content-sha256", sha256);
       return answer;
     });

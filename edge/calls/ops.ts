@@ -1,3 +1,4 @@
+import { objectMetrics } from "../ops/metrics.ts";
 import type { EdgeServices } from "../services.ts";
 import { json } from "./answer.ts";
 
@@ -17,7 +18,7 @@ export function opsCalls({ metrics, regionStatus }: EdgeServices) {
     },
 
     metrics: (): Response =>
-      new Response(metrics.render(), {
+      new Response(metrics.render() + objectMetrics.render(), {
         headers: { "content-type": "text/plain; version=0.0.4; charset=utf-8" },
       }),
 

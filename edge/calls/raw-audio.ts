@@ -1,17 +1,25 @@
 import { z } from "zod";
-import { mintUploadId } from "../../shared/contracts/ids.ts";
+import { Durability } from "../../shared/contracts/api.ts";
+import { mintMultiRegionUploadId, mintUploadId } from "../../shared/contracts/ids.ts";
 import { CreateAnalysis, DeadlineS } from "../../shared/contracts/job.ts";
 import { uploadKey, type Owner } from "../../shared/contracts/object-keys.ts";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { toHex } from "../../shared/signing/bytes.ts";
+import { readBytes } from "../admit/read-body.ts";
 import type { ObjectStore } from "../forward/object-store.ts";
+import type { RetryBudget } from "../forward/retry-budget.ts";
 
 /** Largest body of audio that goes through the Worker. */
 export const MAX_RAW_BYTES = 25 * 1024 * 1024;
+/** Up to here a body is held until it is stored, so that a second bucket can be tried. */
+const MAX_HELD_BYTES = 1024 * 1024;
+/** A bucket that hangs must leave time for the next. */
+const HELD_PUT_MS = 3_000;
 
 const RawAnalysis = CreateAnalysis.omit({ upload_id: true, metadata: true }).extend({
   deadline_s: z.coerce.number().pipe(DeadlineS).optional(),
+  durability: Durability,
 });
 
 /**
@@ -38,16 +46,42 @@ export function readRawAudio(request: Request, contentType: string) {
     ...(query["parts"] === undefined ? {} : { parts: query["parts"].split(",") }),
   });
 
-  /** Streams the body into the region's bucket as a new upload, and hashes it on the way. */
+  /**
+   * Stores the body in a bucket as a new upload, and hashes it. A small one goes to the first region that takes it; a larger one streams
+   * to the first, and is gone with it: a client has to send it again.
+   * @throws ApiError dependency_unavailable (nothing was accepted), body_too_slow
+   */
   async function store(
-    objects: ObjectStore,
-    region: Region,
+    objects: Pick<ObjectStore, "put">,
+    regions: readonly Region[],
     owner: Owner,
-  ): Promise<{ uploadId: string; sha256: string }> {
-    const digest = digesting();
-    const source = body!.pipeThrough(digest.stream);
-    const uploadId = await storeAudio(objects, region, owner, { body: source, bytes, contentType });
-    return { uploadId, sha256: await digest.hex() };
+    retries: RetryBudget,
+  ): Promise<StoredAudio> {
+    const { durability } = wanted;
+    if (bytes > MAX_HELD_BYTES) {
+      const region = regions[0]!;
+      const digest = digesting();
+      const source = body!.pipeThrough(digest.stream);
+      const audio = { body: source, bytes, contentType, durability };
+      const uploadId = await storeAudio(objects, region, owner, audio);
+      return { uploadId, region, sha256: await digest.hex() };
+    }
+    const held = await readBytes({ body }, bytes).catch((cause: unknown) => {
+      throw cause instanceof ApiError ? cause : notStored(cause);
+    });
+    if (held.byteLength !== bytes) throw notStored(new Error("the body ended early"));
+    const sha256 = toHex(new Uint8Array(await crypto.subtle.digest("SHA-256", held)));
+    retries.began();
+    for (const [n, region] of regions.entries()) {
+      const uploadId = newUploadId(region, durability);
+      try {
+        await objects.put(region, uploadKey(owner, uploadId), held, contentType, HELD_PUT_MS);
+        return { uploadId, region, sha256 };
+      } catch (error) {
+        if (n === regions.length - 1 || !retries.takes("upload")) throw error;
+      }
+    }
+    throw new ApiError("region_unavailable");
   }
 
   /** SHA-256 of the body in hex, read without keeping it. */
@@ -61,10 +95,18 @@ export function readRawAudio(request: Request, contentType: string) {
   return { wanted, fingerprint, store, hash };
 }
 
+/** `region`: whose bucket has it. */
+export interface StoredAudio {
+  uploadId: string;
+  region: Region;
+  sha256: string;
+}
+
 export interface AudioBody {
   body: ReadableStream<Uint8Array>;
   bytes: number;
   contentType: string;
+  durability?: Durability;
 }
 
 /**
@@ -72,29 +114,63 @@ export interface AudioBody {
  * @throws ApiError dependency_unavailable, also where the body ends early
  */
 export async function storeAudio(
-  objects: ObjectStore,
+  objects: Pick<ObjectStore, "put">,
   region: Region,
   owner: Owner,
-  { body, bytes, contentType }: AudioBody,
+  { body, bytes, contentType, durability }: AudioBody,
 ): Promise<string> {
-  const uploadId = mintUploadId(region);
+  const uploadId = newUploadId(region, durability);
   // Of known length, because S3 takes no chunked bodies; it also fails a body that ends early.
   const sized = new FixedLengthStream(bytes);
-  const stop = new AbortController();
-  const piped = body.pipeTo(sized.writable, { signal: stop.signal });
+  const writer = sized.writable.getWriter();
+  const reader = body.getReader();
+  /** Aborted where the sender has failed, and not the region. */
+  const cut = new AbortController();
+
+  async function feed(): Promise<void> {
+    let fed = 0;
+    const failed = (cause: unknown): never => {
+      cut.abort();
+      throw cause;
+    };
+    try {
+      for (;;) {
+        const { done, value } = await reader.read().catch(failed);
+        if (done) break;
+        fed += value.byteLength;
+        if (fed > bytes) failed(new Error("the body is too long"));
+        await writer.write(value);
+      }
+      if (fed < bytes) failed(new Error("the body ended early"));
+      await writer.close();
+    } catch (error) {
+      await writer.abort(error).catch(() => undefined);
+      throw error;
+    }
+  }
+
   try {
-    const put = objects.put(region, uploadKey(owner, uploadId), sized.readable, contentType);
-    await Promise.all([put, piped]);
+    const key = uploadKey(owner, uploadId);
+    const put = objects.put(region, key, sized.readable, contentType, undefined, cut.signal);
+    await Promise.all([put, feed()]);
   } catch (error) {
-    if (error instanceof ApiError) throw error;
-    throw new ApiError("dependency_unavailable", "The recording could not be stored.", {
-      cause: error,
-    });
+    throw notStored(error);
   } finally {
-    stop.abort();
+    await reader.cancel().catch(() => undefined);
   }
   return uploadId;
 }
+
+const newUploadId = (region: Region, durability: Durability = "region") =>
+  (durability === "multi_region" ? mintMultiRegionUploadId : mintUploadId)(region);
+
+/** Retryable; a 503 tells when. */
+const notStored = (cause: unknown) =>
+  new ApiError(
+    "dependency_unavailable",
+    "The recording could not be stored. Nothing was accepted; send it again.",
+    { cause },
+  );
 
 /** Passes bytes on and hashes them on the way, at the pace of whoever reads. */
 function digesting() {

@@ -34,7 +34,7 @@ export function createSpeech({ router, streamRegion, retries }: EdgeServices) {
     let last: ApiError | undefined;
     retries.began();
     for (const region of router.candidates({ request: c.req.raw, residency: key.residency })) {
-      if (last && !retries.takes()) break;
+      if (last && !retries.takes("speech")) break;
       const outcome = await streamRegion(region, {
         target: "/internal/speech",
         body: order,

@@ -7,7 +7,12 @@ import {
   type Upload,
   type UploadInParts,
 } from "../../shared/contracts/api.ts";
-import { mintUploadId, readId, UploadId } from "../../shared/contracts/ids.ts";
+import {
+  mintMultiRegionUploadId,
+  mintUploadId,
+  readId,
+  UploadId,
+} from "../../shared/contracts/ids.ts";
 import { uploadKey, type Owner } from "../../shared/contracts/object-keys.ts";
 import { isPermitted } from "../../shared/contracts/regions.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
@@ -20,7 +25,7 @@ import { baseUrl, json } from "./answer.ts";
  * `POST /v1/uploads`: presigned PUTs into the nearest permitted region's bucket, one, or above 100 MiB one for each part. Nothing
  * is stored here: the id names the region, the region's key the object, and the bucket knows of the parts.
  */
-export function createUpload({ config, router, once, objects }: EdgeServices) {
+export function createUpload({ config, router, once, objects, secondCopy }: EdgeServices) {
   type Wanted = ReturnType<typeof CreateUpload.parse>;
 
   async function inOnePiece(owner: Owner, uploadId: string, wanted: Wanted): Promise<Upload> {
@@ -83,7 +88,9 @@ export function createUpload({ config, router, once, objects }: EdgeServices) {
     }
     const { key } = c.get("caller");
     const candidates = router.candidates({ request: c.req.raw, residency: key.residency });
-    const mintId = () => mintUploadId(candidates[0]!);
+    const isMulti = wanted.durability === "multi_region";
+    if (isMulti) secondCopy.assertPossible(key.residency);
+    const mintId = () => (isMulti ? mintMultiRegionUploadId : mintUploadId)(candidates[0]!);
 
     return once(c, { body, mintId }, async (uploadId) => {
       // A resumed request keeps the id of the first, and with it that one's region.

@@ -3,6 +3,7 @@ import { ApiError } from "../../shared/errors/problem.ts";
 import type { Trace } from "../context.ts";
 import type { LedgerClient } from "../ledger/ledger-client.ts";
 import type { JobDraft, LedgerJob } from "../ledger/ledger-job.ts";
+import type { Metrics } from "../ops/metrics.ts";
 import type { CallRegion, RegionFailure } from "./call-region.ts";
 import { mayLieElsewhere } from "./may-lie-elsewhere.ts";
 import type { RetryBudget } from "./retry-budget.ts";
@@ -35,6 +36,7 @@ export function createDispatchJob(
   ledger: LedgerClient,
   callRegion: CallRegion,
   retries: RetryBudget,
+  metrics?: Pick<Metrics, "count">,
 ): DispatchJob {
   return async (draft, candidates, trace, bring) => {
     let job: LedgerJob | null = await ledger.reserve(draft, candidates[0]!.id);
@@ -48,8 +50,11 @@ export function createDispatchJob(
     retries.began();
 
     for (const region of order) {
-      if (last && !retries.takes()) break;
-      if (last || region.id !== job.region) job = await ledger.newDispatch(key, region.id);
+      if (last && !retries.takes("job")) break;
+      if (last || region.id !== job.region) {
+        metrics?.count("antiphon_edge_redispatches_total", { from: job.region });
+        job = await ledger.newDispatch(key, region.id);
+      }
       if (!job) throw new ApiError("region_unavailable");
       if (job.state !== "reserved") return { job };
       const missing = await bring?.(region).then(

@@ -59,13 +59,18 @@ export interface ObjectStore {
     multipartId: string,
     parts: readonly { part_number: number; etag: string }[],
   ): Promise<void>;
-  /** Puts `body` into an object, streaming it where it is a stream. @throws ApiError dependency_unavailable */
+  /**
+   * Puts `body` into an object, streaming it where it is a stream; what is broken off leaves no object. `signal`: whoever sends the
+   * body has failed, and not the bucket.
+   * @throws ApiError dependency_unavailable
+   */
   put(
     region: Region,
     key: string,
     body: ReadableStream | Uint8Array,
     contentType: string,
     timeoutMs?: number,
+    signal?: AbortSignal,
   ): Promise<void>;
   /** GET or HEAD of an object; resolves with S3's answer, its body not yet read. @throws when there is no connection */
   get(region: Region, key: string, method: "GET" | "HEAD", range?: string): Promise<Response>;
@@ -210,6 +215,7 @@ export function createObjectStore(config: EdgeConfig, health: RegionHealth): Obj
     body: ReadableStream | Uint8Array,
     contentType: string,
     timeoutMs = PUT_TIMEOUT_MS,
+    signal?: AbortSignal,
   ): Promise<void> {
     const { endpoint, aws } = open(region);
     const signed = await aws.sign(address(endpoint.objects, endpoint.bucket, key), {
@@ -217,15 +223,19 @@ export function createObjectStore(config: EdgeConfig, health: RegionHealth): Obj
       headers: { "content-type": contentType, "x-amz-content-sha256": "UNSIGNED-PAYLOAD" },
     });
     let response: Response;
+    const late = AbortSignal.timeout(timeoutMs);
     try {
       response = await fetch(signed.url, {
         method: "PUT",
         headers: signed.headers,
         body,
         redirect: "manual",
-        signal: AbortSignal.timeout(timeoutMs),
+        signal: signal ? AbortSignal.any([late, signal]) : late,
       });
+      health.answered(region.id);
     } catch (cause) {
+      // A time that was too short, or a client that left, tells nothing of the region.
+      if (!late.aborted && signal?.aborted !== true) health.failed(region.id);
       throw new ApiError("dependency_unavailable", "What was sent could not be stored.", { cause });
     }
     await response.body?.cancel();

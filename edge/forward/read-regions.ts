@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
+import type { Metrics } from "../ops/metrics.ts";
 import type { RegionHealth } from "../route/region-health.ts";
 import type { CallRegion, RegionCall } from "./call-region.ts";
 import type { RetryBudget } from "./retry-budget.ts";
@@ -24,6 +25,7 @@ export function createReadRegions(
   callRegion: CallRegion,
   health: Pick<RegionHealth, "usualReadMs" | "readTook">,
   budget: RetryBudget,
+  metrics?: Pick<Metrics, "count">,
 ): ReadRegions {
   return async (candidates, call) => {
     type Outcome = Awaited<ReturnType<typeof callRegion<typeof call.answer>>>;
@@ -31,6 +33,7 @@ export function createReadRegions(
     const left = [...candidates];
     const [first] = left;
     let hedges = true;
+    let hedged: Region | undefined;
     let last: unknown;
     const askNext = (): void => {
       const region = left.shift()!;
@@ -52,15 +55,22 @@ export function createReadRegions(
       const ended = await orLate(Promise.race(running.values()), hedgeAfterMs);
       if (ended === undefined) {
         hedges = false;
-        if (budget.takes()) askNext();
+        if (budget.takes("hedge")) {
+          hedged = left[0];
+          askNext();
+        }
         continue;
       }
       const { region, outcome } = ended;
       running.delete(region);
+      if (hedged && outcome.kind === "done") {
+        const result = region === hedged ? "won" : "lost";
+        metrics?.count("antiphon_edge_hedges_total", { region: hedged.id, result });
+      }
       if (outcome.kind === "done") return outcome.value;
       if (outcome.kind === "refused") throw outcome.error;
       last = outcome.error;
-      if (running.size === 0 && left.length > 0 && budget.takes()) askNext();
+      if (running.size === 0 && left.length > 0 && budget.takes("read")) askNext();
     }
     throw new ApiError("dependency_unavailable", "No region answered.", { cause: last });
   };

@@ -8,6 +8,7 @@ import { rankRegions, UNKNOWN_REGION } from "../../shared/policies/route.ts";
 import type { CallRegion } from "../forward/call-region.ts";
 import { mayLieElsewhere } from "../forward/may-lie-elsewhere.ts";
 import { submitJob } from "../forward/submit-job.ts";
+import { objectMetrics } from "../ops/metrics.ts";
 import type { LedgerJob } from "./ledger-job.ts";
 import type { LedgerStore } from "./ledger-store.ts";
 
@@ -114,6 +115,7 @@ export function createPlaceJob({ regions, callRegion, views, store, accept }: Pl
       const moved = store.reassign(latest.draft.id, latest.dispatch, region.id);
       // It has ended, or was moved by somebody else.
       if (!moved) return "placed";
+      objectMetrics.count("antiphon_edge_ledger_redispatches_total", { from: latest.region });
       latest = moved;
       const answer = await submit(region, latest);
       if (answer === "done") return "placed";

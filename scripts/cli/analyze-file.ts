@@ -15,19 +15,21 @@ export interface AnalyzeFile {
   language?: string | undefined;
   model?: string | undefined;
   user?: string | undefined;
+  /** Accepted only once the recording lies in two regions. */
+  multiRegion?: boolean | undefined;
   signal: AbortSignal;
 }
 
 /** Uploads a file, has it analysed and waits for the end, with progress on standard error. @throws UsageError */
 export async function analyzeFile(wanted: AnalyzeFile): Promise<Job> {
-  const { client, path, parts, priority, language, model, user, signal } = wanted;
+  const { client, path, parts, priority, language, model, user, multiRegion, signal } = wanted;
   const file = await openAudioFile(path);
   const progress = createProgress();
   try {
     const { contentType, bytes, sha256, blob } = file;
     progress.show("asking for an upload");
     const upload = await client.upload(
-      { blob, contentType, sha256 },
+      { blob, contentType, sha256, durability: multiRegion ? "multi_region" : undefined },
       {
         signal,
         onRegion: (region) =>

@@ -13,6 +13,7 @@ export interface AnalyzeOptions extends ConnectionOptions {
   parts?: string;
   priority?: Priority;
   user?: string;
+  multiRegion?: boolean;
   /** Where to write a drawing of the recording. */
   plot?: string;
 }
@@ -30,13 +31,14 @@ export async function analyze(
     return parsed.data;
   });
   const client = await connect(options);
-  const { priority, user } = options;
+  const { priority, user, multiRegion } = options;
   const job = await analyzeFile({
     client,
     path: path ?? SAMPLE,
     parts,
     priority,
     user,
+    multiRegion,
     signal,
   });
   process.stdout.write(`${options.json ? JSON.stringify(job, null, 2) : renderJob(job)}\n`);

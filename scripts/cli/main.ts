@@ -71,6 +71,7 @@ connected("analyze", "upload a recording, analyse it, print the result")
   .argument("[file]", "audio file (default: the sample that ships with the project)")
   .option("--parts <list>", "comma-separated parts (default: all)")
   .option("--user <id>", "your own id for the person who speaks")
+  .option("--multi-region", "accepted only once the recording lies in two regions")
   .option("--plot <file>", "draw waveform, pitch and speech into an SVG file")
   .addOption(new Option("--priority <priority>").choices(Priority.options))
   .action((file: string | undefined, options: AnalyzeOptions) =>

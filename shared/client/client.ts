@@ -3,6 +3,7 @@ import {
   CompletedUpload,
   UploadInParts,
   type CreateUpload,
+  type Durability,
   Job,
   JobList,
   RegionList,
@@ -102,13 +103,23 @@ export function createClient(options: ClientOptions) {
    * bucket holds a file of one piece to it.
    */
   async function upload(
-    file: { blob: Blob; contentType: string; sha256?: string | undefined },
+    file: {
+      blob: Blob;
+      contentType: string;
+      sha256?: string | undefined;
+      durability?: Durability | undefined;
+    },
     { signal, onRegion }: { signal?: AbortSignal; onRegion?: (region: string) => void } = {},
   ): Promise<{ upload_id: string; region: string }> {
-    const { blob, contentType, sha256 } = file;
+    const { blob, contentType, sha256, durability } = file;
     const made = await http.call("/v1/uploads", z.union([Upload, UploadInParts]), {
       method: "POST",
-      body: { content_type: contentType, bytes: blob.size, ...(sha256 ? { sha256 } : {}) },
+      body: {
+        content_type: contentType,
+        bytes: blob.size,
+        ...(sha256 ? { sha256 } : {}),
+        ...(durability ? { durability } : {}),
+      },
       signal,
     });
     onRegion?.(made.region);

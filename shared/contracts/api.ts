@@ -22,12 +22,20 @@ export const audioContentType = z
     "must be an audio type, such as audio/wav",
   );
 
+/** Where a recording has to lie before a job of it is accepted: in one region's bucket, or in those of two. */
+export const Durability = z.enum(["region", "multi_region"]).default("region").meta({
+  description:
+    "`multi_region`: an analysis of it is accepted only once a second region that residency permits has a copy, so that it survives the loss of a whole region",
+});
+export type Durability = z.infer<typeof Durability>;
+
 /** `POST /v1/uploads` */
 export const CreateUpload = z
   .strictObject({
     content_type: audioContentType,
     bytes: z.int().min(1),
     sha256: Sha256Hex.optional(),
+    durability: Durability,
   })
   .meta({ id: "CreateUpload" });
 

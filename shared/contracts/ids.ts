@@ -11,10 +11,13 @@ export const JobId = z
   .meta({ id: "JobId", example: "job_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d" });
 export type JobId = z.infer<typeof JobId>;
 
-/** `upl_<region code>_<uuidv7>`: names the object in that region's bucket. */
+/**
+ * `upl_<region code>_<uuidv7>`: names the object in that region's bucket. `upm_…` is one of `durability: "multi_region"`: a job of it is
+ * accepted only once a second region has it too, which nobody can forget to ask for, since the id says so.
+ */
 export const UploadId = z
   .string()
-  .regex(new RegExp(`^upl_[a-z]{3}_${UUID7}$`))
+  .regex(new RegExp(`^up[lm]_[a-z]{3}_${UUID7}$`))
   .meta({ id: "UploadId", example: "upl_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d" });
 export type UploadId = z.infer<typeof UploadId>;
 
@@ -62,6 +65,16 @@ export function mintUploadId(region: Region, source: IdSource = systemIdSource):
   return `upl_${region.code}_${uuidv7(source.now(), source.randomBytes(10))}`;
 }
 
+export function mintMultiRegionUploadId(
+  region: Region,
+  source: IdSource = systemIdSource,
+): UploadId {
+  return `upm_${region.code}_${uuidv7(source.now(), source.randomBytes(10))}`;
+}
+
+/** Whether an upload is to lie in two regions before a job of it is accepted. */
+export const isMultiRegion = (uploadId: UploadId): boolean => uploadId.startsWith("upm_");
+
 export function mintSpeechId(region: Region, source: IdSource = systemIdSource): SpeechId {
   return `spc_${region.code}_${uuidv7(source.now(), source.randomBytes(10))}`;
 }
@@ -82,7 +95,7 @@ export const textUploadId = (id: string): UploadId => `upl${id.slice(3)}`;
 
 /** Birth region and creation time (Unix ms) of a job, upload, speech or batch id; undefined when it is not one of ours. */
 export function readId(id: string): { region: Region; createdAtMs: number } | undefined {
-  const match = /^(?:job|upl|spc|bat)_([a-z]{3})_(.{36})$/.exec(id);
+  const match = /^(?:job|up[lm]|spc|bat)_([a-z]{3})_(.{36})$/.exec(id);
   const region = match ? findRegionByCode(match[1]!) : undefined;
   if (!match || !region) return undefined;
   return { region, createdAtMs: uuidv7Time(match[2]!) };

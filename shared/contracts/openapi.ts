@@ -4,6 +4,7 @@ import {
   CompletedUpload,
   CompleteUpload,
   CreateUpload,
+  Durability,
   Job,
   JobList,
   RegionList,
@@ -96,7 +97,7 @@ export function describeApi(): oas31.OpenAPIObject {
             summary: "Get a presigned URL for a recording",
             tags: ["Analysis"],
             description:
-              "PUT the file to `url` with `headers` and its Content-Length within 15 minutes. Length, type and, when given, SHA-256 are part of the signature. A file of more than 100 MiB (2 GiB at most) comes in parts: PUT each to its own `url` within six hours, keep the `ETag` of each answer, then complete the upload. Of parts the length is signed.",
+              'PUT the file to `url` with `headers` and its Content-Length within 15 minutes. Length, type and, when given, SHA-256 are part of the signature. A file of more than 100 MiB (2 GiB at most) comes in parts: PUT each to its own `url` within six hours, keep the `ETag` of each answer, then complete the upload. Of parts the length is signed. With `durability: "multi_region"` an analysis of it is accepted once two regions have the recording: that may take some seconds, and is answered with a retryable 503 where it takes longer.',
             requestParams: { header: headers({ ...idempotent, ...routed }) },
             requestBody: { required: true, content: json(CreateUpload) },
           },
@@ -136,7 +137,7 @@ export function describeApi(): oas31.OpenAPIObject {
             summary: "Analyse a recording",
             tags: ["Analysis"],
             description:
-              "Takes the id of an upload as JSON, or the recording itself as the body (up to 25 MB, with Content-Length; parts, priority, user_id and deadline_s then go into the query).",
+              "Takes the id of an upload as JSON, or the recording itself as the body (up to 25 MB, with Content-Length; parts, priority, user_id, deadline_s and durability then go into the query).",
             requestParams: {
               query: z.object({
                 parts: z
@@ -146,6 +147,9 @@ export function describeApi(): oas31.OpenAPIObject {
                 priority: Priority.optional().meta({ description: "For a body of audio" }),
                 user_id: UserId.optional().meta({ description: "For a body of audio" }),
                 deadline_s: DeadlineS.optional().meta({ description: "For a body of audio" }),
+                durability: Durability.meta({
+                  description: "For a body of audio: `multi_region` as for `POST /v1/uploads`",
+                }),
               }),
               header: headers({
                 ...idempotent,

@@ -3,6 +3,7 @@ import { env } from "cloudflare:workers";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { readEdgeConfig } from "../../edge/env.ts";
 import type { CallRegion } from "../../edge/forward/call-region.ts";
+import { createMetrics } from "../../edge/ops/metrics.ts";
 import { createReadRegions } from "../../edge/forward/read-regions.ts";
 import { createRetryBudget } from "../../edge/forward/retry-budget.ts";
 import { createProbeBook } from "../../edge/route/probe-book.ts";
@@ -260,7 +261,7 @@ test("retries are a fifth of the requests, and a few for those who have hardly a
   const budget = createRetryBudget(now);
   const takesAll = () => {
     let taken = 0;
-    while (budget.takes()) taken++;
+    while (budget.takes("read")) taken++;
     return taken;
   };
   expect(takesAll()).toBe(20);
@@ -283,8 +284,9 @@ describe("a read", () => {
     }) as CallRegion;
     const health = { usualReadMs: () => usualReadMs, readTook: () => undefined };
     const budget = createRetryBudget();
-    const read = createReadRegions(callRegion, health, budget);
-    return { asked, budget, read: () => read(candidates, call) };
+    const metrics = createMetrics();
+    const read = createReadRegions(callRegion, health, budget, metrics);
+    return { asked, budget, metrics, read: () => read(candidates, call) };
   }
   const done = (value: string) => Promise.resolve({ kind: "done", value } as Answer);
   const never = new Promise<Answer>(() => undefined);
@@ -294,9 +296,15 @@ describe("a read", () => {
   } as Answer);
 
   test("that takes longer than nearly all do is also asked of the next region", async () => {
-    const { read, asked } = reads({ "us-east": never, "eu-west": done("from the second") });
+    const { read, asked, metrics } = reads({
+      "us-east": never,
+      "eu-west": done("from the second"),
+    });
     expect(await read()).toBe("from the second");
     expect(asked).toEqual(["us-east", "eu-west"]);
+    expect(metrics.render()).toContain(
+      'antiphon_edge_hedges_total{region="eu-west",result="won"} 1\n',
+    );
   });
 
   test("that is answered in time is asked once", async () => {
@@ -308,7 +316,7 @@ describe("a read", () => {
   test("goes on to the next region when the first fails, unless there were too many retries", async () => {
     const { read, budget } = reads({ "us-east": away, "eu-west": done("second") }, 60_000);
     expect(await read()).toBe("second");
-    while (budget.takes());
+    while (budget.takes("read"));
     await expect(read()).rejects.toMatchObject({ code: "dependency_unavailable" });
   });
 });

@@ -34,6 +34,13 @@ resource "aws_iam_user_policy" "edge" {
         Resource = ["arn:aws:s3:::${each.value.bucket}/uploads/*"]
       },
       {
+        # Uploads of durability "multi_region": whether a second region has them, and bringing them there.
+        Sid      = "SecondCopy"
+        Effect   = "Allow"
+        Action   = ["s3:GetObject"]
+        Resource = ["arn:aws:s3:::${each.value.bucket}/uploads/*"]
+      },
+      {
         Sid      = "Deliver"
         Effect   = "Allow"
         Action   = ["s3:GetObject"]

@@ -63,7 +63,7 @@ export function stubRegions() {
       body: text === "" ? {} : (JSON.parse(text) as Record<string, unknown>),
     };
     requests.push(asked);
-    const name = /^\/internal\/jobs\/job_/.test(url.pathname)
+    const name = url.pathname.startsWith("/internal/jobs/job_")
       ? "/internal/jobs/{id}"
       : url.pathname;
     const answer = answers.get(`${request.method} ${name}`);
