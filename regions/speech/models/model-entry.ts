@@ -95,6 +95,8 @@ export const ModelEntry = z
     languages: z.array(z.string().regex(/^[a-z]{2,3}$/)).optional(),
     /** The one to propose where none for its task is installed. */
     suggested: z.boolean().optional(),
+    /** What a model for transcripts is run as; `whisper` when absent. */
+    transcriber: z.enum(["whisper", "moonshine"]).optional(),
     /** How a classifier is fed and what its outputs mean. */
     classifier: ClassifierSpec.optional(),
     /** Of what this entry says: what nobody has seen to be so on the files themselves, for people. */

@@ -7,6 +7,8 @@ import type { ModelEntry } from "../models/model-entry.ts";
 import { defaultModelsFolder, folderOf, installCommand } from "../models/models-folder.ts";
 import { resolveModel } from "../models/resolve-model.ts";
 import type { ReadyModel } from "../models/resolve-model.ts";
+import { createMoonshine } from "./moonshine/create-moonshine.ts";
+import type { MoonshineOptions } from "./moonshine/create-moonshine.ts";
 import { createPocketsphinx } from "./pocketsphinx/create-pocketsphinx.ts";
 import { findPocketsphinx } from "./pocketsphinx/find-pocketsphinx.ts";
 import type { TranscriptionEngine, UnloadableEngine } from "./transcription-engine.ts";
@@ -42,6 +44,8 @@ export interface EngineOptions {
   memory?: ModelMemory;
   /** How Whisper models are run. */
   whisper?: WhisperOptions;
+  /** How Moonshine models are run. */
+  moonshine?: MoonshineOptions;
   /** Told once why a model that is installed is passed over. */
   onPassedOver?: ((reason: string) => void) | undefined;
 }
@@ -49,7 +53,8 @@ export interface EngineOptions {
 const POCKETSPHINX = "pocketsphinx-en-us";
 
 /**
- * Whisper models come first, in the manifest's order, then PocketSphinx. What is installed is looked for with each request,
+ * Whisper models come first, in the manifest's order, then Moonshine models in it, then PocketSphinx. Whisper finds out which
+ * language it hears and when its segments were said; the others make English of whatever they hear. What is installed is looked for with each request,
  * so that a model that was just pulled is used; an engine is loaded when it first has something to listen to.
  */
 export function createEngines({
@@ -58,6 +63,7 @@ export function createEngines({
   budgetMb = Infinity,
   memory,
   whisper,
+  moonshine,
   onPassedOver,
 }: EngineOptions): TranscriptionEngines {
   const opened = new Map<string, TranscriptionEngine>();
@@ -70,11 +76,14 @@ export function createEngines({
   }
 
   /** By the hashes too, since another version may be installed meanwhile. */
-  function openWhisper(ready: ReadyModel): TranscriptionEngine {
+  function openModel(ready: ReadyModel): TranscriptionEngine {
     const { entry, files } = ready;
     const key = [entry.name, ...Array.from(files.values(), ({ sha256 }) => sha256)].join(" ");
     return openOnce(key, () => {
-      const engine = createWhisper({ entry, files, install: installCommand(entry) }, whisper);
+      const own = { entry, files, install: installCommand(entry) };
+      const engine = isMoonshine(entry)
+        ? createMoonshine(own, moonshine)
+        : createWhisper(own, whisper);
       const room = { key, name: entry.name, memoryMb: entry.memory_mb };
       return memory === undefined ? engine : withinMemory(engine, memory, room);
     });
@@ -85,16 +94,17 @@ export function createEngines({
     return "status" in found ? found : openOnce(POCKETSPHINX, () => createPocketsphinx(found));
   }
 
-  function findWhisper(entry: ModelEntry): TranscriptionEngine | UnavailablePart {
+  function findModel(entry: ModelEntry): TranscriptionEngine | UnavailablePart {
     const { name, memory_mb } = entry;
     const resolved = resolveModel(manifest, "transcribe", { name });
     if (resolved.status !== "ready") return resolved;
-    if (memory_mb <= budgetMb) return openWhisper(resolved);
+    if (memory_mb <= budgetMb) return openModel(resolved);
     const reason = `The model ${name} takes ${memory_mb} MB, more than the ${budgetMb} MB that models may take here.`;
     return { status: "unavailable", reason };
   }
 
-  const entries = manifest.models.filter(({ task }) => task === "transcribe");
+  const listed = manifest.models.filter(({ task }) => task === "transcribe");
+  const entries = listed.toSorted((a, b) => Number(isMoonshine(a)) - Number(isMoonshine(b)));
 
   /** Installed, in whatever state. */
   function isHere(entry: ModelEntry): boolean {
@@ -107,7 +117,7 @@ export function createEngines({
     const engines: TranscriptionEngine[] = [];
     let faulty: UnavailablePart | undefined;
     for (const entry of entries) {
-      const found = findWhisper(entry);
+      const found = findModel(entry);
       if (!("status" in found)) {
         engines.push(found);
       } else if (isHere(entry)) {
@@ -125,7 +135,7 @@ export function createEngines({
   function findNamed(name: string): TranscriptionEngine | UnavailablePart {
     if (name === POCKETSPHINX) return findFallback();
     const entry = entries.find((own) => own.name === name);
-    if (entry !== undefined) return findWhisper(entry);
+    if (entry !== undefined) return findModel(entry);
     const known = [...entries.map((own) => own.name), POCKETSPHINX].join(", ");
     return { status: "unavailable", reason: `There is no model ${name}, but ${known}.` };
   }
@@ -159,6 +169,10 @@ export function createEngines({
       await Promise.all(Array.from(opened.values(), (engine) => engine.close()));
     },
   };
+}
+
+function isMoonshine({ transcriber }: ModelEntry): boolean {
+  return transcriber === "moonshine";
 }
 
 /** Has room for the model while something is transcribed; all recordings share one copy. */

@@ -54,6 +54,11 @@ test("a region lists what is installed, what is not with the command that brings
     installed: false,
     owned_by: "onnx-community",
   });
+  expect(models.get("moonshine-base")).toMatchObject({
+    installed: false,
+    task: "transcribe",
+    install: "npm run models -- pull moonshine-base",
+  });
   // Nobody knows the hash of what is pinned by its first pull.
   expect(models.get("voice-sex")).toMatchObject({ model_sha256: null, installed: false });
   expect(JSON.stringify([...models])).not.toContain(folder.path(""));

@@ -6,10 +6,12 @@ import { afterAll, describe, expect, test } from "vitest";
 import { createDecoder } from "../../../regions/speech/decode/decoder.ts";
 import { createTranscriber } from "../../../regions/speech/transcription/create-transcriber.ts";
 import { planUtterances } from "../../../regions/speech/transcription/plan-utterances.ts";
+import { createMoonshine } from "../../../regions/speech/transcription/moonshine/create-moonshine.ts";
 import { createPocketsphinx } from "../../../regions/speech/transcription/pocketsphinx/create-pocketsphinx.ts";
 import { findPocketsphinx } from "../../../regions/speech/transcription/pocketsphinx/find-pocketsphinx.ts";
 import type { Pocketsphinx } from "../../../regions/speech/transcription/pocketsphinx/find-pocketsphinx.ts";
 import { createWhisper } from "../../../regions/speech/transcription/whisper/create-whisper.ts";
+import { tinyMoonshineFolder } from "./moonshine-fixture.ts";
 import { blocksOf, decodeAll, promptPath } from "./fixtures.ts";
 import { only, openRecording } from "./transcribers.ts";
 import { transcriptionConformance } from "./transcription-conformance.ts";
@@ -108,6 +110,13 @@ const tinyWhisper = createWhisper(
 );
 afterAll(() => tinyWhisper.close());
 transcriptionConformance("Whisper", tinyWhisper, twoPrompts);
+
+const tinyMoonshine = createMoonshine({
+  entry: { name: "moonshine-tiny-random", version: "1" },
+  files: new Map((await filesOf(tinyMoonshineFolder)).map((file) => [file.path, file])),
+});
+afterAll(() => tinyMoonshine.close());
+transcriptionConformance("Moonshine", tinyMoonshine, twoPrompts);
 
 const installed = findPocketsphinx({ searchPath: process.env["PATH"] ?? "" });
 if ("status" in installed) {

@@ -68,31 +68,47 @@ export function toFloat(samples: Int16Array): Float32Array {
   return Float32Array.from(samples, (sample) => sample / 32_768);
 }
 
-/** What a manifest says of the tiny Whisper. */
-export interface TinyWhisperEntry {
+/** What a manifest says of a tiny model. */
+export interface TinyModelEntry {
   name: string;
   files: { path: string; bytes: number; sha256: string }[];
   [more: string]: unknown;
 }
 
-/**
- * Installs the tiny Whisper in a folder of models, as `npm run models` would, and writes a manifest that has it.
- * @returns the manifest's path, the installed files' folder, and what the manifest says
- */
-export async function installTinyWhisper(
+/** What is installed of a tiny model, and the manifest that has it. */
+export interface TinyModel {
+  /** Path of the manifest. */
+  manifest: string;
+  /** Folder of models. */
+  models: string;
+  /** Folder of this one's files. */
+  installed: string;
+  entry: TinyModelEntry;
+}
+
+/** Installs the tiny Whisper in a folder of models, as `npm run models` would, and writes a manifest that has it. */
+export function installTinyWhisper(
   folder: string,
-  more: Partial<TinyWhisperEntry> = {},
-): Promise<{ manifest: string; models: string; installed: string; entry: TinyWhisperEntry }> {
-  const files = await filesOf(tinyWhisperFolder);
-  const entry: TinyWhisperEntry = {
-    name: "whisper-tiny-random",
+  more: Partial<TinyModelEntry> = {},
+): Promise<TinyModel> {
+  return installTinyModel(tinyWhisperFolder, folder, { name: "whisper-tiny-random", ...more });
+}
+
+/** As `installTinyWhisper`, with the model that lies in `source`. */
+export async function installTinyModel(
+  source: string,
+  folder: string,
+  more: Partial<TinyModelEntry> & { name: string },
+): Promise<TinyModel> {
+  const files = await filesOf(source);
+  const entry: TinyModelEntry = {
     version: "1",
     task: "transcribe",
-    source: { type: "huggingface", repo: "someone/whisper-tiny", revision: "a".repeat(40) },
+    source: { type: "huggingface", repo: "someone/tiny", revision: "a".repeat(40) },
     files: await Promise.all(
       files.map(async ({ path, sha256 }) => {
         const { size } = await stat(path);
-        return { path: relative(tinyWhisperFolder, path), bytes: size, sha256 };
+        return { path: relative(source, path), bytes: size, sha256 };
       }),
     ),
     licence: "Apache-2.0",
@@ -102,7 +118,7 @@ export async function installTinyWhisper(
   };
   const models = join(folder, "models");
   const installed = join(models, `${entry.name}@1`);
-  await cp(tinyWhisperFolder, installed, { recursive: true });
+  await cp(source, installed, { recursive: true });
   const manifest = join(folder, "manifest.json");
   await writeFile(manifest, JSON.stringify({ models: [entry] }));
   return { manifest, models, installed, entry };

@@ -16,8 +16,8 @@ export interface ReadWindow<Window> {
 export interface WindowWork<Window, Heard, Model> {
   /** Called once, and again after it failed: a file that is not there may be installed by the next time. */
   load(): Promise<Model>;
-  /** Windows that may be in memory together. */
-  rowsAtOnce(model: Model): number;
+  /** How many windows of a batch may be in memory together. */
+  rowsAtOnce(model: Model, batch: readonly Window[]): number;
   /**
    * Answers for windows, in any order, without those that were aborted.
    * @param step to be called after each run of a graph: a thread that is silent for long is given up
@@ -45,7 +45,7 @@ export function serveWindows<Window extends WindowPlace, Heard, Model>(
     const model = await load();
     const heard: Heard[] = [];
     const unread: { id: number; message: string }[] = [];
-    const most = work.rowsAtOnce(model);
+    const most = work.rowsAtOnce(model, windows);
     for (let at = 0; at < windows.length; at += most) {
       const readable: ReadWindow<Window>[] = [];
       for (const window of windows.slice(at, at + most)) {
