@@ -12,7 +12,6 @@ const nothingAsked = new Set([
   "ThrottlingException",
   "AccessDeniedException",
   "QueueDoesNotExist",
-  "AWS.SimpleQueueService.NonExistentQueue",
 ]);
 
 /**

@@ -1,16 +1,14 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import type { JobSpec, Priority } from "../../shared/contracts/job.ts";
-import { priorities } from "../../shared/contracts/job.ts";
+import type { JobSpec } from "../../shared/contracts/job.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { coalesce } from "./coalesce.ts";
 import { canceled, failed } from "./completion.ts";
 import { exhausted, overdue, STALLED, unreadable } from "./endings.ts";
-import { classOf, lanes } from "./lanes.ts";
+import { lanes } from "./lanes.ts";
 import { DEFAULT_ESTIMATE_S, MAX_ATTEMPTS, MAX_STALLS } from "./queue-port.ts";
 import type {
   AttemptRecord,
   ClaimOptions,
-  ClassLoad,
   Completion,
   DeadLetter,
   JobSnapshot,
@@ -24,6 +22,7 @@ import { retryPauseMs, type RetryPauses } from "./retry-pause.ts";
 import { createSqsCalls, MOST_BYTES, MOST_MESSAGES } from "./sqs-calls.ts";
 import type { SqsMessage, SqsOptions } from "./sqs-calls.ts";
 import { createSqsDeadLetters, letterId } from "./sqs-dead-letters.ts";
+import { countLoad } from "./sqs-load.ts";
 import { looksFor } from "./sqs-looks.ts";
 import { afterError, afterReceives, judge, messageText, newJob, readJob } from "./sqs-message.ts";
 import type { QueuedJob } from "./sqs-message.ts";
@@ -234,14 +233,14 @@ export function createSqsQueue(options: SqsQueueOptions): Queue {
   }
 
   async function take(terms: ClaimOptions & { max: number }): Promise<Run[]> {
-    const { max } = terms;
+    const { max, signal } = terms;
     const taken: Run[] = [];
     const empty = new Set<number>();
     forget();
     for (const look of looksFor(turn, max)) {
       let left = Math.min(look.most, max - taken.length);
       for (const lane of look.lanes) {
-        while (left > 0 && !empty.has(lane)) {
+        while (left > 0 && !empty.has(lane) && !signal.aborted) {
           // From before the call: by this clock the lease is over before it is by SQS's.
           const atMs = now();
           const messages = await calls.receive(lane, Math.min(MOST_MESSAGES, left), leaseS);
@@ -269,7 +268,7 @@ export function createSqsQueue(options: SqsQueueOptions): Queue {
     const signal = AbortSignal.any([terms.signal, closed.signal]);
     let pauseMs = LOOK_AGAIN_MS.first;
     while (!signal.aborted) {
-      const taken = await take(terms);
+      const taken = await take({ ...terms, signal });
       if (taken.length > 0) return taken;
       await sleep(pauseMs, undefined, { signal }).catch(() => undefined);
       pauseMs = Math.min(LOOK_AGAIN_MS.most, 2 * pauseMs);
@@ -352,29 +351,7 @@ export function createSqsQueue(options: SqsQueueOptions): Queue {
     reap: async () => [],
     state: async () => undefined,
     watch: nothingToSee,
-    async load() {
-      const [dead, ...counts] = await Promise.all([
-        calls.count("dead"),
-        ...lanes.map((_, index) => calls.count(index + 1)),
-      ]);
-      const sum = (of: "visible" | "hidden" | "delayed") =>
-        counts.reduce((all, count) => all + count[of], 0);
-      const classes = Object.fromEntries(
-        priorities.map((priority): [Priority, ClassLoad] => {
-          const own = counts.filter((_, index) => classOf(index + 1) === priority);
-          const jobs = own.reduce((all, { visible }) => all + visible, 0);
-          return [priority, { jobs, computeS: jobs * DEFAULT_ESTIMATE_S, oldestWaitMs: 0 }];
-        }),
-      ) as Record<Priority, ClassLoad>;
-      return {
-        waiting: sum("visible"),
-        computeS: sum("visible") * DEFAULT_ESTIMATE_S,
-        running: sum("hidden"),
-        delayed: sum("delayed"),
-        dead: dead.visible + dead.hidden + dead.delayed,
-        classes,
-      };
-    },
+    load: () => countLoad(calls),
     reportLoad: async () => undefined,
     workers: async () => ({ nowMs: now(), workers: [] }),
     deadLetters: createSqsDeadLetters(calls),

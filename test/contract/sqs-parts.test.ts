@@ -1,5 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { classOf } from "../../regions/queue/lanes.ts";
+import { QueueUnreachableError } from "../../regions/queue/queue-port.ts";
+import { sqsError } from "../../regions/queue/sqs-errors.ts";
 import { looksFor } from "../../regions/queue/sqs-looks.ts";
 import {
   afterError,
@@ -87,6 +89,17 @@ describe("a job in a message", () => {
     expect(judge({ ...job, deadlineMs: NOW, dueMs: NOW + 1 }, by)).toBe("overdue");
     expect(judge({ ...job, dueMs: NOW + 1, specVersion: 2 }, by)).toBe("early");
     expect(judge({ ...job, specVersion: 2 }, by)).toBe("newer");
+  });
+});
+
+describe("an error of SQS", () => {
+  const named = (name: string) => Object.assign(new Error("no"), { name });
+
+  it("says that trying elsewhere is safe only where nothing was asked", () => {
+    expect(sqsError(named("ThrottlingException"))).toBeInstanceOf(QueueUnreachableError);
+    for (const error of [named("TimeoutError"), named("InternalFailure"), "odd"]) {
+      expect(sqsError(error)).toBe(error);
+    }
   });
 });
 

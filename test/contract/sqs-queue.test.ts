@@ -115,7 +115,7 @@ describe("on SQS", () => {
     vi.spyOn(Date, "now").mockImplementation(() => time);
     server.reset();
     line.lost.clear();
-    line.sent.length = 0;
+    line.calls.length = 0;
   });
   afterEach(async () => {
     vi.restoreAllMocks();
@@ -210,6 +210,15 @@ describe("on SQS", () => {
     expect((await claim(queue))!.epoch.attempt).toBe(run.epoch.attempt + 1);
   });
 
+  it("SQS is asked for whole seconds, rounded up, and for no more than it grants", async () => {
+    const queue = open();
+    for (const ms of [1, 1500, 900_000, 900_001, 7 * 86_400_000]) {
+      await queue.submit(jobSpec({ not_before: new Date(time + ms).toISOString() }));
+    }
+    const sent = line.calls.filter(({ name }) => name === "SendMessage");
+    expect(sent.map(({ input }) => input["DelaySeconds"])).toEqual([1, 2, 900, 900, 900]);
+  });
+
   it("a job that three workers were lost with tells how often, though not by whom", async () => {
     const queue = open();
     await queue.submit(jobSpec());
@@ -240,6 +249,11 @@ describe("on SQS", () => {
     expect(messages("dead").ready).toHaveLength(2);
     expect((await queue.deadLetters.list()).data).toMatchObject([{ id, replayedAs: "job_a" }]);
     expect(await queue.deadLetters.markReplayed(id, "job_b")).toBe("job_a");
+    // In whichever order they are found.
+    const bodies = messages("dead").ready.map(({ body }) => body);
+    server.reset();
+    for (const body of bodies.toReversed()) server.sendMessage(`${PREFIX}-dead`, body);
+    expect((await queue.deadLetters.list()).data).toMatchObject([{ id, replayedAs: "job_a" }]);
     expect(await queue.deadLetters.discard([id])).toBe(1);
     expect(messages("dead").ready).toEqual([]);
   });
@@ -282,14 +296,20 @@ describe("on SQS", () => {
     expect(messages("standard").inflight).toHaveLength(2);
   });
 
+  it("a wait that is broken off stops also where it meets one message after another that is none", async () => {
+    const stop = new AbortController();
+    const queue = open({ onError: () => stop.abort() });
+    for (let n = 0; n < 3; n++) server.sendMessage(`${PREFIX}-standard`, "hello");
+    expect(await queue.claim({ workerId: "w1", signal: stop.signal })).toBeUndefined();
+    expect(messages("standard").ready).toHaveLength(2);
+  });
+
   it("SQS is told whose a job is, to share fairly by, however it is sent", async () => {
     const queue = open();
     await queue.submit(jobSpec({ tenant_id: "ten_other" }));
     await queue.release((await claim(queue))!, { because: "drain" });
-    expect(line.sent.map(({ MessageGroupId }) => MessageGroupId)).toEqual([
-      "ten_other",
-      "ten_other",
-    ]);
+    const sent = line.calls.filter(({ name }) => name === "SendMessage");
+    expect(sent.map(({ input }) => input["MessageGroupId"])).toEqual(["ten_other", "ten_other"]);
   });
 
   it("without SQS, or without its queues, everything says that the queue cannot be reached", async () => {
@@ -303,15 +323,18 @@ describe("on SQS", () => {
   });
 
   it("its queues keep what they can, sealed, give nothing away by themselves, and may be made twice", async () => {
-    await createSqsQueues(settings());
+    await createSqsQueues({ ...settings(), endpoint: line.url });
+    const made = line.calls.map(({ input }) => input);
     const names = ["interactive-vip", "interactive", "standard-vip", "standard", "batch-vip"];
-    for (const name of [...names, "batch", "dead", "offers"]) {
-      const { attributes } = server.inspectQueue(`${PREFIX}-${name}`)!;
-      expect(attributes).toMatchObject({
+    expect(new Set(made.map(({ QueueName }) => QueueName))).toEqual(
+      new Set([...names, "batch", "dead", "offers"].map((name) => `${PREFIX}-${name}`)),
+    );
+    for (const { Attributes } of made) {
+      expect(Attributes).toMatchObject({
         MessageRetentionPeriod: "1209600",
         SqsManagedSseEnabled: "true",
       });
-      expect(attributes).not.toHaveProperty("RedrivePolicy");
+      expect(Attributes).not.toHaveProperty("RedrivePolicy");
     }
   });
 });

@@ -7,27 +7,26 @@ export interface SqsLine {
   url: string;
   /** Calls of these names, such as `DeleteMessage`, are cut off before they arrive. */
   lost: Set<string>;
-  /** What was sent and arrived, oldest first. */
-  sent: { MessageGroupId?: string }[];
+  /** The calls that arrived, with what they asked for, oldest first. */
+  calls: { name: string; input: Record<string, unknown> }[];
   close(): Promise<void>;
 }
 
 export async function startSqsLine(toPort: number): Promise<SqsLine> {
   const lost = new Set<string>();
-  const sent: SqsLine["sent"] = [];
+  const calls: SqsLine["calls"] = [];
   const server = createServer((request, response) => {
     void (async () => {
-      const call = String(request.headers["x-amz-target"]).replace(/^.*\./, "");
-      const body = await request.setEncoding("utf8").toArray();
-      if (lost.has(call)) return request.socket.destroy();
+      const name = String(request.headers["x-amz-target"]).replace(/^.*\./, "");
+      const body = (await request.setEncoding("utf8").toArray()).join("");
+      if (lost.has(name)) return request.socket.destroy();
       const { host: _, "content-length": __, connection: ___, ...headers } = request.headers;
       const answer = await fetch(`http://127.0.0.1:${toPort}/`, {
         method: "POST",
         headers: headers as Record<string, string>,
-        body: body.join(""),
+        body,
       });
-      if (call === "SendMessage")
-        sent.push(JSON.parse(body.join("")) as { MessageGroupId?: string });
+      calls.push({ name, input: JSON.parse(body) as Record<string, unknown> });
       const type = { "content-type": answer.headers.get("content-type") ?? "" };
       return response.writeHead(answer.status, type).end(await answer.text());
     })();
@@ -37,7 +36,7 @@ export async function startSqsLine(toPort: number): Promise<SqsLine> {
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     lost,
-    sent,
+    calls,
     async close() {
       server.closeAllConnections();
       server.close();
