@@ -19,6 +19,8 @@ const GIVE_UP_MS = 60_000;
 export interface LoadOptions {
   ledger: ClientLedger;
   clients: Record<ClientKind, { client: Client; everyMs: number }>;
+  /** Where the ends of jobs are told. */
+  webhookUrl: string;
   /** Milliseconds of the drill's clock. */
   now(): number;
   /** Ends the stream of new requests. */
@@ -49,7 +51,7 @@ export async function runLoad(options: LoadOptions): Promise<void> {
 async function request(
   kind: ClientKind,
   recording: Blob,
-  { ledger, clients, now, onAccepted, onFailure }: LoadOptions,
+  { ledger, clients, webhookUrl, now, onAccepted, onFailure }: LoadOptions,
 ): Promise<void> {
   const { client } = clients[kind];
   const entry = ledger.begin(kind, now());
@@ -60,7 +62,11 @@ async function request(
       const upload = await client.createUpload({ content_type: "audio/wav", bytes }, call());
       await client.putUpload(upload, recording, call());
       const job = await client.createAnalysis(
-        { upload_id: upload.upload_id, parts: ["features", "voice_activity"] },
+        {
+          upload_id: upload.upload_id,
+          parts: ["features", "voice_activity"],
+          webhook_url: webhookUrl,
+        },
         call(),
       );
       entry.accepted = { atMs: now(), jobId: job.id, region: job.region };

@@ -8,7 +8,7 @@ import { drillClient } from "./load.ts";
 import type { PlanetUnderDrill } from "./planet-under-drill.ts";
 import { runRound, type RoundOptions, type RoundReport } from "./run-round.ts";
 
-export interface DrillOptions extends Omit<RoundOptions, "clients"> {
+export interface DrillOptions extends Omit<RoundOptions, "clients" | "operator"> {
   rounds: number;
   onRound?: (round: number, report: RoundReport) => void;
 }
@@ -18,12 +18,13 @@ const HEALTHY_WITHIN_MS = 120_000;
 /** Rounds of one fault, each begun when every region is healthy. */
 export async function runDrill(options: DrillOptions): Promise<RoundReport[]> {
   const { planet, region, fault, rounds, signal, say, onRound } = options;
-  const clients = await drillClients(planet, region);
+  const operator = drillClient(planet.edge, planet.keys.operator);
+  const clients = await drillClients(operator, planet, region);
   const reports: RoundReport[] = [];
   for (let round = 1; round <= rounds; round++) {
     await untilHealthy(clients.free, signal);
     say(`Round ${round} of ${rounds}: ${fault.does.replace("{region}", region)}`);
-    const report = await runRound({ ...options, clients });
+    const report = await runRound({ ...options, clients, operator });
     reports.push(report);
     onRound?.(round, report);
   }
@@ -32,10 +33,10 @@ export async function runDrill(options: DrillOptions): Promise<RoundReport[]> {
 
 /** A tenant that may go anywhere, and one that is bound to the region's jurisdiction. */
 async function drillClients(
+  operator: Client,
   planet: PlanetUnderDrill,
   region: string,
 ): Promise<Record<ClientKind, Client>> {
-  const operator = drillClient(planet.edge, planet.keys.operator);
   const run = randomUUID().slice(0, 8);
   const jurisdiction = findRegion(region)?.jurisdiction;
   const make = async (kind: ClientKind, residency: "global" | typeof jurisdiction) => {

@@ -7,6 +7,7 @@ import { judge, type JobRows, type Verdict } from "./judge.ts";
 import { runLoad } from "./load.ts";
 import type { PlanetUnderDrill } from "./planet-under-drill.ts";
 import { readRows } from "./read-rows.ts";
+import { receiveWebhooks } from "./webhook-receiver.ts";
 import { createTimeline, type Moment } from "./timeline.ts";
 
 export interface RoundOptions {
@@ -14,6 +15,7 @@ export interface RoundOptions {
   region: string;
   fault: Fault;
   clients: Record<ClientKind, Client>;
+  operator: Client;
   /** New requests a second, all clients together. */
   rate: number;
   /** How long the fault lasts, how long load runs before it and after its end, and how long all jobs may take to end. */
@@ -34,6 +36,8 @@ export interface RoundReport {
   healedMs: number;
 }
 
+/** How long webhooks may take to come after all else has come to rest. */
+const WEBHOOKS_MS = 30_000;
 /** One of five requests is of the tenant that is bound to the region. */
 const BOUND_SHARE = 0.2;
 
@@ -50,8 +54,10 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
   const urls = Object.values(planet.databases).map(({ postgres }) => postgres);
   let faultMs = Number.POSITIVE_INFINITY;
 
+  const webhooks = await receiveWebhooks();
   const load = runLoad({
     ledger,
+    webhookUrl: webhooks.url,
     clients: {
       free: { client: clients.free, everyMs: 1000 / (rate * (1 - BOUND_SHARE)) },
       bound: { client: clients.bound, everyMs: 1000 / (rate * BOUND_SHARE) },
@@ -82,6 +88,10 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     }
   });
 
+  const leader = watchPrimary(options.operator, until(following), (holder, term) =>
+    timeline.first(`term ${term}`, `${holder} has the database's primary (term ${term})`),
+  );
+
   try {
     await pause(options.beforeMs);
     const before = await readRows(urls, idsOf(ledger.entries));
@@ -107,7 +117,9 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     // What was final must say the same now.
     const final = ledger.entries.filter((entry) => entry.final);
     await look(final, { ...follow, signal });
-    const facts = { entries: ledger.entries, faultMs, healedMs, rows };
+    await settled(() => webhooks.ids.size >= final.length, WEBHOOKS_MS, signal);
+    timeline.first("all told", `${webhooks.ids.size} webhooks came`);
+    const facts = { entries: ledger.entries, faultMs, healedMs, rows, webhooks: webhooks.ids };
     const verdict = judge({ ...facts, committedBefore: new Set(before.keys()) });
     return {
       verdict,
@@ -121,7 +133,8 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
   } finally {
     loading.abort();
     following.abort();
-    await Promise.allSettled([load, watching, health]);
+    await Promise.allSettled([load, watching, health, leader]);
+    await webhooks.close();
   }
 }
 
@@ -148,6 +161,23 @@ async function settledRows(
     if (rows && (rows.size >= wanted || performance.now() >= end)) return rows;
     if (performance.now() >= end) return new Map();
     await sleep(500, undefined, { signal });
+  }
+}
+
+/** Tells of each holder of the primary's lease but the one it begins with. */
+async function watchPrimary(
+  operator: Client,
+  signal: AbortSignal,
+  onHolder: (holder: string, term: number) => void,
+): Promise<void> {
+  let known: number | undefined;
+  while (!signal.aborted) {
+    const status = await operator.admin.getPrimary().catch(() => undefined);
+    if (status?.holder) {
+      if (known !== undefined && status.term !== known) onHolder(status.holder, status.term);
+      known = status.term;
+    }
+    await sleep(500, undefined, { signal }).catch(() => undefined);
   }
 }
 
