@@ -11,6 +11,11 @@ export interface Fault {
   holdMs: number;
   /** Whether new requests of tenants that may go elsewhere are held to the time of recovery. */
   takesRegion: boolean;
+  /**
+   * Clients ask for `multi_region` durability, and none is bound to the region: what only a lost disk had is gone, and nobody had been
+   * promised otherwise.
+   */
+  durable?: boolean;
   /** Done to the folder of a planet of the drill's own before it starts; what is answered undoes it. Without it any planet will do. */
   prepare?: (stateDir: string, region: string) => Promise<() => Promise<void>>;
   inflict(planet: PlanetUnderDrill, region: string): Promise<unknown>;
@@ -82,6 +87,7 @@ export const faults = {
     does: "kill all of {region} at once, and lose its disks for good",
     holdMs: 45_000,
     takesRegion: true,
+    durable: true,
     async inflict(planet, region) {
       await planet.control(`/regions/${region}/down`);
       await planet.control(`/regions/${region}/lose-disks`);

@@ -9,6 +9,7 @@ const SAMPLE = join(import.meta.dirname, "../../samples/hello-antiphon.wav");
 
 /** A client gives one call so long, and then tries anew. Milliseconds. */
 const CALL_MS = 3_000;
+const DURABLE_CALL_MS = 20_000;
 const PAUSE_MS = 200;
 /** One of so many recordings is so many times as long, so that some jobs run when the fault comes. */
 const LONG_EVERY = 8;
@@ -18,7 +19,8 @@ const GIVE_UP_MS = 60_000;
 
 export interface LoadOptions {
   ledger: ClientLedger;
-  clients: Record<ClientKind, { client: Client; everyMs: number }>;
+  clients: Partial<Record<ClientKind, { client: Client; everyMs: number }>>;
+  durability: "region" | "multi_region";
   /** Where the ends of jobs are told. */
   webhookUrl: string;
   /** Milliseconds of the drill's clock. */
@@ -40,7 +42,7 @@ export async function runLoad(options: LoadOptions): Promise<void> {
       while (!signal.aborted) {
         const long = running.length % LONG_EVERY === 0;
         running.push(request(kind, newRecording(original, long ? LONG_TIMES : 1), options));
-        await sleep(clients[kind].everyMs, undefined, { signal }).catch(() => undefined);
+        await sleep(clients[kind]!.everyMs, undefined, { signal }).catch(() => undefined);
       }
     }),
   );
@@ -51,15 +53,16 @@ export async function runLoad(options: LoadOptions): Promise<void> {
 async function request(
   kind: ClientKind,
   recording: Blob,
-  { ledger, clients, webhookUrl, now, onAccepted, onFailure }: LoadOptions,
+  { ledger, clients, durability, webhookUrl, now, onAccepted, onFailure }: LoadOptions,
 ): Promise<void> {
-  const { client } = clients[kind];
+  const { client } = clients[kind]!;
   const entry = ledger.begin(kind, now());
   const call = () => AbortSignal.timeout(CALL_MS);
   while (!entry.accepted && now() - entry.startedMs < GIVE_UP_MS) {
     try {
       const bytes = recording.size;
-      const upload = await client.createUpload({ content_type: "audio/wav", bytes }, call());
+      const wanted = { content_type: "audio/wav", bytes, durability };
+      const upload = await client.createUpload(wanted, call());
       await client.putUpload(upload, recording, call());
       const job = await client.createAnalysis(
         {
@@ -67,7 +70,8 @@ async function request(
           parts: ["features", "voice_activity"],
           webhook_url: webhookUrl,
         },
-        call(),
+        // A second copy takes its time.
+        AbortSignal.timeout(durability === "multi_region" ? DURABLE_CALL_MS : CALL_MS),
       );
       entry.accepted = { atMs: now(), jobId: job.id, region: job.region };
       onAccepted?.(entry);

@@ -52,15 +52,19 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
   const until = (controller: AbortController) => AbortSignal.any([controller.signal, signal]);
   const pause = (ms: number) => sleep(ms, undefined, { signal });
   const urls = Object.values(planet.databases).map(({ postgres }) => postgres);
+  const boundShare = fault.durable ? 0 : BOUND_SHARE;
   let faultMs = Number.POSITIVE_INFINITY;
 
   const webhooks = await receiveWebhooks();
   const load = runLoad({
     ledger,
     webhookUrl: webhooks.url,
+    durability: fault.durable ? "multi_region" : "region",
     clients: {
-      free: { client: clients.free, everyMs: 1000 / (rate * (1 - BOUND_SHARE)) },
-      bound: { client: clients.bound, everyMs: 1000 / (rate * BOUND_SHARE) },
+      free: { client: clients.free, everyMs: 1000 / (rate * (1 - boundShare)) },
+      ...(fault.durable
+        ? {}
+        : { bound: { client: clients.bound, everyMs: 1000 / (rate * boundShare) } }),
     },
     now,
     signal: until(loading),
