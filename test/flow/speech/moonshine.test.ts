@@ -16,6 +16,7 @@ import {
   paddedLength,
   tokenLimit,
 } from "../../../regions/speech/transcription/moonshine/pad-window.ts";
+import { rowsAtOnce } from "../../../regions/speech/transcription/moonshine/rows-at-once.ts";
 import type { EngineFile } from "../../../regions/speech/transcription/neural/model-files.ts";
 import { makeFolder } from "./fixtures.ts";
 import {
@@ -69,6 +70,8 @@ describe("figures of the reference implementation", () => {
     }
     const magnitude = found.reduce((sum, value) => sum + Math.abs(value), 0) / found.length;
     expect(magnitude).toBeCloseTo(encoder.magnitude, 5);
+    const power = found.reduce((sum, value) => sum + value * value, 0) / found.length;
+    expect(Math.sqrt(power)).toBeCloseTo(encoder.deviation, 5);
   });
 
   test.each(names)(
@@ -138,6 +141,12 @@ describe("a batch", () => {
     expect(tokenLimit(2 * RATE, 194)).toBe(13);
     expect(tokenLimit(2.5 * RATE, 194)).toBe(17);
     expect(tokenLimit(60 * RATE, 194)).toBe(193);
+  });
+
+  test("is as large as memory allows: many short windows, or a few long ones", () => {
+    const base = { heads: 8, width: 416 };
+    expect([3, 10, 30].map((length_s) => rowsAtOnce(base, length_s * RATE))).toEqual([78, 13, 2]);
+    expect(rowsAtOnce({ heads: 64, width: 4096 }, 30 * RATE)).toBe(1);
   });
 });
 

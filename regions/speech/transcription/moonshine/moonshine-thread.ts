@@ -4,13 +4,13 @@ import { MAX_DEFLATED, deflatedRatio } from "../neural/deflated-ratio.ts";
 import type { WindowPlace } from "../neural/protocol.ts";
 import { serveWindows } from "../neural/serve-windows.ts";
 import type { ReadWindow } from "../neural/serve-windows.ts";
-import { positionsOf } from "./create-onnx-runtime.ts";
 import type { MoonshineRuntime } from "./create-onnx-runtime.ts";
 import { decodeSamples } from "./decode-samples.ts";
 import { loadMoonshine } from "./load-moonshine.ts";
 import type { LoadedMoonshine } from "./load-moonshine.ts";
 import { paddedLength } from "./pad-window.ts";
 import type { HeardSamples, MoonshineThreadData } from "./protocol.ts";
+import { rowsAtOnce } from "./rows-at-once.ts";
 
 if (parentPort === null) throw new Error("The Moonshine thread was started as something else.");
 const { files, threads } = workerData as MoonshineThreadData;
@@ -52,18 +52,8 @@ async function hear(
   });
 }
 
-/** What the encoder may need beside its weights for one batch, bytes. */
-const MOST_WORK = 256 * 1024 ** 2;
-
-/** Half a minute takes 0.1 GB: every position is weighed against every other, twice at a time, and layers have copies. */
-function rowsAtOnce({ model }: LoadedMoonshine, batch: readonly WindowPlace[]): number {
-  const positions = positionsOf(paddedLength(batch[0]!.samples));
-  const values = 2 * model.heads * positions ** 2 + 12 * model.width * positions;
-  return Math.max(1, Math.floor(MOST_WORK / (values * Float32Array.BYTES_PER_ELEMENT)));
-}
-
 serveWindows<WindowPlace, HeardSamples, LoadedMoonshine>(parentPort, {
   load: () => loadMoonshine(files, threads),
-  rowsAtOnce,
+  rowsAtOnce: ({ model }, batch) => rowsAtOnce(model, batch[0]!.samples),
   hear,
 });
