@@ -340,7 +340,7 @@ export function createSqsQueue(options: SqsQueueOptions): Queue {
     async finish(run, completion) {
       const known = runs.get(named(run));
       // Asked twice at the same moment: the second waits for what the first comes to.
-      await known?.ending?.catch(() => undefined);
+      if (known?.ending) await known.ending.catch(() => undefined);
       if (known?.offered) return "offered";
       const held = holder(run);
       return held ? endAs(held, completion) : "fenced";

@@ -17,6 +17,8 @@ export interface QueueHarness {
   queue: Queue;
   /** All that was offered so far, oldest first. */
   offers(): Promise<Completion[]>;
+  /** Resolves once a claim has found nothing, from now on. Absent for queues that are so quick that a moment's silence says it. */
+  foundNothing?(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -1,5 +1,6 @@
 import { startFauxqs, type FauxqsServer } from "fauxqs";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import { lanes } from "../../regions/queue/lanes.ts";
 import { QueueUnreachableError } from "../../regions/queue/queue-port.ts";
 import type { Completion, DeadLetter, Queue, Run } from "../../regions/queue/queue-port.ts";
 import { MOST_BYTES } from "../../regions/queue/sqs-calls.ts";
@@ -12,18 +13,26 @@ import { queueConformance } from "./queue-conformance.ts";
 const PREFIX = "antiphon-test";
 
 let server: FauxqsServer;
+let line: SqsLine;
 const settings = () => ({
   region: REGION,
   prefix: PREFIX,
-  endpoint: `http://127.0.0.1:${server.port}`,
+  endpoint: line.url,
   accessKeyId: "test",
   secretAccessKey: "test",
 });
 beforeAll(async () => {
   server = await startFauxqs({ port: 0, logger: false });
+  line = await startSqsLine(server.port);
   await createSqsQueues(settings());
 });
-afterAll(() => server.stop());
+afterAll(async () => {
+  await line.close();
+  await server.stop();
+});
+
+/** A look goes through all lanes. */
+const foundNothing = () => line.emptyReceives(lanes.length);
 
 const offered = () =>
   server
@@ -53,6 +62,7 @@ const conformance = queueConformance(
     return {
       queue,
       offers: async () => offered(),
+      foundNothing,
       close: async () => {
         await queue.close();
         clock.mockRestore();
@@ -104,12 +114,7 @@ describe("the suite for SQS", () => {
 
 describe("on SQS", () => {
   let time: number;
-  let line: SqsLine;
   const opened: Queue[] = [];
-  beforeAll(async () => {
-    line = await startSqsLine(server.port);
-  });
-  afterAll(() => line.close());
   beforeEach(() => {
     time = 1_800_000_000_000;
     vi.spyOn(Date, "now").mockImplementation(() => time);
@@ -124,7 +129,6 @@ describe("on SQS", () => {
   function open(changes: Partial<SqsQueueOptions> = {}): Queue {
     const queue = createSqsQueue({
       ...settings(),
-      endpoint: line.url,
       leaseMs: LEASE_MS,
       now: () => time,
       retry: RETRY,
@@ -135,7 +139,9 @@ describe("on SQS", () => {
   }
   /** What can be had now. */
   async function claim(queue: Queue, workerId = "w1"): Promise<Run | undefined> {
-    return queue.claim({ workerId, signal: AbortSignal.timeout(100) });
+    const stop = new AbortController();
+    void foundNothing().then(() => stop.abort());
+    return queue.claim({ workerId, signal: stop.signal });
   }
   const messages = (name: string) => server.inspectQueue(`${PREFIX}-${name}`)!.messages;
 
@@ -191,6 +197,21 @@ describe("on SQS", () => {
     line.lost.clear();
     expect(await queue.finish(run, endOf(run, time))).toBe("offered");
     expect(offered()).toHaveLength(1);
+  });
+
+  it("an end that is asked for twice at once is offered once, and one long past is forgotten", async () => {
+    const queue = open();
+    await queue.submit(jobSpec());
+    const run = (await claim(queue))!;
+    const finish = () => queue.finish(run, endOf(run, time));
+    expect(await Promise.all([finish(), finish()])).toEqual(["offered", "offered"]);
+    expect(offered()).toHaveLength(1);
+    time += 10 * LEASE_MS;
+    await claim(queue);
+    expect(await finish()).toBe("offered");
+    time += LEASE_MS + 1;
+    await claim(queue);
+    expect(await finish()).toBe("fenced");
   });
 
   it("a job that starts later than SQS can hold it back is held back again, and loses no attempt by it", async () => {
@@ -323,7 +344,7 @@ describe("on SQS", () => {
   });
 
   it("its queues keep what they can, sealed, give nothing away by themselves, and may be made twice", async () => {
-    await createSqsQueues({ ...settings(), endpoint: line.url });
+    await createSqsQueues(settings());
     const made = line.calls.map(({ input }) => input);
     const names = ["interactive-vip", "interactive", "standard-vip", "standard", "batch-vip"];
     expect(new Set(made.map(({ QueueName }) => QueueName))).toEqual(

@@ -9,12 +9,23 @@ export interface SqsLine {
   lost: Set<string>;
   /** The calls that arrived, with what they asked for, oldest first. */
   calls: { name: string; input: Record<string, unknown> }[];
+  /** Resolves once so many receives in a row found nothing, from now on. */
+  emptyReceives(inARow: number): Promise<void>;
   close(): Promise<void>;
 }
 
 export async function startSqsLine(toPort: number): Promise<SqsLine> {
   const lost = new Set<string>();
   const calls: SqsLine["calls"] = [];
+  const waiting = new Set<{ left: number; inARow: number; resolve(): void }>();
+  function received(anything: boolean): void {
+    for (const waiter of waiting) {
+      waiter.left = anything ? waiter.inARow : waiter.left - 1;
+      if (waiter.left > 0) continue;
+      waiting.delete(waiter);
+      waiter.resolve();
+    }
+  }
   const server = createServer((request, response) => {
     void (async () => {
       const name = String(request.headers["x-amz-target"]).replace(/^.*\./, "");
@@ -28,7 +39,9 @@ export async function startSqsLine(toPort: number): Promise<SqsLine> {
       });
       calls.push({ name, input: JSON.parse(body) as Record<string, unknown> });
       const type = { "content-type": answer.headers.get("content-type") ?? "" };
-      return response.writeHead(answer.status, type).end(await answer.text());
+      const text = await answer.text();
+      if (name === "ReceiveMessage") received(text.includes('"Messages"'));
+      return response.writeHead(answer.status, type).end(text);
     })();
   });
   server.listen(0, "127.0.0.1");
@@ -37,6 +50,8 @@ export async function startSqsLine(toPort: number): Promise<SqsLine> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     lost,
     calls,
+    emptyReceives: (inARow) =>
+      new Promise((resolve) => waiting.add({ left: inARow, inARow, resolve })),
     async close() {
       server.closeAllConnections();
       server.close();
