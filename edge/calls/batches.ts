@@ -135,7 +135,7 @@ function draftItems(
 }
 
 /** What the calls that read a batch share. */
-function createReadBatch({ config, batches }: EdgeServices, now: () => number) {
+function createReadBatch({ config, batches, tombstones }: EdgeServices, now: () => number) {
   /** @throws ApiError batch_not_found */
   async function find(c: EdgeContext) {
     const id = BatchId.safeParse(c.req.param("id"));
@@ -175,8 +175,20 @@ function createReadBatch({ config, batches }: EdgeServices, now: () => number) {
     from: number,
     to: number,
   ): Promise<BatchEntry[]> {
-    const states = to > from ? await batches.items(batch, from, to) : [];
-    return Promise.all(states.map((state) => entryOf(c, state)));
+    const { tenant_id: tenantId, residency } = c.get("caller").key;
+    const [isDeleted, states] = await Promise.all([
+      tombstones.coversJobs({ tenantId, residency }),
+      to > from ? batches.items(batch, from, to) : Promise.resolve([]),
+    ]);
+    const createdAtMs = readId(batch.id)!.createdAtMs;
+    return Promise.all(
+      states.map(async (state): Promise<BatchEntry> => {
+        const { item, job_id, user_id: userId } = state;
+        // A shard that is away may not have heard of it yet.
+        if (!isDeleted({ id: job_id, createdAtMs, userId })) return entryOf(c, state);
+        return { item, job_id, status: "deleted" };
+      }),
+    );
   }
 
   return { find, page };

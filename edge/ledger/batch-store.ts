@@ -26,6 +26,7 @@ export type BatchItemState = {
   item: number;
   job_id: string;
   status: "open" | FinalStatus | "deleted";
+  user_id: string | null;
   /** How it ended. */
   offer: Pick<CompletionOffer, "error" | "audio" | "region" | "finished_at" | "cost"> | null;
 };
@@ -114,26 +115,33 @@ export function createBatchStore(sql: SqlStorage, now: () => number) {
   /** The items from `from` on, up to and without `to`. */
   function items(id: string, from: number, to: number): BatchItemState[] {
     return sql
-      .exec<{ item: number; job_id: string; state: string | null; offer: string | null }>(
-        `SELECT item, batch_items.job_id, state, offer FROM batch_items LEFT JOIN jobs USING (job_id)
+      .exec<{
+        item: number;
+        job_id: string;
+        state: string | null;
+        offer: string | null;
+        user_id: string | null;
+      }>(
+        `SELECT item, batch_items.job_id, state, offer, draft ->> '$.user_id' AS user_id FROM batch_items LEFT JOIN jobs USING (job_id)
          WHERE batch_id = ? AND item >= ? AND item < ?`,
         id,
         from,
         to,
       )
       .toArray()
-      .map(({ item, job_id, state, offer }) => {
+      .map(({ item, job_id, state, offer, user_id }) => {
         if (state === null || state === "refused") {
-          return { item, job_id, status: "deleted", offer: null };
+          return { item, job_id, status: "deleted", user_id, offer: null };
         }
         if (state !== "final" || offer === null)
-          return { item, job_id, status: "open", offer: null };
+          return { item, job_id, status: "open", user_id, offer: null };
         const end = JSON.parse(offer) as CompletionOffer;
         const { error, audio, region, finished_at, cost } = end;
         return {
           item,
           job_id,
           status: end.status,
+          user_id,
           offer: {
             region,
             finished_at,

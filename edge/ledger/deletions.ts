@@ -199,7 +199,13 @@ export class Deletions extends DurableObject<EdgeBindings> {
       before: row.requested_at,
     });
     const answers = await idempotency.redact(owner, {
-      resourceIds: "all" in scope ? null : jobs.map((job) => job.id),
+      // An upload goes with its job, so nobody may be sent there again; one that holds others' texts too stays.
+      resourceIds:
+        "all" in scope
+          ? null
+          : jobs.flatMap(({ id, upload_id, text }) =>
+              upload_id === undefined || text ? [id] : [id, upload_id],
+            ),
       before: row.requested_at,
     });
     const permitted = config.regions.filter((region) => isPermitted(row.residency, region));

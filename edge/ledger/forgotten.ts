@@ -1,5 +1,6 @@
 import {
   coversJob,
+  inputOf,
   type DeletedJob,
   type DeletionScope,
 } from "../../shared/contracts/deletions.ts";
@@ -39,12 +40,11 @@ export function createForgotten(sql: SqlStorage, now: () => number) {
   `);
 
   const describe = (jobId: string, draft: string, offer: string | null): DeletedJob => {
-    const { upload_id } = JSON.parse(draft) as Partial<JobDraft>;
     const sha256 =
       offer === null ? undefined : (JSON.parse(offer) as CompletionOffer).audio?.sha256;
     return {
       id: jobId,
-      ...(upload_id === undefined ? {} : { upload_id }),
+      ...inputOf(JSON.parse(draft) as Partial<JobDraft>),
       ...(sha256 === undefined ? {} : { sha256 }),
     };
   };

@@ -8,6 +8,7 @@ import type { EraseJobs } from "../results/erase-jobs.ts";
 import { TOMBSTONE_KEPT_MS, type Tombstones } from "../results/tombstones.ts";
 import type { DatabaseDeletions } from "../store/deletions.ts";
 import type { ObjectStore } from "../store/object-store-port.ts";
+import { createBlankTexts } from "./blank-texts.ts";
 
 export interface DeletionsParts {
   orders: DeletionOrders;
@@ -15,7 +16,7 @@ export interface DeletionsParts {
   redis: EraseJobs;
   tombstones: Pick<Tombstones, "prune">;
   database: DatabaseDeletions;
-  objects: Pick<ObjectStore, "eraseVersions">;
+  objects: Pick<ObjectStore, "eraseVersions" | "get" | "put">;
   logger: Logger;
   metrics: Metrics;
   /** Until a part that could not be done is tried again. */
@@ -50,6 +51,7 @@ class NotYetError extends Error {}
 export function createDeletions(parts: DeletionsParts): Deletions {
   const { orders, queue, redis, tombstones, database, objects, logger, metrics } = parts;
   const { retryMs = 2_000, sweepsMs = SWEEPS_MS, now = Date.now } = parts;
+  const blankTexts = createBlankTexts(objects);
   const late = metrics.counter(
     "antiphon_deletions_late_total",
     "Objects and keys that came after their deletion, and were removed again.",
@@ -133,9 +135,16 @@ export function createDeletions(parts: DeletionsParts): Deletions {
       for (const days of STAGE_DAYS) await erase("stages", whole(`stages/${days}d`));
     }
     const jobs = await orders.found(order.id);
-    for (const { id, upload_id } of jobs) {
+    for (const { id, upload_id, text } of jobs) {
       await erase("results", folderOf(resultKey(owner, id, { dispatch: 0, attempt: 0 })));
-      if (upload_id !== undefined) await erase("uploads", uploadKey(owner, upload_id));
+      if (upload_id !== undefined && !text) await erase("uploads", uploadKey(owner, upload_id));
+    }
+    const texts = jobs.flatMap(({ upload_id, text }) =>
+      upload_id !== undefined && text ? [{ key: uploadKey(owner, upload_id), text }] : [],
+    );
+    for (const [key, own] of Map.groupBy(texts, (each) => each.key)) {
+      const ranges = own.map(({ text }) => text);
+      counts["texts"] = (counts["texts"] ?? 0) + (await blankTexts(key, ranges, signal));
     }
     for (const sha256 of await unused(order, jobs)) {
       await erase("audio", audioKey(owner, sha256, ""));

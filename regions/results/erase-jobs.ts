@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import {
   coversJob,
+  inputOf,
   type DeletedJob,
   type DeletionOrder,
 } from "../../shared/contracts/deletions.ts";
@@ -98,7 +99,7 @@ export function createEraseJobs(redis: Redis): EraseJobs {
     const sha256 = Sha256Hex.safeParse(made).data;
     return {
       id,
-      ...(read ? { upload_id: read.upload_id } : {}),
+      ...(read ? inputOf(read) : {}),
       ...(sha256 === undefined ? {} : { sha256 }),
     };
   }

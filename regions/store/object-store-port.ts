@@ -38,6 +38,11 @@ export interface GetText extends ObjectCall {
   range?: { offset: number; bytes: number };
 }
 
+export interface EraseVersions extends ObjectCall {
+  upTo?: Date;
+  keepNewest?: boolean;
+}
+
 /**
  * This region's bucket. What is not there is undefined, never an error.
  * Every call throws ApiError dependency_unavailable while the store is away.
@@ -59,9 +64,10 @@ export interface ObjectStore {
   delete(key: string, call?: ObjectCall): Promise<void>;
   /**
    * Removes every version of every object whose key begins with `prefix`, and what marks them as deleted, for good; but for
-   * versions that were written after `upTo`. Settles to how many objects' versions there were.
+   * versions that were written after `upTo`, and, where `keepNewest` is asked for, what each object is now. Settles to how many objects'
+   * versions there were.
    */
-  eraseVersions(prefix: string, call?: ObjectCall & { upTo?: Date }): Promise<number>;
+  eraseVersions(prefix: string, call?: EraseVersions): Promise<number>;
   /** Keys below a prefix, in order, `limit` at most. */
   list(prefix: string, limit: number, call?: ObjectCall): Promise<string[]>;
   /** Whether the bucket answers. */

@@ -1,6 +1,7 @@
 import type { Readable } from "node:stream";
 import {
   CopyObjectCommand,
+  type DeleteMarkerEntry,
   DeleteObjectCommand,
   GetObjectCommand,
   HeadBucketCommand,
@@ -8,6 +9,7 @@ import {
   ListObjectsV2Command,
   ListObjectVersionsCommand,
   type ListObjectVersionsCommandOutput,
+  type ObjectVersion,
   PutObjectCommand,
   S3Client,
   S3ServiceException,
@@ -159,8 +161,9 @@ export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
       await orUndefined(call, () => client.send(new DeleteObjectCommand(at(key)), abort(call)));
     },
     async eraseVersions(prefix, call) {
-      const isOld = ({ LastModified }: { LastModified?: Date | undefined }) =>
-        !call?.upTo || !LastModified || LastModified <= call.upTo;
+      const isOld = ({ LastModified, IsLatest }: ObjectVersion | DeleteMarkerEntry) =>
+        (!call?.upTo || !LastModified || LastModified <= call.upTo) &&
+        !(call?.keepNewest && IsLatest);
       let removed = 0;
       let key: string | undefined;
       let version: string | undefined;

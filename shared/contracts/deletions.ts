@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { JobId, Sha256Hex, TenantId, UploadId } from "./ids.ts";
-import { UserId } from "./job.ts";
+import { SpeechTask, UserId, type JobSpec } from "./job.ts";
 import { Residency } from "./regions.ts";
 import { uuidv7 } from "./uuidv7.ts";
 
@@ -27,12 +27,27 @@ export type DeletionScope = z.infer<typeof CreateDeletion>;
 export const DeletedJob = z.strictObject({
   id: JobId,
   upload_id: UploadId.optional(),
+  /** Its own part of an upload that holds other jobs' texts too: only that goes. */
+  text: SpeechTask.shape.text.optional(),
   sha256: Sha256Hex.optional(),
 });
 export type DeletedJob = z.infer<typeof DeletedJob>;
 
+/** Where what a job was given lies, as far as it is known. */
+export const inputOf = ({
+  upload_id,
+  batch,
+  speech,
+}: Partial<Pick<JobSpec, "upload_id" | "batch" | "speech">>): Pick<
+  DeletedJob,
+  "upload_id" | "text"
+> => ({
+  ...(upload_id === undefined ? {} : { upload_id }),
+  ...(batch && speech ? { text: speech.text } : {}),
+});
+
 /** Jobs that one order names, at most: what a signed request has room for. */
-export const MAX_NAMED_JOBS = 4_000;
+export const MAX_NAMED_JOBS = 3_500;
 
 /**
  * `POST region /internal/deletions` → DeletionState. Idempotent by id: the first makes the region remember the tombstone and its

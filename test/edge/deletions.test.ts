@@ -9,6 +9,8 @@ import { readEdgeConfig } from "../../edge/env.ts";
 import { AUDIO_URL_KEYS, REGION_IDS } from "./support/bindings.ts";
 import { audioFacts, draftOf, offerOf, shardOf } from "./support/jobs.ts";
 import { codeOf, newTenant, startEdge } from "./support/start-edge.ts";
+import { BatchAccepted, BatchEntry } from "../../shared/contracts/batches.ts";
+import { textUploadId } from "../../shared/contracts/ids.ts";
 
 const DONE_AT = "2026-11-21T10:00:00.000Z";
 const done = {
@@ -126,6 +128,46 @@ describe("a deletion", () => {
     expect(orders()[0]!.body["jobs"]).toMatchObject([{ id: mine.draft.id }]);
   });
 
+  test("of an item of a batch names its own bytes alone, and the manifest tells of it; of everything, the batch goes", async () => {
+    const { call, regions, tenant, order, orders } = await ready();
+    const key = await regions.addKey({ tenant_id: tenant, scopes: ["speak", "analyze"] });
+    regions.on("POST /internal/jobs/batch", ({ body }) =>
+      Response.json({ taken: (body["jobs"] as unknown[]).length }, { status: 202 }),
+    );
+    const items = [
+      { text: "Tell nobody.", user_id: "u-mine" },
+      { text: "Good night.", user_id: "u-yours" },
+    ];
+    const made = await call("/v1/audio/speech/batch", { key, body: { items } });
+    const { batch_id, job_ids } = BatchAccepted.parse(await made.json());
+    const manifest = async () => {
+      const lines = await (await call(`/v1/batches/${batch_id}/manifest`, { key })).text();
+      return lines
+        .trim()
+        .split("\n")
+        .map((line) => BatchEntry.parse(JSON.parse(line)).status);
+    };
+    expect(await manifest()).toEqual(["open", "open"]);
+    // A tombstone of which the item's shard has yet to hear.
+    await runInDurableObject(objectOf(tenant), (_object, { storage }) => {
+      storage.sql.exec(
+        "INSERT INTO deletions (id, tenant_id, residency, scope, requested_at) VALUES (?, ?, ?, ?, ?)",
+        "del_x",
+        tenant,
+        "global",
+        JSON.stringify({ user_id: "u-mine" }),
+        Date.now() + 1,
+      );
+    });
+    await receiptOf(await order({ job_id: job_ids[1] }));
+    expect(orders()[0]!.body["jobs"]).toEqual([
+      { id: job_ids[1], upload_id: textUploadId(batch_id), text: { offset: 12, bytes: 11 } },
+    ]);
+    expect(await manifest()).toEqual(["deleted", "deleted"]);
+    await receiptOf(await order({ all: true }));
+    expect(await codeOf(await call(`/v1/batches/${batch_id}`, { key }))).toBe("batch_not_found");
+  });
+
   test("of everything ends what was made until then, also what comes late, and nothing that is made later", async () => {
     const { call, key, finished, order, regions } = await ready();
     const [first, second] = [await finished("a"), await finished("b")];
@@ -202,15 +244,20 @@ describe("a deletion", () => {
   test("under one idempotency key is one; answers about what it deleted are not replayed", async () => {
     const { call, key, order, tenant } = await ready();
     const headers = { "idempotency-key": `k-${tenant}` };
-    const body = { upload_id: draftOf(tenant).upload_id, metadata: { note: "secret" } };
+    const wave = { content_type: "audio/wav", bytes: 10 };
+    const upload = await call("/v1/uploads", { key, body: wave, headers });
+    const { upload_id } = (await upload.json()) as { upload_id: string };
+    const body = { upload_id, metadata: { note: "secret" } };
     const made = (await (await call("/v1/analyses", { key, body, headers })).json()) as {
       id: string;
     };
     const wanted = { "idempotency-key": "delete-once" };
     const first = await receiptOf(await order({ job_id: made.id }, wanted));
-    expect(first.edge!.removed["stored_answers"]).toBe(1);
+    expect(first.edge!.removed["stored_answers"]).toBe(2);
     expect((await receiptOf(await order({ job_id: made.id }, wanted))).id).toBe(first.id);
     expect(await codeOf(await call("/v1/analyses", { key, body, headers }))).toBe("job_not_found");
+    const again = await call("/v1/uploads", { key, body: wave, headers });
+    expect(await codeOf(again)).toBe("job_not_found");
   });
 
   test.each([{}, { all: false }, { job_id: "job_x" }, { all: true, user_id: "u" }])(

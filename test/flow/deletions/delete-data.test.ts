@@ -5,7 +5,8 @@ import { createResultsRead } from "../../../regions/store/results-read.ts";
 import { migrate } from "../../../regions/store/migrate.ts";
 import { createHash } from "node:crypto";
 import { resultKeys } from "../../../regions/results/result-keys.ts";
-import { readId } from "../../../shared/contracts/ids.ts";
+import { batchJobId, mintBatchId, readId, textUploadId } from "../../../shared/contracts/ids.ts";
+import { findRegion } from "../../../shared/contracts/regions.ts";
 import { audioKey, resultKey, uploadKey } from "../../../shared/contracts/object-keys.ts";
 import type { JobSpec } from "../../../shared/contracts/job.ts";
 import { jobSpec } from "../../contract/queue-bench.ts";
@@ -220,6 +221,47 @@ test("a job that waits is called off, and its offer leaves no trace", async () =
   expect((await bench.client.keys("*")).filter((key) => key.includes(spec.id))).toEqual([]);
   const owner = { residency: "global", tenantId: tenant } as const;
   expect(await bench.objects.head(uploadKey(owner, spec.upload_id))).toBeUndefined();
+});
+
+test("of a batch's texts only the deleted item's goes; the last one takes the object along", async () => {
+  const tenant = newTenant();
+  const owner = { residency: "global", tenantId: tenant } as const;
+  const batch = mintBatchId(findRegion("us-east")!);
+  const upload_id = textUploadId(batch);
+  const key = uploadKey(owner, upload_id);
+  const texts = ["Tell nobody.", "Grüße an alle.", "Good night."];
+  const ranges = texts.map((text, n) => ({
+    offset: Buffer.byteLength(texts.slice(0, n).join("")),
+    bytes: Buffer.byteLength(text),
+  }));
+  const contentType = "text/plain; charset=utf-8";
+  await bench.objects.put(key, texts.join(""), { contentType });
+  const read = (n: number) => bench.objects.getText(key, 1_000, { range: ranges[n]! });
+  const erase = (n: number) => {
+    const job = { id: batchJobId(batch, n), upload_id, text: ranges[n]! };
+    return region.untilDone(orderOf(tenant, { job_id: job.id }, { jobs: [job] }));
+  };
+
+  // Of a job that waits the region itself knows what was its own.
+  const waiting = jobSpec({
+    id: batchJobId(batch, 1),
+    tenant_id: tenant,
+    kind: "synthesis",
+    parts: [],
+    upload_id,
+    batch: { id: batch, item: 1 },
+    speech: { voice: "flite:slt", response_format: "wav", speed: 1, text: ranges[1]! },
+  });
+  await bench.queue.submit(waiting);
+  await region.untilDone(orderOf(tenant, { job_id: waiting.id }));
+  expect(await Promise.all([read(0), read(2)])).toEqual([texts[0], texts[2]]);
+  expect((await read(1))!.trim()).toBe("");
+  expect((await bench.objects.head(key))!.contentType).toBe(contentType);
+  const { stores } = await erase(0);
+  expect(stores.find(({ store }) => store === "objects")!.removed).toMatchObject({ texts: 1 });
+  expect(await bench.objects.getText(key, 1_000)).toMatch(/^ +Good night\.$/);
+  await erase(2);
+  expect(await bench.objects.head(key)).toBeUndefined();
 });
 
 test("nothing comes back: neither by a late outbox entry, nor by a late run, nor by a late replica", async () => {

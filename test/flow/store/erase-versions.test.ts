@@ -6,7 +6,7 @@ import { createObjectStore } from "../../../regions/store/object-store.ts";
 
 /** A bucket with versioning, as S3 tells of it: the planet's own store has none. It pages by two. */
 async function startVersioned(
-  entries: { key: string; version: string; at: string; marker?: true }[],
+  entries: { key: string; version: string; at: string; marker?: true; latest?: true }[],
 ) {
   const left = new Set(entries);
   const server = createServer((request, response) => {
@@ -25,9 +25,9 @@ async function startVersioned(
       .filter(({ key, version }) => after === " " || `${key} ${version}` > after);
     const page = rest.slice(0, 2);
     const last = page.at(-1);
-    const items = page.map(({ key, version, at, marker }) => {
+    const items = page.map(({ key, version, at, marker, latest = false }) => {
       const name = marker ? "DeleteMarker" : "Version";
-      return `<${name}><Key>${key}</Key><VersionId>${version}</VersionId><LastModified>${at}</LastModified></${name}>`;
+      return `<${name}><Key>${key}</Key><VersionId>${version}</VersionId><IsLatest>${latest}</IsLatest><LastModified>${at}</LastModified></${name}>`;
     });
     const next = rest.length > 2 && last;
     const more = next
@@ -68,4 +68,15 @@ test("every version goes, and every delete marker, of what begins with the prefi
   const upTo = new Date("2026-01-15T00:00:00.000Z");
   expect(await store.eraseVersions("audio/", { upTo })).toBe(3);
   expect(left()).toEqual(["audio/b.wav@5", "results/c.json@6"]);
+});
+
+test("what an object is now can be spared", async () => {
+  const at = "2026-01-01T00:00:00.000Z";
+  const { store, left } = await startVersioned([
+    { key: "uploads/a", version: "1", at },
+    { key: "uploads/a", version: "2", at },
+    { key: "uploads/a", version: "3", at, latest: true },
+  ]);
+  expect(await store.eraseVersions("uploads/a", { keepNewest: true })).toBe(2);
+  expect(left()).toEqual(["uploads/a@3"]);
 });
