@@ -21,6 +21,7 @@ import { opsCalls } from "./calls/ops.ts";
 import { primaryCalls } from "./calls/primary.ts";
 import { referenceCalls } from "./calls/reference.ts";
 import { getUsage, getUserHistory } from "./calls/reports.ts";
+import { receiveSettled } from "./calls/settled.ts";
 import { createSpeech, listVoices } from "./calls/speech.ts";
 import { createTranscription } from "./calls/transcriptions.ts";
 import { completeUpload, createUpload } from "./calls/uploads.ts";
@@ -150,6 +151,7 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
 
   // No key: signed by the region.
   app.post("/internal/completions", receiveCompletions(services));
+  app.post("/internal/settled", receiveSettled(services));
   app.post("/internal/primary", primary.report);
 
   const reference = referenceCalls();

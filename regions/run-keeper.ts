@@ -22,6 +22,8 @@ import { createOfferRelay } from "./results/offer-relay.ts";
 import { createRedis } from "./results/redis.ts";
 import { createResultCache } from "./results/result-cache.ts";
 import { resultKeys } from "./results/result-keys.ts";
+import { createSettleJobs } from "./results/settle-jobs.ts";
+import { createTellSettled } from "./results/tell-settled.ts";
 import { openResult } from "./results/sealed-result.ts";
 import { createTombstones } from "./results/tombstones.ts";
 import { createApiKeys } from "./store/api-keys.ts";
@@ -31,6 +33,7 @@ import { createDatabaseDeletions } from "./store/deletions.ts";
 import { createFinalJobs } from "./store/final-jobs.ts";
 import { migrate } from "./store/migrate.ts";
 import { createObjectStore } from "./store/object-store.ts";
+import { createJobsRead } from "./store/jobs-read.ts";
 import { keepPartitions } from "./store/partitions.ts";
 import { openPool } from "./store/postgres-pool.ts";
 import { waitForReplay } from "./store/replay.ts";
@@ -54,6 +57,7 @@ const MIGRATION_MS = 300_000;
 const USAGE_EVERY_MS = 10_000;
 const DELETIONS_EVERY_MS = 1_000;
 const RETENTION_EVERY_MS = 3_600_000;
+const SETTLE_EVERY_MS = 60_000;
 const PARTITIONS_EVERY_MS = 6 * 3600 * 1000;
 
 const config = readConfig(KeeperConfig, process.env);
@@ -158,6 +162,18 @@ const retention = createRetention({
   redis: createEraseJobs(redis),
   objects,
   logger,
+  metrics,
+});
+
+const settling = createSettleJobs({
+  region: findRegion(region)!,
+  redis,
+  rows: createJobsRead(database),
+  tell: createTellSettled({
+    edgeUrl: config.EDGE_URL,
+    region,
+    linkSecrets: config.LINK_SECRETS,
+  }),
   metrics,
 });
 
@@ -275,6 +291,11 @@ const loops = Promise.all([
     everyMs: RETENTION_EVERY_MS,
     signal,
     onError: (error) => logger.warn({ err: error }, "cannot look after retention now"),
+  }),
+  repeat(() => settling.work(signal), {
+    everyMs: SETTLE_EVERY_MS,
+    signal,
+    onError: (error) => logger.warn({ err: error }, "cannot tell of settled jobs now"),
   }),
   repeat(() => deletions.prune(), {
     everyMs: PARTITIONS_EVERY_MS,

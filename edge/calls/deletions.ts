@@ -49,7 +49,7 @@ export function deletionCalls(services: EdgeServices, now: () => number = Date.n
   async function knownJob(tenantId: string, id: string): Promise<void> {
     const createdAtMs = readId(id)?.createdAtMs ?? now();
     if (createdAtMs < now() - LEDGER_KNOWS_MS) return;
-    if (!(await ledger.status({ id, tenant_id: tenantId }))) throw new ApiError("job_not_found");
+    if (!(await ledger.knows({ id, tenant_id: tenantId }))) throw new ApiError("job_not_found");
   }
 
   async function create(c: EdgeContext): Promise<Response> {

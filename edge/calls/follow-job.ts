@@ -3,7 +3,7 @@ import type { JobChange, JobEventState } from "../../shared/contracts/job-events
 import { ApiError } from "../../shared/errors/problem.ts";
 import type { Trace } from "../context.ts";
 import { watchRegion } from "../forward/watch-region.ts";
-import type { LedgerJob } from "../ledger/ledger-job.ts";
+import type { KnownJob, LedgerJob } from "../ledger/ledger-job.ts";
 import { describeError, log } from "../ops/log.ts";
 import type { EdgeServices } from "../services.ts";
 
@@ -13,7 +13,7 @@ export type JobEvent =
   | { id: string; event: "result"; data: Job };
 
 export interface FollowJob {
-  job: LedgerJob;
+  job: KnownJob;
   /** The id of the last event that was seen. */
   lastEventId: string | undefined;
   /** Begins URLs. */
@@ -30,7 +30,7 @@ const PAUSE_MAX_MS = 8_000;
 const RESULT_TRIES = 3;
 
 /** Ids are `<dispatch>.<version in the region>`, and `<dispatch>.final` for the last one. */
-export const finalEventId = (job: LedgerJob): string => `${job.dispatch}.final`;
+export const finalEventId = (job: KnownJob): string => `${job.dispatch}.final`;
 
 /**
  * Tells a job's states as they come, until the ledger has accepted its final one: what its region calls an end is none before. The region
@@ -43,7 +43,7 @@ export function createFollowJob(services: EdgeServices) {
     const key = { id: job.draft.id, tenant_id: job.draft.tenant_id };
     const ended = new AbortController();
     const stop = AbortSignal.any([signal, ended.signal]);
-    let current = job;
+    let current: KnownJob = job;
     // What was told last: of an older dispatch it says nothing.
     const seen = /^(\d{1,9})\.(\d{1,15})$/.exec(lastEventId ?? "");
     let dispatch = job.dispatch;
@@ -131,7 +131,7 @@ export function createFollowJob(services: EdgeServices) {
     }
 
     /** The whole job; without its result where no region has that now. */
-    async function wholeOf(final: LedgerJob): Promise<Job> {
+    async function wholeOf(final: KnownJob): Promise<Job> {
       for (let tries = 1; ; tries++) {
         try {
           return await describeJob.whole(final, base, trace);
@@ -161,7 +161,7 @@ export function createFollowJob(services: EdgeServices) {
   };
 }
 
-const pendingState = ({ draft, region, dispatch }: LedgerJob): JobEventState => ({
+const pendingState = ({ draft, region, dispatch }: KnownJob): JobEventState => ({
   id: draft.id,
   status: "queued",
   region,

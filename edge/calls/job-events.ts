@@ -1,10 +1,9 @@
-import { JobId } from "../../shared/contracts/ids.ts";
-import { ApiError } from "../../shared/errors/problem.ts";
 import { createSlots, type SlotLimits } from "../admit/slots.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
 import { describeError, log } from "../ops/log.ts";
 import type { EdgeServices } from "../services.ts";
 import { baseUrl } from "./answer.ts";
+import { createFindJob } from "./find-job.ts";
 import { createFollowJob, finalEventId, type JobEvent } from "./follow-job.ts";
 
 export interface JobEventsOptions {
@@ -21,18 +20,16 @@ const encoder = new TextEncoder();
 
 /** `GET /v1/jobs/{id}/events`: server-sent events until the job is final; see follow-job.ts. */
 export function streamJobEvents(services: EdgeServices, options: JobEventsOptions = {}) {
-  const { config, ledger } = services;
+  const { config } = services;
+  const findJob = createFindJob(services);
   const { limits = { perTenant: 50, total: 500 }, heartbeatMs = 15_000 } = options;
   const { lifeMs = 15 * 60_000 } = options;
   const takeSlot = createSlots(limits);
   const followJob = createFollowJob(services);
 
   return async (c: EdgeContext): Promise<Response> => {
-    const id = JobId.safeParse(c.req.param("id"));
-    if (!id.success) throw new ApiError("job_not_found");
     const { tenant_id } = c.get("caller").key;
-    const job = await ledger.status({ id: id.data, tenant_id });
-    if (!job) throw new ApiError("job_not_found");
+    const job = await findJob(c, c.req.param("id"));
     const lastEventId = c.req.header("last-event-id");
     if (job.state === "final" && lastEventId === finalEventId(job)) {
       // An EventSource comes back after the end, unless it is told so.

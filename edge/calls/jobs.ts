@@ -1,15 +1,16 @@
 import type { Job, JobSummary } from "../../shared/contracts/api.ts";
-import { JobId, readId } from "../../shared/contracts/ids.ts";
+import { readId } from "../../shared/contracts/ids.ts";
 import { JobRows, type JobRow } from "../../shared/contracts/internal-api.ts";
 import { JobKind, Priority } from "../../shared/contracts/job.ts";
 import { GetJobQuery, ListJobs } from "../../shared/contracts/openapi.ts";
-import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
+import { parseRequest } from "../../shared/errors/problem.ts";
 import { ipPrefix } from "../../shared/signing/ip-prefix.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
 import { matchesTag } from "../deliver/matches-tag.ts";
 import type { EdgeServices } from "../services.ts";
 import type { LedgerJob } from "../ledger/ledger-job.ts";
 import { baseUrl, json } from "./answer.ts";
+import { createFindJob } from "./find-job.ts";
 import { createEdgeJobCursor } from "../../shared/signing/job-cursor.ts";
 
 const LIST_TIMEOUT_MS = 3_000;
@@ -17,16 +18,16 @@ const LIST_TIMEOUT_MS = 3_000;
 const LEDGER_KNOWS_MS = 31 * 24 * 3_600_000;
 
 /**
- * `GET /v1/jobs/{id}`: what the ledger says, with the region's progress or the result. A final job has a tag, by which a client
+ * `GET /v1/jobs/{id}`: what the ledger says, or later the database, with the region's progress or the result. A final job has a tag, by which a client
  * that has it already is spared the result, and its region the reading.
  */
-export function getJob({ config, ledger, describeJob }: EdgeServices) {
+export function getJob(services: EdgeServices) {
+  const { config, describeJob } = services;
+  const findJob = createFindJob(services);
+
   return async (c: EdgeContext): Promise<Response> => {
-    const id = JobId.safeParse(c.req.param("id"));
-    if (!id.success) throw new ApiError("job_not_found");
     const { audio_ip } = parseRequest(GetJobQuery, c.req.query());
-    const job = await ledger.status({ id: id.data, tenant_id: c.get("caller").key.tenant_id });
-    if (!job) throw new ApiError("job_not_found");
+    const job = await findJob(c, c.req.param("id"));
     const etag = describeJob.tagOf(job);
     const headers: Record<string, string> = etag
       ? { etag, "cache-control": "private, no-cache" }

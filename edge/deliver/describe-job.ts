@@ -8,7 +8,7 @@ import { signAudioUrl } from "../../shared/signing/audio-url.ts";
 import type { Trace } from "../context.ts";
 import type { EdgeConfig } from "../env.ts";
 import type { CallRegion } from "../forward/call-region.ts";
-import type { LedgerJob } from "../ledger/ledger-job.ts";
+import type { KnownJob } from "../ledger/ledger-job.ts";
 import type { RegionHealth } from "../route/region-health.ts";
 
 /** An audio URL holds for an hour at least. It is the same for half an hour, so that a job's answer is, and can be kept. */
@@ -20,11 +20,11 @@ const RESULT_TIMEOUT_MS = 5_000;
 
 export interface DescribeJob {
   /** What the ledger alone tells of a job that was just accepted: that it waits, or, without the result, how it ended. */
-  accepted(job: LedgerJob, queuePosition?: number): Job;
+  accepted(job: KnownJob, queuePosition?: number): Job;
   /** The whole job: with the region's progress, or the result. `base` begins the audio's URL. @throws ApiError */
-  whole(job: LedgerJob, base: string, trace: Trace, view?: JobView): Promise<Job>;
+  whole(job: KnownJob, base: string, trace: Trace, view?: JobView): Promise<Job>;
   /** Tag of a final job's answer, which changes only with its audio URL; undefined while the job is not final. */
-  tagOf(job: LedgerJob): string | undefined;
+  tagOf(job: KnownJob): string | undefined;
 }
 
 export interface JobView {
@@ -38,7 +38,7 @@ export function createDescribeJob(
   callRegion: CallRegion,
   health: Pick<RegionHealth, "isHealthy">,
 ): DescribeJob {
-  function pending({ draft, region, dispatch }: LedgerJob, queuePosition?: number): Job {
+  function pending({ draft, region, dispatch }: KnownJob, queuePosition?: number): Job {
     return {
       id: draft.id,
       kind: draft.kind,
@@ -55,7 +55,7 @@ export function createDescribeJob(
   }
 
   /** A final job without what its region or a signature would add. */
-  function ended(job: LedgerJob, offer: CompletionOffer): Job {
+  function ended(job: KnownJob, offer: CompletionOffer): Job {
     return {
       ...pending(job),
       status: offer.status,
@@ -68,7 +68,7 @@ export function createDescribeJob(
     };
   }
 
-  async function running(job: LedgerJob, trace: Trace): Promise<Job> {
+  async function running(job: KnownJob, trace: Trace): Promise<Job> {
     const described = pending(job);
     if (job.waiting_for) return { ...described, waiting_for: job.waiting_for };
     // The ledger's word alone, rather than one that comes only after a timeout.
@@ -103,7 +103,7 @@ export function createDescribeJob(
 
   /** The result from the region that made it, or from a permitted peer to whose bucket it was replicated; the healthy ones first. */
   async function readResult(
-    job: LedgerJob,
+    job: KnownJob,
     resultKey: string,
     trace: Trace,
   ): Promise<Pick<Job, "result" | "result_source" | "result_removed">> {
@@ -136,7 +136,7 @@ export function createDescribeJob(
   }
 
   async function whole(
-    job: LedgerJob,
+    job: KnownJob,
     base: string,
     trace: Trace,
     { network }: JobView = {},
@@ -174,24 +174,24 @@ export function createDescribeJob(
 }
 
 /** A result that went out by webhook alone. */
-const notKept = ({ offer, draft }: LedgerJob): Pick<Job, "result_removed"> =>
+const notKept = ({ offer, draft }: KnownJob): Pick<Job, "result_removed"> =>
   offer?.status === "succeeded" && leavesNoResult(draft) ? { result_removed: true } : {};
 
 const audioUrlEnd = () =>
   Math.ceil((Date.now() + AUDIO_URL_LIFE_MS) / AUDIO_URL_STEP_MS) * AUDIO_URL_STEP_MS;
 
 /** A job of which its region cannot be asked. */
-const unheard = (described: Job, { state }: LedgerJob): Job =>
+const unheard = (described: Job, { state }: KnownJob): Job =>
   state === "accepted" ? { ...described, waiting_for: "region" } : described;
 
 /** The later of the two: a delayed job's region tells when it could begin if it were due. */
-function notBefore(expectedAt: string, { draft: { not_before } }: LedgerJob): string {
+function notBefore(expectedAt: string, { draft: { not_before } }: KnownJob): string {
   return not_before !== undefined && Date.parse(not_before) > Date.parse(expectedAt)
     ? not_before
     : expectedAt;
 }
 
-function homeFirst(regions: readonly Region[], job: LedgerJob): Region[] {
+function homeFirst(regions: readonly Region[], job: KnownJob): Region[] {
   return regions
     .filter((region) => isPermitted(job.draft.residency, region))
     .toSorted((a, b) => Number(b.id === job.region) - Number(a.id === job.region));

@@ -1,5 +1,6 @@
 import type { CompletionOffer, CompletionVerdict } from "../../shared/contracts/completion.ts";
 import { readId } from "../../shared/contracts/ids.ts";
+import type { SettledJob } from "../../shared/contracts/internal-api.ts";
 import { isPermitted, regions } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { LEDGER_BUCKETS, ledgerShardName } from "../../shared/policies/ledger-shard.ts";
@@ -20,8 +21,12 @@ export interface LedgerClient {
   accept(job: JobKey, dispatch: number, completion?: CompletionOffer): Promise<LedgerJob | null>;
   refuse(job: JobKey, dispatch: number): Promise<boolean>;
   newDispatch(job: JobKey, regionId: string): Promise<LedgerJob | null>;
-  /** Null for a job that does not exist, or is another tenant's. */
+  /** Null for a job that does not exist, is another tenant's, or is described by the database alone. */
   status(job: JobKey): Promise<LedgerJob | null>;
+  /** Whether there is such a job of the tenant's, which the ledger may no longer describe. */
+  knows(job: JobKey): Promise<boolean>;
+  /** Jobs whose rows are in the database; resolves to how many are no longer described here for it. A shard that is away is left out. */
+  settle(jobs: readonly SettledJob[]): Promise<number>;
   wait(job: JobKey, ms: number): Promise<LedgerJob | null>;
   /** Ends a job as canceled without its region; one that has ended stays as it was. */
   cancel(job: JobKey): Promise<LedgerJob | null>;
@@ -120,7 +125,20 @@ export function createLedgerClient(
     return verdicts;
   }
 
+  async function settle(jobs: readonly SettledJob[]): Promise<number> {
+    const shards = Map.groupBy(jobs, ({ tenant_id, job_id }) => ledgerShardName(tenant_id, job_id));
+    shards.delete(undefined);
+    const told = await Promise.allSettled(
+      Array.from(shards.values(), (own) =>
+        call({ id: own[0]!.job_id, tenant_id: own[0]!.tenant_id }, (shard) => shard.settle(own)),
+      ),
+    );
+    return told.reduce((sum, each) => sum + (each.status === "fulfilled" ? each.value : 0), 0);
+  }
+
   return {
+    settle,
+    knows: (job) => call(job, (shard) => shard.knows(job.id)),
     async reserve(draft, regionId) {
       const job = await call(draft, (shard) => shard.reserve(draft, regionId));
       if (!job) throw new ApiError("job_not_found", "The job was deleted.");

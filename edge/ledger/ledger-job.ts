@@ -17,3 +17,23 @@ export const LedgerJob = z.strictObject({
   waiting_for: z.enum(["region", "audio"]).optional(),
 });
 export type LedgerJob = z.infer<typeof LedgerJob>;
+
+/** What has to be known of a job to describe it: the ledger knows it, and of what it has forgotten the database does. */
+export type KnownJob = Pick<
+  LedgerJob,
+  "state" | "region" | "dispatch" | "offer" | "waiting_for"
+> & {
+  draft: Pick<
+    JobDraft,
+    | "id"
+    | "kind"
+    | "tenant_id"
+    | "residency"
+    | "priority"
+    | "user_id"
+    | "metadata"
+    | "created_at"
+    | "not_before"
+    | "tenant"
+  >;
+};

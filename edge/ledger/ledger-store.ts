@@ -1,4 +1,6 @@
 import type { CompletionOffer, CompletionVerdict } from "../../shared/contracts/completion.ts";
+import { compareEpochs } from "../../shared/contracts/epoch.ts";
+import type { SettledJob } from "../../shared/contracts/internal-api.ts";
 import { readId } from "../../shared/contracts/ids.ts";
 import type { JobDraft, LedgerJob } from "./ledger-job.ts";
 
@@ -36,6 +38,7 @@ type Row = {
   tries: number;
   waiting_for: "region" | "audio" | null;
   home: string | null;
+  reduced: number;
 };
 
 export type LedgerStore = ReturnType<typeof createLedgerStore>;
@@ -72,13 +75,16 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
     sql.exec("ALTER TABLE jobs ADD COLUMN waiting_for TEXT");
     sql.exec("ALTER TABLE jobs ADD COLUMN home TEXT");
   }
+  if (!columns.some(({ name }) => name === "reduced")) {
+    sql.exec("ALTER TABLE jobs ADD COLUMN reduced INTEGER NOT NULL DEFAULT 0");
+  }
   sql.exec("CREATE INDEX IF NOT EXISTS jobs_waiting ON jobs (home) WHERE waiting_for IS NOT NULL");
 
   const rowOf = (jobId: string): Row | undefined =>
     sql.exec<Row>("SELECT * FROM jobs WHERE job_id = ?", jobId).toArray()[0];
 
   const toJob = (row: Row): LedgerJob | null =>
-    row.state === "refused"
+    row.state === "refused" || row.reduced === 1
       ? null
       : {
           draft: JSON.parse(row.draft) as JobDraft,
@@ -89,19 +95,19 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
           ...(row.waiting_for === null ? {} : { waiting_for: row.waiting_for }),
         };
 
-  /** The job, or null when there is none (or its reservation was removed). */
+  /** The job, or null when there is none (or its reservation was removed, or the database alone describes it). */
   function find(jobId: string): LedgerJob | null {
     const row = rowOf(jobId);
     return row ? toJob(row) : null;
   }
 
-  /** Takes a job in under a new dispatch; a job that is already here stays as it is. */
-  function reserve(draft: JobDraft, region: string): LedgerJob {
+  /** Takes a job in under a new dispatch; a job that is already here stays as it is. Null for one that ended long ago. */
+  function reserve(draft: JobDraft, region: string): LedgerJob | null {
     sql.exec(
       `INSERT INTO jobs (job_id, draft, state, region, dispatch, created_at, due_at)
        VALUES (?1, ?2, 'reserved', ?3, 1, ?4, ?5)
        ON CONFLICT (job_id) DO UPDATE SET draft = ?2, state = 'reserved', region = ?3,
-         dispatch = dispatch + 1, created_at = ?4, due_at = ?5, tries = 0
+         dispatch = dispatch + 1, created_at = ?4, due_at = ?5, tries = 0, reduced = 0
        WHERE state = 'refused'`,
       draft.id,
       JSON.stringify(draft),
@@ -109,7 +115,7 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
       now(),
       now() + RESUBMIT_AFTER_MS,
     );
-    return find(draft.id)!;
+    return find(draft.id);
   }
 
   /** The region has the job on disk. Without effect on any other dispatch, and once final. */
@@ -175,7 +181,9 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
   /** Whichever job, open or final; undefined when there is none. */
   function anyJob(): JobDraft | undefined {
     const [row] = sql
-      .exec<{ draft: string }>("SELECT draft FROM jobs WHERE state <> 'refused' LIMIT 1")
+      .exec<{ draft: string }>(
+        "SELECT draft FROM jobs WHERE state <> 'refused' AND reduced = 0 LIMIT 1",
+      )
       .toArray();
     return row && (JSON.parse(row.draft) as JobDraft);
   }
@@ -237,6 +245,34 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
     if (!ofThisRun) return "superseded";
     setFinal(offer, now() + FINAL_KEPT_MS);
     return "accepted";
+  }
+
+  /**
+   * Keeps of a final job, whose rows are in the database, only what fences later runs and late offers of it, and what its deletion has to
+   * name: how it ended, its upload and end user. Only of those whose rows tell as much as was here.
+   */
+  function reduce({ job_id, epoch }: SettledJob): boolean {
+    const row = rowOf(job_id);
+    if (row?.state !== "final" || row.offer === null || row.reduced === 1) return false;
+    const draft = JSON.parse(row.draft) as JobDraft;
+    const final = JSON.parse(row.offer) as CompletionOffer;
+    const isSame = compareEpochs(final.epoch, epoch) === 0;
+    const rowsTellAll = draft.residency === "global" && draft.kind === "analysis" && !draft.batch;
+    if (!isSame || !rowsTellAll || final.status !== "succeeded") return false;
+    const { upload_id, user_id } = draft;
+    sql.exec(
+      "UPDATE jobs SET reduced = 1, draft = ?, offer = ? WHERE job_id = ?",
+      JSON.stringify({ residency: draft.residency, upload_id, ...(user_id ? { user_id } : {}) }),
+      JSON.stringify({ epoch: final.epoch, status: final.status }),
+      job_id,
+    );
+    return true;
+  }
+
+  /** Whether there is a job that was not deleted, described here or not. */
+  function knows(jobId: string): boolean {
+    const row = rowOf(jobId);
+    return row !== undefined && row.state !== "refused";
   }
 
   function setFinal(offer: CompletionOffer, dueAtMs: number): void {
@@ -339,6 +375,8 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
     hurry,
     anyJob,
     openRegions,
+    knows,
+    reduce,
     complete,
     cancel,
     told,

@@ -1,5 +1,6 @@
 import { DurableObject } from "cloudflare:workers";
 import type { CompletionOffer, CompletionVerdict } from "../../shared/contracts/completion.ts";
+import type { SettledJob } from "../../shared/contracts/internal-api.ts";
 import { findRegion } from "../../shared/contracts/regions.ts";
 import { ledgerShardName } from "../../shared/policies/ledger-shard.ts";
 import { trustedViews, type VantageView } from "../../shared/policies/region-verdict.ts";
@@ -69,10 +70,11 @@ export class Ledger extends DurableObject<EdgeBindings> {
     );
   }
 
-  /** Null for a job that was deleted: by its id, or with all that its like had made until then. */
+  /** Null for a job that was deleted: by its id, or with all that its like had made until then; and for one that ended long ago. */
   async reserve(draft: JobDraft, region: string): Promise<LedgerJob | null> {
     if (this.#forgotten.isForgotten(draft)) return null;
     const job = this.#store.reserve(draft, region);
+    if (!job) return null;
     if (job.state === "reserved") await this.#clock.wakeBy(this.now() + RESUBMIT_AFTER_MS);
     this.#register(job);
     return job;
@@ -142,6 +144,15 @@ export class Ledger extends DurableObject<EdgeBindings> {
     return this.#store.find(jobId);
   }
 
+  async knows(jobId: string): Promise<boolean> {
+    return this.#store.knows(jobId);
+  }
+
+  /** Jobs whose rows are in the database: those that they tell all of are not described here any longer. How many that were. */
+  async settle(jobs: SettledJob[]): Promise<number> {
+    return jobs.filter((job) => this.#store.reduce(job)).length;
+  }
+
   async openBatch(header: BatchHeader): Promise<void> {
     this.#batches.open(header);
   }
@@ -151,7 +162,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
   }
 
   async findBatch(id: string): Promise<BatchHeader | null> {
-    return this.#batches.find(id);
+    return this.#forgotten.isForgotten({ id }) ? null : this.#batches.find(id);
   }
 
   async countBatch(id: string): Promise<BatchCounts> {
@@ -167,7 +178,9 @@ export class Ledger extends DurableObject<EdgeBindings> {
     const jobs: LedgerJob[] = [];
     for (const draft of drafts) {
       if (this.#forgotten.isForgotten(draft)) continue;
-      jobs.push(this.#store.reserve(draft, region));
+      const job = this.#store.reserve(draft, region);
+      if (!job) continue;
+      jobs.push(job);
       this.#batches.add(draft);
     }
     await this.#wakeNext();

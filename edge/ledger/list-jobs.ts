@@ -17,7 +17,7 @@ export function createListJobs(sql: SqlStorage) {
     return sql
       .exec<{ job_id: string }>(
         `SELECT job_id FROM jobs
-         WHERE state <> 'refused' AND substr(job_id, 9) <= ?1 || '~'
+         WHERE state <> 'refused' AND reduced = 0 AND substr(job_id, 9) <= ?1 || '~'
            AND (substr(job_id, 9, 13), job_id) < (?1, ?2)
            AND (?3 IS NULL OR json_extract(draft, '$.user_id') = ?3)
          ORDER BY substr(job_id, 9) DESC LIMIT ?4`,

@@ -10,6 +10,7 @@ import { createDeletionRoutes, type DeletionRoutesParts } from "./deletion-route
 import { identifyRequests } from "./identify-requests.ts";
 import { createBatchRoutes } from "./batch-routes.ts";
 import { createEventRoutes, type EventRoutesParts } from "./event-routes.ts";
+import { createFinalJobRoutes } from "./final-job-routes.ts";
 import { createJobRoutes, type JobRoutesParts } from "./job-routes.ts";
 import { createDeadLetterRoutes, type DeadLetterRoutesParts } from "./dead-letter-routes.ts";
 import { keepConsistency } from "./keep-consistency.ts";
@@ -84,6 +85,7 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   // Before the routes with an id in this place.
   app.route("/", createBatchRoutes({ ...parts, checkWebhook }));
   app.route("/", createEventRoutes(parts));
+  app.route("/", createFinalJobRoutes(parts));
   app.route("/", createJobRoutes({ ...parts, checkWebhook, checkTarget }));
   app.route("/", createLoadRoutes(parts));
   app.route("/", createDeadLetterRoutes(parts));

@@ -12,6 +12,8 @@ export const resultKeys = {
   deadOutbox: "{antiphon}:outbox:dead",
   /** What jobs took, for estimates. */
   history: "antiphon:job-history",
+  /** Up to when (Unix ms, by their ids) jobs born here were told to be settled. */
+  settledUntil: "antiphon:settled-until",
   result: (jobId: string) => `antiphon:result:${jobId}`,
 };
 

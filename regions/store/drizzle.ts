@@ -12,7 +12,7 @@ const require = createRequire(import.meta.url);
  * to link; the same code by `require` takes 0.25 s and 70 MB. Every process of a region loads it.
  */
 export const { drizzle } = require("drizzle-orm/postgres-js") as typeof Driver;
-export const { and, asc, desc, eq, gt, inArray, isNull, lt, or, sql } =
+export const { and, asc, desc, eq, gt, gte, inArray, isNull, lt, or, sql } =
   require("drizzle-orm") as typeof Orm;
 export const {
   bigint,

@@ -4,8 +4,18 @@ import { CompletionOffer } from "./completion.ts";
 import { KeyRecord } from "./api-key.ts";
 import { dayRange } from "./day-range.ts";
 import { Epoch } from "./epoch.ts";
-import { KeyId, Sha256Hex, TenantId } from "./ids.ts";
-import { JobSpec, JobStatus, UserId } from "./job.ts";
+import { ErrorCode } from "../errors/catalogue.ts";
+import { JobId, KeyId, Sha256Hex, TenantId } from "./ids.ts";
+import {
+  FinalStatus,
+  JobCost,
+  JobKind,
+  JobSpec,
+  JobStatus,
+  Metadata,
+  Priority,
+  UserId,
+} from "./job.ts";
 import { Residency } from "./regions.ts";
 import { Scope } from "./api-key.ts";
 import { FeatureName } from "./user-history.ts";
@@ -58,6 +68,46 @@ export const CancelJobAnswer = z.strictObject({
   outcome: z.enum(["canceled", "canceling", "too_late"]),
 });
 export type CancelJobAnswer = z.infer<typeof CancelJobAnswer>;
+
+/**
+ * `POST region /internal/jobs/read` → a job that has ended, by the rows of the local replica; null where it has none, or they are
+ * another tenant's. For jobs that the ledger no longer describes.
+ */
+export const ReadJob = z.strictObject({ job_id: JobId, tenant_id: TenantId });
+export const FinalJob = z.strictObject({
+  kind: JobKind,
+  status: FinalStatus,
+  residency: Residency,
+  region: z.string(),
+  priority: Priority,
+  epoch: Epoch,
+  error_code: ErrorCode.nullable(),
+  user_id: z.string().nullable(),
+  metadata: Metadata.nullable(),
+  result_key: z.string().nullable(),
+  /** Of the recording, as a link to it needs it; null where the database has no result, as of bound tenants. */
+  audio: CompletionOffer.shape.audio.unwrap().nullable(),
+  created_at: z.iso.datetime(),
+  started_at: z.iso.datetime(),
+  finished_at: z.iso.datetime(),
+  cost: JobCost,
+});
+export type FinalJob = z.infer<typeof FinalJob>;
+export const ReadJobAnswer = z.strictObject({ job: FinalJob.nullable() });
+
+/**
+ * `POST edge /internal/settled`: jobs whose rows a replica has, so that the ledger need not describe them any longer. Best effort:
+ * what is not told stays there for 30 days. Repeating it changes nothing.
+ */
+export const MAX_SETTLED = 500;
+export const SettledJobs = z.strictObject({
+  jobs: z
+    .array(z.strictObject({ job_id: JobId, tenant_id: TenantId, epoch: Epoch }))
+    .min(1)
+    .max(MAX_SETTLED),
+});
+export type SettledJob = z.infer<typeof SettledJobs>["jobs"][number];
+export const SettledAnswer = z.strictObject({ reduced: z.int() });
 
 /** `POST region /internal/results/read` → the result of a final run. */
 export const ReadResult = z.strictObject({

@@ -17,6 +17,9 @@ export function uuidv7(nowMs: number, randomBytes: Uint8Array): string {
   return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
 }
 
+/** No UUIDv7 of that millisecond sorts before it. */
+export const firstUuidv7 = (ms: number): string => uuidv7(ms, new Uint8Array(10));
+
 /** Unix milliseconds inside a UUIDv7. */
 export function uuidv7Time(uuid: string): number {
   return Number.parseInt(uuid.replaceAll("-", "").slice(0, 12), 16);
