@@ -5,6 +5,8 @@ export interface ApiEnv {
   Variables: {
     requestId: string;
     logger: Logger;
+    /** What the line in the log about this request tells besides. */
+    outcome?: object;
     /** The body as it was signed. */
     body: string;
   };

@@ -30,6 +30,9 @@ export function identifyRequests(logger: Logger, metrics: Metrics) {
     requests.inc({ route, status: String(status) });
     seconds.observe(ms / 1000, { route });
     const level = status >= 500 ? "warn" : "info";
-    child[level]({ method: c.req.method, route, status, ms: Math.round(ms * 10) / 10 }, "answered");
+    child[level](
+      { method: c.req.method, route, status, ms: Math.round(ms * 10) / 10, ...c.get("outcome") },
+      "answered",
+    );
   });
 }

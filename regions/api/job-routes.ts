@@ -1,4 +1,4 @@
-import { Hono } from "hono";
+import { Hono, type Context } from "hono";
 import { z } from "zod";
 import { JobId, TenantId } from "../../shared/contracts/ids.ts";
 import {
@@ -8,7 +8,7 @@ import {
   ReadResult,
   ReadResultAnswer,
   RegionJobState,
-  SubmitAnswer,
+  type SubmitAnswer,
 } from "../../shared/contracts/internal-api.ts";
 import { JobSpec, UserId } from "../../shared/contracts/job.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
@@ -51,11 +51,10 @@ export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
 
   return new Hono<ApiEnv>()
     .post("/internal/jobs", async (c) => {
-      assertKnownVersion(parseBody(c, Versioned).v);
-      const answer = await submitJob(parseBody(c, JobSpec), c.req.raw.signal);
+      const answer = await submitJob(readSpec(c), c.req.raw.signal);
       const { completion, ...taken } = answer;
-      c.var.logger.info({ ...taken, finished: completion !== undefined }, "took a job");
-      return c.json(SubmitAnswer.parse(answer), 202);
+      c.set("outcome", { ...taken, finished: completion !== undefined });
+      return c.json(answer satisfies SubmitAnswer, 202);
     })
     .get("/internal/jobs", async (c) => {
       const { tenant_id, user_id, limit, cursor } = parseRequest(ListQuery, c.req.query());
@@ -84,13 +83,18 @@ export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
     });
 }
 
-/** An edge that is newer than this region finds another one; its client did nothing wrong. */
-function assertKnownVersion(version: number): void {
-  if (version <= SPEC_VERSION) return;
-  throw new ApiError(
-    "region_unavailable",
-    `Specifications of version ${version} are not known here yet.`,
-  );
+/** The specification in a body. An edge that is newer than this region finds another one; its client did nothing wrong. */
+function readSpec(c: Context<ApiEnv>): JobSpec {
+  try {
+    return parseBody(c, JobSpec);
+  } catch (error) {
+    const { v: version } = parseBody(c, Versioned);
+    if (version <= SPEC_VERSION) throw error;
+    throw new ApiError(
+      "region_unavailable",
+      `Specifications of version ${version} are not known here yet.`,
+    );
+  }
 }
 
 function asAway(error: unknown): never {

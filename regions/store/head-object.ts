@@ -1,6 +1,5 @@
 import { createHmac, createSecretKey, hash, type KeyObject } from "node:crypto";
-import { Agent as HttpAgent, request as httpRequest, type RequestOptions } from "node:http";
-import { Agent as HttpsAgent, request as httpsRequest } from "node:https";
+import { createHeadConnections, type HeadAnswer } from "./head-connections.ts";
 
 export interface HeadObjectOptions {
   awsRegion: string;
@@ -45,67 +44,65 @@ export function createHeadObject(options: HeadObjectOptions): HeadObject {
   const base = new URL(endpoint ?? `https://${bucket}.s3.${awsRegion}.amazonaws.com`);
   const folder = endpoint === undefined ? "" : `/${encode(bucket)}`;
   const secure = base.protocol === "https:";
-  const agent = new (secure ? HttpsAgent : HttpAgent)({ keepAlive: true, maxSockets: MAX_SOCKETS });
-  const request = secure ? httpsRequest : httpRequest;
+  const connections = createHeadConnections({
+    host: base.hostname.replace(/^\[(.*)\]$/, "$1"),
+    port: Number(base.port || (secure ? 443 : 80)),
+    secure,
+    timeoutMs,
+    most: MAX_SOCKETS,
+  });
   const signingKey = rememberSigningKey(awsRegion);
+  const timeOf = createTimeOf();
 
   return {
     async head(key, signal) {
       const keys = await credentials();
       signal?.throwIfAborted();
-      const path = `${folder}/${key.split("/").map(encode).join("/")}`;
-      const headers = sign(keys, path);
-      return new Promise((resolve, reject) => {
-        const call: RequestOptions = {
-          agent,
-          method: "HEAD",
-          host: base.hostname,
-          port: base.port,
-          path,
-          headers,
-          timeout: timeoutMs,
-          ...(signal ? { signal } : {}),
-        };
-        const sent = request(call, (answer) => {
-          answer.resume();
-          answer.once("end", () => {
-            const { statusCode, headers: facts } = answer;
-            if (statusCode === 404) return resolve(undefined);
-            resolve(statusCode === 200 ? factsOf(facts) : "unclear");
-          });
-        });
-        sent.once("timeout", () => sent.destroy(new Error(`no answer within ${timeoutMs} ms`)));
-        sent.once("error", reject);
-        sent.end();
-      });
+      const answer = await connections.send(
+        sign(keys, `${folder}/${key.split("/").map(encode).join("/")}`),
+        signal,
+      );
+      if (answer.status === 404) return undefined;
+      return answer.status === 200 ? factsOf(answer) : "unclear";
     },
-    close: () => agent.destroy(),
+    close: () => connections.close(),
   };
 
-  /** The headers of the request, Authorization among them; see "Signature calculations for the Authorization header" in S3's reference. */
-  function sign({ accessKeyId, secretAccessKey, sessionToken }: Credentials, path: string) {
-    const at = `${new Date().toISOString().slice(0, 19).replaceAll(/[:-]/g, "")}Z`;
+  /** The bytes of the request; see "Signature calculations for the Authorization header" in S3's reference. */
+  function sign({ accessKeyId, secretAccessKey, sessionToken }: Credentials, path: string): string {
+    const at = timeOf(Date.now());
     const date = at.slice(0, 8);
-    const signed: Record<string, string> = {
-      host: base.host,
-      "x-amz-checksum-mode": "ENABLED",
-      "x-amz-content-sha256": EMPTY_SHA256,
-      "x-amz-date": at,
-      ...(sessionToken ? { "x-amz-security-token": sessionToken } : {}),
-    };
-    const names = Object.keys(signed);
-    const lines = names.map((name) => `${name}:${signed[name]}\n`).join("");
-    const list = names.join(";");
-    const canonical = `HEAD\n${path}\n\n${lines}\n${list}\n${EMPTY_SHA256}`;
+    const token = sessionToken ? `x-amz-security-token:${sessionToken}\n` : "";
+    const headers =
+      `host:${base.host}\nx-amz-checksum-mode:ENABLED\nx-amz-content-sha256:${EMPTY_SHA256}\n` +
+      `x-amz-date:${at}\n${token}`;
+    const names =
+      "host;x-amz-checksum-mode;x-amz-content-sha256;x-amz-date" +
+      (token && ";x-amz-security-token");
     const scope = `${date}/${awsRegion}/s3/aws4_request`;
+    const canonical = `HEAD\n${path}\n\n${headers}\n${names}\n${EMPTY_SHA256}`;
     const digest = hash("sha256", canonical, "hex");
     const signature = createHmac("sha256", signingKey(secretAccessKey, date))
       .update(`AWS4-HMAC-SHA256\n${at}\n${scope}\n${digest}`)
       .digest("hex");
-    signed["authorization"] =
-      `AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${list}, Signature=${signature}`;
-    return signed;
+    return (
+      `HEAD ${path} HTTP/1.1\r\n${headers.replaceAll("\n", "\r\n")}` +
+      `authorization:AWS4-HMAC-SHA256 Credential=${accessKeyId}/${scope}, SignedHeaders=${names}, Signature=${signature}\r\n\r\n`
+    );
   }
+}
+
+/** As signatures have the time, which changes once a second. */
+function createTimeOf() {
+  let made = { second: NaN, text: "" };
+  return (ms: number): string => {
+    const second = Math.floor(ms / 1000);
+    if (made.second !== second) {
+      const text = new Date(second * 1000).toISOString().slice(0, 19).replaceAll(/[:-]/g, "");
+      made = { second, text: `${text}Z` };
+    }
+    return made.text;
+  };
 }
 
 /** The key of a day, which is the same for all requests of that day. */
@@ -125,23 +122,20 @@ function rememberSigningKey(awsRegion: string) {
 
 /** As S3 wants it: all but letters, digits and -._~ by their bytes. */
 function encode(text: string): string {
+  if (/^[\w.~-]*$/.test(text)) return text;
   return encodeURIComponent(text).replaceAll(
     /[!'()*]/g,
     (sign) => `%${sign.charCodeAt(0).toString(16).toUpperCase()}`,
   );
 }
 
-function factsOf(headers: NodeJS.Dict<string | string[]>): ObjectFacts {
-  const one = (name: string) => {
-    const value = headers[name];
-    return typeof value === "string" ? value : undefined;
-  };
-  const modified = one("last-modified");
+function factsOf({ header }: HeadAnswer): ObjectFacts {
+  const modified = header("last-modified");
   return {
-    ContentLength: Number(one("content-length") ?? 0),
-    ContentType: one("content-type"),
-    ETag: one("etag"),
+    ContentLength: Number(header("content-length") ?? 0),
+    ContentType: header("content-type"),
+    ETag: header("etag"),
     LastModified: modified === undefined ? undefined : new Date(modified),
-    ChecksumSHA256: one("x-amz-checksum-sha256"),
+    ChecksumSHA256: header("x-amz-checksum-sha256"),
   };
 }
