@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { z } from "zod";
 import { createSubmitJob } from "../../../regions/api/submit-job.ts";
@@ -18,7 +19,8 @@ import type { JobSpec } from "../../../shared/contracts/job.ts";
 import { RegionLoad } from "../../../shared/contracts/load-report.ts";
 import { findRegion } from "../../../shared/contracts/regions.ts";
 import { jobPool } from "../../../shared/policies/scale.ts";
-import { Problem } from "../../../shared/errors/problem.ts";
+import { ApiError, Problem } from "../../../shared/errors/problem.ts";
+import type { AuditEntry, AuditLog } from "../../../regions/store/audit-log.ts";
 import { failing, jobSpec } from "../../contract/queue-bench.ts";
 import { inProcessApi } from "./in-process-api.ts";
 import { edgeRequest, REGION, startRegionBench, type RegionBench } from "./region-bench.ts";
@@ -26,9 +28,18 @@ import { edgeRequest, REGION, startRegionBench, type RegionBench } from "./regio
 const region = findRegion(REGION)!;
 let bench: RegionBench;
 let api: ReturnType<typeof inProcessApi>;
+/** Acts as they would go to the database, which is away in these tests but where it matters. */
+const acts: AuditEntry[] = [];
+let auditIsAway = false;
+const audit: AuditLog = {
+  write: async (entry) => {
+    if (auditIsAway) throw new ApiError("dependency_unavailable");
+    acts.push(entry);
+  },
+};
 beforeAll(async () => {
   bench = await startRegionBench({ retry: { baseMs: 0 } });
-  api = inProcessApi(bench);
+  api = inProcessApi(bench, { audit });
 }, 30_000);
 afterAll(async () => {
   await api.close();
@@ -168,10 +179,16 @@ describe("a cancel", () => {
     const spec = jobSpec();
     await bench.queue.submit(spec);
     const run = (await claim())!;
-    const told = new Promise<void>((resolve) => bench.queue.onCancel(spec.id, resolve));
-    expect((await cancel(spec)).outcome).toBe("canceling");
-    await told;
-    expect((await cancel(spec)).outcome).toBe("canceling");
+    const told = new Promise<boolean>((resolve) => {
+      bench.queue.onCancel(spec.id, () => resolve(true));
+    });
+    // Its connection for messages may just be opening; the next renewal of its lease would tell it then.
+    await expect
+      .poll(async () => {
+        expect((await cancel(spec)).outcome).toBe("canceling");
+        return Promise.race([told, sleep(50, false)]);
+      })
+      .toBe(true);
     expect(await bench.queue.release(run, { because: "cancel" })).toBe("canceled");
   });
 
@@ -224,6 +241,9 @@ describe("dead letters", () => {
     expect(await replay(first)).toEqual({ replayed_as: first, tenant_id: spec.tenant_id, spec });
     expect((await replay(second)).replayed_as).toBe(first);
     expect((await read(letter!.id)).replayed_as).toBe(first);
+    const details = { job_id: spec.id, tenant_id: spec.tenant_id, replayed_as: first };
+    const act = { action: "dead_letter.replay", target: letter!.id, details };
+    expect(acts.splice(0)).toEqual([act, act]);
   });
 
   test("that cannot be read are shown without what they hold, and cannot be replayed", async () => {
@@ -254,9 +274,19 @@ describe("dead letters", () => {
     const [letter] = (await list({})).data;
     const discard = (body: object) =>
       ask(DiscardDeadLettersAnswer, "POST", "/internal/dead-letters/discard", body);
+    // What cannot be written down is not done.
+    auditIsAway = true;
+    const wanted = ["POST", "/internal/dead-letters/discard", { all: true }] as const;
+    expect(await refusal(...wanted)).toEqual([503, "dependency_unavailable"]);
+    expect(await bench.client.xlen(queueKeys.dead)).toBe(2);
+    auditIsAway = false;
     expect(await discard({ ids: [letter!.id] })).toEqual({ discarded: 1 });
     expect(await discard({ all: true })).toEqual({ discarded: 1 });
     expect(await bench.client.xlen(queueKeys.dead)).toBe(0);
+    expect(acts.splice(0).map(({ action, details }) => [action, details])).toEqual([
+      ["dead_letter.discard", { ids: [letter!.id] }],
+      ["dead_letter.discard", { all: true }],
+    ]);
     for (const id of [letter!.id, "eu-west.1-0"]) {
       const body = { id };
       expect(await refusal("POST", "/internal/dead-letters/read", body)).toEqual([
