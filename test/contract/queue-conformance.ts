@@ -1,4 +1,4 @@
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it as define } from "vitest";
 import { CompletionOffer, OutboxEnvelope } from "../../shared/contracts/completion.ts";
 import { StaleDispatchError } from "../../regions/queue/queue-port.ts";
 import type { Queue, Run } from "../../regions/queue/queue-port.ts";
@@ -40,9 +40,9 @@ export function queueConformance(
         return;
       }
       conformance.defined.push(test);
-      it(test, run, timeoutMs);
+      define(test, run, timeoutMs);
     };
-  const every = needing();
+  const it = needing();
 
   describe(`the ${name} queue`, () => {
     let time: number;
@@ -101,7 +101,7 @@ export function queueConformance(
     queueOperations(bench, needing);
     const epochs = async () => (await harness.offers()).map(({ offer }) => offer.epoch);
 
-    every("gives a submitted job to a worker as attempt 1, with all of its spec", async () => {
+    it("gives a submitted job to a worker as attempt 1, with all of its spec", async () => {
       const spec = jobSpec({ user_id: "u-1", metadata: { title: "a b", ключ: "✓" } });
       expect(await queue.submit(spec)).toEqual({ duplicate: false, queue_position: 0 });
       const run = await claim();
@@ -142,7 +142,7 @@ export function queueConformance(
       },
     );
 
-    every("runs interactive before standard before batch", async () => {
+    it("runs interactive before standard before batch", async () => {
       for (const priority of ["batch", "standard", "interactive"] as const) {
         await queue.submit(jobSpec({ priority }));
       }
@@ -158,7 +158,7 @@ export function queueConformance(
       expect(ran.map((run) => run.spec.id)).toEqual([2, 1, 3, 0].map((index) => specs[index]!.id));
     });
 
-    every("keeps lower priorities moving while higher ones never end", async () => {
+    it("keeps lower priorities moving while higher ones never end", async () => {
       await queue.submit(jobSpec({ priority: "batch" }));
       await queue.submit(jobSpec({ priority: "standard" }));
       const ran = new Set<string>();
@@ -169,14 +169,14 @@ export function queueConformance(
       expect([...ran].toSorted()).toEqual(["batch", "interactive", "standard"]);
     });
 
-    every("wakes a waiting worker when a job comes", async () => {
+    it("wakes a waiting worker when a job comes", async () => {
       const waiting = claim();
       const spec = jobSpec();
       await queue.submit(spec);
       expect((await waiting).spec.id).toBe(spec.id);
     });
 
-    every("gives one job to one of many waiting workers", async () => {
+    it("gives one job to one of many waiting workers", async () => {
       const stop = new AbortController();
       const waiting = ["a", "b", "c"].map((workerId) =>
         queue.claim({ workerId, signal: stop.signal }),
@@ -188,7 +188,7 @@ export function queueConformance(
       expect(runs.filter((run) => run !== undefined)).toHaveLength(1);
     });
 
-    every("ends a wait at once when it is aborted, and takes nothing", async () => {
+    it("ends a wait at once when it is aborted, and takes nothing", async () => {
       const stop = new AbortController();
       const waiting = queue.claim({ workerId: "w1", signal: stop.signal });
       stop.abort();
@@ -197,7 +197,7 @@ export function queueConformance(
       expect(await queue.load()).toMatchObject({ waiting: 1, running: 0 });
     });
 
-    every("keeps a lease for as long as it is renewed", async () => {
+    it("keeps a lease for as long as it is renewed", async () => {
       await queue.submit(jobSpec());
       const run = await claim();
       for (let renewal = 0; renewal < 5; renewal++) {
@@ -211,33 +211,30 @@ export function queueConformance(
       expect(await queue.finish(run, endOf(run, time))).toBe("offered");
     });
 
-    every(
-      "lets a worker whose lease is over neither renew, report, hand back nor finish",
-      async () => {
-        await queue.submit(jobSpec());
-        const run = await claim();
-        time += LEASE_MS;
-        const refused = async () => {
-          expect(await queue.renew(run)).toBeUndefined();
-          expect(await queue.progress(run, 0.5)).toBe(false);
-          expect(await queue.release(run, { because: "drain" })).toBe("fenced");
-          expect(await queue.release(run, failing)).toBe("fenced");
-          expect(await queue.finish(run, endOf(run, time))).toBe("fenced");
-        };
-        await refused();
-        await queue.reap();
-        await refused();
-        const second = await claim("w2");
-        await refused();
-        expect(second.epoch).toEqual({ dispatch: 1, attempt: 2 });
-        expect(second.triedBefore).toBe(0);
-        expect(await queue.finish(second, endOf(second, time))).toBe("offered");
-        await refused();
-        expect(await epochs()).toEqual([{ dispatch: 1, attempt: 2 }]);
-      },
-    );
+    it("lets a worker whose lease is over neither renew, report, hand back nor finish", async () => {
+      await queue.submit(jobSpec());
+      const run = await claim();
+      time += LEASE_MS;
+      const refused = async () => {
+        expect(await queue.renew(run)).toBeUndefined();
+        expect(await queue.progress(run, 0.5)).toBe(false);
+        expect(await queue.release(run, { because: "drain" })).toBe("fenced");
+        expect(await queue.release(run, failing)).toBe("fenced");
+        expect(await queue.finish(run, endOf(run, time))).toBe("fenced");
+      };
+      await refused();
+      await queue.reap();
+      await refused();
+      const second = await claim("w2");
+      await refused();
+      expect(second.epoch).toEqual({ dispatch: 1, attempt: 2 });
+      expect(second.triedBefore).toBe(0);
+      expect(await queue.finish(second, endOf(second, time))).toBe("offered");
+      await refused();
+      expect(await epochs()).toEqual([{ dispatch: 1, attempt: 2 }]);
+    });
 
-    every("offers an end once, even when the worker asks twice", async () => {
+    it("offers an end once, even when the worker asks twice", async () => {
       await queue.submit(jobSpec());
       const run = await claim();
       const end = endOf(run, time);
@@ -247,7 +244,7 @@ export function queueConformance(
       expect(await queue.renew(run)).toBeUndefined();
     });
 
-    every("ends a job that three workers died of as failed, and never drops it", async () => {
+    it("ends a job that three workers died of as failed, and never drops it", async () => {
       const spec = jobSpec({ residency: "eu", user_id: "u-1", metadata: { a: "b" } });
       await queue.submit(spec);
       for (let attempt = 1; attempt <= 3; attempt++) {
@@ -303,23 +300,20 @@ export function queueConformance(
       },
     );
 
-    every(
-      "hands a run back without cost under a new attempt number, so that the old run is fenced",
-      async () => {
-        const spec = jobSpec();
-        await queue.submit(spec);
-        let run = await claim();
-        for (let drain = 0; drain < 5; drain++) {
-          expect(await queue.release(run, { because: "drain" })).toBe("requeued");
-          const next = await claim();
-          expect(next.spec.id).toBe(spec.id);
-          expect(next).toMatchObject({ triedBefore: 0, epoch: { attempt: run.epoch.attempt + 1 } });
-          expect(await queue.finish(run, endOf(run, time))).toBe("fenced");
-          run = next;
-        }
-        expect(await queue.finish(run, endOf(run, time))).toBe("offered");
-      },
-    );
+    it("hands a run back without cost under a new attempt number, so that the old run is fenced", async () => {
+      const spec = jobSpec();
+      await queue.submit(spec);
+      let run = await claim();
+      for (let drain = 0; drain < 5; drain++) {
+        expect(await queue.release(run, { because: "drain" })).toBe("requeued");
+        const next = await claim();
+        expect(next.spec.id).toBe(spec.id);
+        expect(next).toMatchObject({ triedBefore: 0, epoch: { attempt: run.epoch.attempt + 1 } });
+        expect(await queue.finish(run, endOf(run, time))).toBe("fenced");
+        run = next;
+      }
+      expect(await queue.finish(run, endOf(run, time))).toBe("offered");
+    });
 
     needing("arrival")("hands a run back to its old place, before what came later", async () => {
       const spec = jobSpec();

@@ -14,7 +14,7 @@ import {
 
 /** How jobs end that no worker brings to its end: by retries, deadlines, cancels, or before they began. */
 export function queueEndings(bench: () => QueueBench, needing: Needing): void {
-  const every = needing();
+  const it = needing();
   const ends = async () =>
     (await bench().offers()).map(({ offer, envelope }) => {
       OutboxEnvelope.parse(envelope);
@@ -25,32 +25,29 @@ export function queueEndings(bench: () => QueueBench, needing: Needing): void {
   const after = (ms: number) => new Date(bench().now() + ms).toISOString();
 
   describe("tries again, so that", () => {
-    every(
-      "a failed attempt comes back after a pause that doubles, and the last one ends the job",
-      async () => {
-        const { queue, claim, claimAll, wait } = bench();
-        await queue.submit(jobSpec());
-        for (const pause of [PAUSE_MS, 2 * PAUSE_MS]) {
-          expect(await queue.release(await claim(), failing)).toBe("requeued");
-          expect(await queue.load()).toMatchObject({ waiting: 0, delayed: 1 });
-          wait(pause - 1);
-          expect(await claimAll()).toEqual([]);
-          wait(1);
-        }
-        const last = await claim();
-        expect(last).toMatchObject({ triedBefore: 2, epoch: { attempt: 3 } });
-        expect(await queue.release(last, failing)).toBe("failed");
-        const [end, ...more] = await ends();
-        expect(more).toEqual([]);
-        expect(end).toMatchObject({
-          status: "failed",
-          epoch: { dispatch: 1, attempt: 3 },
-          error: { code: "job_attempts_exhausted", retryable: true },
-        });
-        expect(end!.error!.detail).toContain("no bucket");
-        expect(await queue.load()).toMatchObject({ ...empty, dead: 1 });
-      },
-    );
+    it("a failed attempt comes back after a pause that doubles, and the last one ends the job", async () => {
+      const { queue, claim, claimAll, wait } = bench();
+      await queue.submit(jobSpec());
+      for (const pause of [PAUSE_MS, 2 * PAUSE_MS]) {
+        expect(await queue.release(await claim(), failing)).toBe("requeued");
+        expect(await queue.load()).toMatchObject({ waiting: 0, delayed: 1 });
+        wait(pause - 1);
+        expect(await claimAll()).toEqual([]);
+        wait(1);
+      }
+      const last = await claim();
+      expect(last).toMatchObject({ triedBefore: 2, epoch: { attempt: 3 } });
+      expect(await queue.release(last, failing)).toBe("failed");
+      const [end, ...more] = await ends();
+      expect(more).toEqual([]);
+      expect(end).toMatchObject({
+        status: "failed",
+        epoch: { dispatch: 1, attempt: 3 },
+        error: { code: "job_attempts_exhausted", retryable: true },
+      });
+      expect(end!.error!.detail).toContain("no bucket");
+      expect(await queue.load()).toMatchObject({ ...empty, dead: 1 });
+    });
 
     needing("state", "once")(
       "a job in the pause is queued, and one that failed is known, so that it is not run again",
@@ -66,20 +63,17 @@ export function queueEndings(bench: () => QueueBench, needing: Needing): void {
       },
     );
 
-    every(
-      "an error that another attempt cannot mend ends the job at once, with its own code",
-      async () => {
-        const { queue, claim } = bench();
-        await queue.submit(jobSpec());
-        const how = { ...failing, code: "not_available", retryable: false } as const;
-        expect(await queue.release(await claim(), how)).toBe("failed");
-        expect(await ends()).toMatchObject([
-          { status: "failed", error: { code: "not_available", retryable: false } },
-        ]);
-      },
-    );
+    it("an error that another attempt cannot mend ends the job at once, with its own code", async () => {
+      const { queue, claim } = bench();
+      await queue.submit(jobSpec());
+      const how = { ...failing, code: "not_available", retryable: false } as const;
+      expect(await queue.release(await claim(), how)).toBe("failed");
+      expect(await ends()).toMatchObject([
+        { status: "failed", error: { code: "not_available", retryable: false } },
+      ]);
+    });
 
-    every("a job that was tried again after an error has its stalls forgiven", async () => {
+    it("a job that was tried again after an error has its stalls forgiven", async () => {
       const { queue, claim, claimAll, wait } = bench();
       const stall = async () => {
         const { epoch } = await claim();
@@ -96,7 +90,7 @@ export function queueEndings(bench: () => QueueBench, needing: Needing): void {
       expect(await ends()).toMatchObject([{ status: "failed" }]);
     });
 
-    every("a waiting worker gets a delayed job when it is due", async () => {
+    it("a waiting worker gets a delayed job when it is due", async () => {
       const { queue, claim, wait } = bench();
       await queue.submit(jobSpec());
       await queue.release(await claim(), failing);
@@ -107,7 +101,7 @@ export function queueEndings(bench: () => QueueBench, needing: Needing): void {
   });
 
   describe("keeps to times, so that", () => {
-    every("a job with a time to start is not begun before it", async () => {
+    it("a job with a time to start is not begun before it", async () => {
       const { queue, claim, claimAll, wait } = bench();
       const spec = jobSpec({ not_before: after(60_000) });
       await queue.submit(spec);
@@ -118,30 +112,25 @@ export function queueEndings(bench: () => QueueBench, needing: Needing): void {
       expect((await claim()).spec).toEqual(spec);
     });
 
-    every(
-      "a job that waited past its deadline fails cleanly, and those behind it go on",
-      async () => {
-        const { queue, claim, wait } = bench();
-        const late = Array.from({ length: 50 }, () => jobSpec({ deadline_at: after(1000) }));
-        for (const spec of late) await queue.submit(spec);
-        const good = jobSpec({ deadline_at: after(5000) });
-        await queue.submit(good);
-        wait(1000);
-        const run = await claim();
-        expect(run.spec.id).toBe(good.id);
-        expect(run.deadlineInMs).toBe(4000);
-        const ended = await ends();
-        expect(new Set(ended.map(({ job_id }) => job_id))).toEqual(
-          new Set(late.map(({ id }) => id)),
-        );
-        expect(ended[0]).toMatchObject({
-          status: "failed",
-          epoch: { dispatch: 1, attempt: 1 },
-          error: { code: "deadline_exceeded", retryable: true },
-        });
-        expect(await queue.load()).toMatchObject({ waiting: 0, running: 1, dead: 0 });
-      },
-    );
+    it("a job that waited past its deadline fails cleanly, and those behind it go on", async () => {
+      const { queue, claim, wait } = bench();
+      const late = Array.from({ length: 50 }, () => jobSpec({ deadline_at: after(1000) }));
+      for (const spec of late) await queue.submit(spec);
+      const good = jobSpec({ deadline_at: after(5000) });
+      await queue.submit(good);
+      wait(1000);
+      const run = await claim();
+      expect(run.spec.id).toBe(good.id);
+      expect(run.deadlineInMs).toBe(4000);
+      const ended = await ends();
+      expect(new Set(ended.map(({ job_id }) => job_id))).toEqual(new Set(late.map(({ id }) => id)));
+      expect(ended[0]).toMatchObject({
+        status: "failed",
+        epoch: { dispatch: 1, attempt: 1 },
+        error: { code: "deadline_exceeded", retryable: true },
+      });
+      expect(await queue.load()).toMatchObject({ waiting: 0, running: 1, dead: 0 });
+    });
 
     needing("reaper", "state")(
       "the reaper ends what waits, or waits to be tried again, past its deadline",
@@ -247,28 +236,25 @@ export function queueEndings(bench: () => QueueBench, needing: Needing): void {
       },
     );
 
-    every(
-      "a run that its worker stops for a cancel or a deadline ends so, if it still holds its lease",
-      async () => {
-        const { queue, claim, wait } = bench();
-        for (const [because, how, code] of [
-          ["cancel", "canceled", undefined],
-          ["deadline", "deadline_exceeded", "deadline_exceeded"],
-        ] as const) {
-          await queue.submit(jobSpec({ deadline_at: after(10_000) }));
-          const run = await claim();
-          expect(await queue.release(run, { because })).toBe(how);
-          expect((await ends()).at(-1)?.error?.code).toBe(code);
-          await queue.submit(jobSpec());
-          const late = await claim();
-          wait(LEASE_MS);
-          expect(await queue.release(late, { because })).toBe("fenced");
-          await queue.reap();
-          await bench().finish(await claim());
-        }
-        expect(await queue.load()).toMatchObject({ ...empty, dead: 0 });
-      },
-    );
+    it("a run that its worker stops for a cancel or a deadline ends so, if it still holds its lease", async () => {
+      const { queue, claim, wait } = bench();
+      for (const [because, how, code] of [
+        ["cancel", "canceled", undefined],
+        ["deadline", "deadline_exceeded", "deadline_exceeded"],
+      ] as const) {
+        await queue.submit(jobSpec({ deadline_at: after(10_000) }));
+        const run = await claim();
+        expect(await queue.release(run, { because })).toBe(how);
+        expect((await ends()).at(-1)?.error?.code).toBe(code);
+        await queue.submit(jobSpec());
+        const late = await claim();
+        wait(LEASE_MS);
+        expect(await queue.release(late, { because })).toBe("fenced");
+        await queue.reap();
+        await bench().finish(await claim());
+      }
+      expect(await queue.load()).toMatchObject({ ...empty, dead: 0 });
+    });
 
     needing("cancel", "once")(
       "a newer dispatch of a job that was to be canceled runs",
@@ -293,7 +279,7 @@ export function queueEndings(bench: () => QueueBench, needing: Needing): void {
         code: "audio_empty",
       });
 
-    every("a result that was known at accept is offered, and nothing waits", async () => {
+    it("a result that was known at accept is offered, and nothing waits", async () => {
       const { queue } = bench();
       const spec = jobSpec();
       expect(await queue.submitFinished(spec, complete)).toEqual({

@@ -5,7 +5,7 @@ import { jobSpec, type Needing, type QueueBench } from "./queue-bench.ts";
 
 /** Who goes first: between tenants, classes, and jobs that fit a worker or do not. Judged in jobs, never in seconds. */
 export function queueFairness(bench: () => QueueBench, needing: Needing): void {
-  const every = needing();
+  const it = needing();
   describe("shares fairly, so that", () => {
     const submit = async (
       changes: Partial<JobSpec>,
@@ -95,7 +95,7 @@ export function queueFairness(bench: () => QueueBench, needing: Needing): void {
       expect(new Set(runs.slice(40).map(({ spec }) => spec.tenant_id)).size).toBe(40);
     });
 
-    every("VIP tenants go first within their class alone, and leave others a share", async () => {
+    it("VIP tenants go first within their class alone, and leave others a share", async () => {
       await submit({ tenant_id: "ten_plain" }, 40);
       await submit({ tenant_id: "ten_vip", tenant: { vip: true } }, 40);
       await submit({ tenant_id: "ten_urgent", priority: "interactive" }, 1);
@@ -107,7 +107,7 @@ export function queueFairness(bench: () => QueueBench, needing: Needing): void {
       expect(plain).toBeLessThanOrEqual(8);
     });
 
-    every("each class gets its guaranteed share while those above never end", async () => {
+    it("each class gets its guaranteed share while those above never end", async () => {
       await submit({ priority: "batch" }, 20);
       await submit({ priority: "standard" }, 20);
       await submit({ priority: "interactive" }, 200);
@@ -198,7 +198,7 @@ export function queueFairness(bench: () => QueueBench, needing: Needing): void {
       },
     );
 
-    every("what waits is counted by class, in jobs", async () => {
+    it("what waits is counted by class, in jobs", async () => {
       await submit({ priority: "interactive" });
       await submit({ tenant_id: "ten_other", priority: "interactive" }, 2);
       await submit({ priority: "batch", tenant: { vip: true } });

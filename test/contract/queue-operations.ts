@@ -12,7 +12,7 @@ import {
 
 /** What operators, other workers and clients see of the queue. */
 export function queueOperations(bench: () => QueueBench, needing: Needing): void {
-  const every = needing();
+  const it = needing();
   async function failedJob(changes: Partial<JobSpec> = {}): Promise<JobSpec> {
     const { queue, claim, wait } = bench();
     const spec = jobSpec(changes);
@@ -25,7 +25,7 @@ export function queueOperations(bench: () => QueueBench, needing: Needing): void
   }
 
   describe("keeps dead letters, so that", () => {
-    every("a poison job can be looked into: why, when, by whom, and with what", async () => {
+    it("a poison job can be looked into: why, when, by whom, and with what", async () => {
       const { queue } = bench();
       const spec = await failedJob({ metadata: { note: "ключ ✓" } });
       const { data, next } = await queue.deadLetters.list();
@@ -76,70 +76,74 @@ export function queueOperations(bench: () => QueueBench, needing: Needing): void
       ]);
     });
 
-    every(
-      "they are listed in pages, replayed once each, and discarded one by one or all",
-      async () => {
-        const { queue } = bench();
-        const specs = [await failedJob(), await failedJob(), await failedJob()];
-        const first = await queue.deadLetters.list({ limit: 2 });
-        expect(first.data.map(({ jobId }) => jobId)).toEqual(specs.slice(0, 2).map(({ id }) => id));
-        const second = await queue.deadLetters.list({ limit: 2, after: first.next! });
-        expect(second.data.map(({ jobId }) => jobId)).toEqual([specs[2]!.id]);
-        expect(second.next).toBeUndefined();
+    it("they are listed in pages, replayed once each, and discarded one by one or all", async () => {
+      const { queue } = bench();
+      const specs = [await failedJob(), await failedJob(), await failedJob()];
+      const first = await queue.deadLetters.list({ limit: 2 });
+      expect(first.data.map(({ jobId }) => jobId)).toEqual(specs.slice(0, 2).map(({ id }) => id));
+      const second = await queue.deadLetters.list({ limit: 2, after: first.next! });
+      expect(second.data.map(({ jobId }) => jobId)).toEqual([specs[2]!.id]);
+      expect(second.next).toBeUndefined();
 
-        const [one, two] = first.data;
-        expect(await queue.deadLetters.markReplayed(one!.id, "job_a")).toBe("job_a");
-        expect(await queue.deadLetters.markReplayed(one!.id, "job_b")).toBe("job_a");
-        expect((await queue.deadLetters.get(one!.id))?.replayedAs).toBe("job_a");
-        expect(await queue.deadLetters.discard([one!.id])).toBe(1);
-        expect(await queue.deadLetters.discard([one!.id])).toBe(0);
-        expect(await queue.deadLetters.get(one!.id)).toBeUndefined();
-        expect(await queue.deadLetters.markReplayed(one!.id, "job_c")).toBeUndefined();
-        expect(await queue.deadLetters.get(two!.id)).toMatchObject({ jobId: specs[1]!.id });
-        expect(await queue.deadLetters.discard("all")).toBe(2);
-        expect(await queue.load()).toMatchObject({ dead: 0 });
-      },
-    );
+      const [one, two] = first.data;
+      expect(await queue.deadLetters.markReplayed(one!.id, "job_a")).toBe("job_a");
+      expect(await queue.deadLetters.markReplayed(one!.id, "job_b")).toBe("job_a");
+      expect((await queue.deadLetters.get(one!.id))?.replayedAs).toBe("job_a");
+      expect(await queue.deadLetters.discard([one!.id])).toBe(1);
+      expect(await queue.deadLetters.discard([one!.id])).toBe(0);
+      expect(await queue.deadLetters.get(one!.id)).toBeUndefined();
+      expect(await queue.deadLetters.markReplayed(one!.id, "job_c")).toBeUndefined();
+      expect(await queue.deadLetters.get(two!.id)).toMatchObject({ jobId: specs[1]!.id });
+      expect(await queue.deadLetters.discard("all")).toBe(2);
+      expect(await queue.load()).toMatchObject({ dead: 0 });
+    });
 
-    every(
-      "a job that is not what the contract says goes there with a failed offer, and the rest goes on",
-      async () => {
-        const { queue, claim, offers } = bench();
-        const bad = {
-          ...jobSpec({ residency: "eu", priority: "interactive" }),
-          parts: "everything",
-        };
-        await queue.submit(bad as unknown as JobSpec);
-        const good = jobSpec();
-        await queue.submit(good);
-        expect((await claim()).spec.id).toBe(good.id);
-        expect(
-          (await offers()).map(({ offer, envelope }) => [
-            offer.job_id,
-            offer.error?.code,
-            envelope.job.residency,
-          ]),
-        ).toEqual([[bad.id, "internal", "eu"]]);
-        const { data } = await queue.deadLetters.list();
-        expect(data).toMatchObject([
-          { jobId: bad.id, reason: "its specification could not be read" },
-        ]);
-        expect(await queue.load()).toMatchObject({ waiting: 0, running: 1, dead: 1 });
-      },
-    );
+    it("a job that is not what the contract says goes there with a failed offer, and the rest goes on", async () => {
+      const { queue, claim, offers } = bench();
+      const bad = {
+        ...jobSpec({ residency: "eu", priority: "interactive" }),
+        parts: "everything",
+      };
+      await queue.submit(bad as unknown as JobSpec);
+      const good = jobSpec();
+      await queue.submit(good);
+      expect((await claim()).spec.id).toBe(good.id);
+      expect(
+        (await offers()).map(({ offer, envelope }) => [
+          offer.job_id,
+          offer.error?.code,
+          envelope.job.residency,
+        ]),
+      ).toEqual([[bad.id, "internal", "eu"]]);
+      const { data } = await queue.deadLetters.list();
+      expect(data).toMatchObject([
+        { jobId: bad.id, reason: "its specification could not be read" },
+      ]);
+      expect(await queue.load()).toMatchObject({ waiting: 0, running: 1, dead: 1 });
+    });
 
-    every(
-      "a job of a newer version is left to newer workers, and those behind it go on",
+    it("a job of a newer version is left to newer workers, and those behind it go on", async () => {
+      const { queue, claim, claimAll } = bench();
+      const newer = { ...jobSpec(), v: 2 } as unknown as JobSpec;
+      await queue.submit(newer);
+      const known = jobSpec();
+      await queue.submit(known);
+      expect((await claim()).spec.id).toBe(known.id);
+      expect(await claimAll()).toEqual([]);
+      const { waiting, delayed, dead } = await queue.load();
+      expect({ waiting: waiting + delayed, dead }).toEqual({ waiting: 1, dead: 0 });
+    });
+
+    needing("state")(
+      "a job that was left to newer workers is queued, in its old place",
       async () => {
-        const { queue, claim, claimAll } = bench();
+        const { queue, claimAll } = bench();
         const newer = { ...jobSpec(), v: 2 } as unknown as JobSpec;
         await queue.submit(newer);
-        const known = jobSpec();
-        await queue.submit(known);
-        expect((await claim()).spec.id).toBe(known.id);
         expect(await claimAll()).toEqual([]);
-        const { waiting, delayed, dead } = await queue.load();
-        expect({ waiting: waiting + delayed, dead }).toEqual({ waiting: 1, dead: 0 });
+        expect(await queue.state(newer.id)).toMatchObject({
+          state: { status: "queued", epoch: { attempt: 0 }, queue_position: 0 },
+        });
       },
     );
   });
@@ -246,7 +250,7 @@ export function queueOperations(bench: () => QueueBench, needing: Needing): void
       },
     );
 
-    every("several are claimed at once, and no more than were asked for", async () => {
+    it("several are claimed at once, and no more than were asked for", async () => {
       const { queue, claimAll } = bench();
       for (let n = 0; n < 7; n++) await queue.submit(jobSpec());
       const signal = new AbortController().signal;

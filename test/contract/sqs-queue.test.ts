@@ -96,6 +96,7 @@ describe("the suite for SQS", () => {
       "room: a worker with little room takes what fits, and an idle one anything",
       "state,arrival: counts the jobs that go first, over all higher priorities",
       "state,once: a job in the pause is queued, and one that failed is known, so that it is not run again",
+      "state: a job that was left to newer workers is queued, in its old place",
       "state: a watcher that comes back with the version it knows hears of what is new alone",
       "state: tells how a job is doing, and whose it is",
       "state: watching ends when it is aborted, and for a job that nobody knows",
