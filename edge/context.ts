@@ -25,6 +25,8 @@ export type EdgeContext = Context<EdgeHono>;
 export interface Trace {
   requestId: string;
   traceparent: string;
+  /** The key that asked for it: who did it, in the audit log. */
+  actor?: string | undefined;
   /** The caller's token: reads of the database are to see what it stands for. */
   consistency?: string | undefined;
   /** Hears the token of what a call has written. */
@@ -34,6 +36,8 @@ export interface Trace {
 export const traceOf = (c: EdgeContext): Trace => ({
   requestId: c.get("requestId"),
   traceparent: c.get("traceparent"),
+  // Nobody yet, while it is being found out who calls.
+  actor: (c.get("caller") as Caller | undefined)?.key.key_id,
   consistency: c.get("consistency") ?? c.req.header("x-antiphon-consistency"),
   wrote: (consistency) => c.set("consistency", consistency),
 });

@@ -27,6 +27,7 @@ import { loadManifest } from "./speech/models/load-manifest.ts";
 import { createSynthesizer } from "./speech/synthesis/create-synthesizer.ts";
 import { createVoices } from "./speech/synthesis/create-voices.ts";
 import { createApiKeys } from "./store/api-keys.ts";
+import { createAuditLog } from "./store/audit-log.ts";
 import { createDatabase } from "./store/database.ts";
 import { createJobsRead } from "./store/jobs-read.ts";
 import { createObjectStore } from "./store/object-store.ts";
@@ -150,6 +151,7 @@ const app = createApi({
     redeliver: createRedeliver({ redis, findRow: webhookDeliveries.find }),
   },
   results,
+  audit: createAuditLog(database),
   deletionOrders: createDeletionOrders(redis, tombstones),
   logger,
   metrics,

@@ -40,7 +40,8 @@ export function deletionCalls(services: EdgeServices, now: () => number = Date.n
     signingKey();
     const owner = ownerOf(c);
     if ("job_id" in scope) await knownJob(owner.tenantId, scope.job_id);
-    const facts = await deletions.create({ id, ...owner, scope });
+    const askedBy = { actor: c.get("caller").key.key_id, request_id: c.get("requestId") };
+    const facts = await deletions.create({ id, ...owner, scope, askedBy });
     tombstones.forget(owner);
     return answer(c, facts, 202);
   }

@@ -33,6 +33,7 @@ export async function signRegionRequest(
   if (trace) {
     headers.set("x-request-id", trace.requestId);
     headers.set("traceparent", trace.traceparent);
+    if (trace.actor !== undefined) headers.set("x-antiphon-actor", trace.actor);
     if (trace.consistency !== undefined) {
       headers.set("x-antiphon-consistency", trace.consistency);
     }

@@ -31,6 +31,7 @@ export type NewDeletion = {
   tenantId: string;
   residency: Residency;
   scope: DeletionScope;
+  askedBy: NonNullable<DeletionOrder["asked_by"]>;
 };
 /** What was deleted lately, as the edge's readers ask for it. */
 export type RecentTombstones = {
@@ -50,6 +51,7 @@ type Row = {
   completed_at: number | null;
   tries: number;
   due_at: number | null;
+  asked_by: string | null;
 };
 type Part = { order_id: string; region: string; jobs: string; state: string | null };
 
@@ -79,19 +81,24 @@ export class Deletions extends DurableObject<EdgeBindings> {
         PRIMARY KEY (deletion_id, order_id, region)
       ) WITHOUT ROWID;
     `);
+    const columns = this.#sql.exec<{ name: string }>("PRAGMA table_info(deletions)").toArray();
+    if (!columns.some(({ name }) => name === "asked_by")) {
+      this.#sql.exec("ALTER TABLE deletions ADD COLUMN asked_by TEXT");
+    }
   }
 
   /** Writes the tombstone, and begins; a deletion that is here already goes on. */
-  async create({ id, tenantId, residency, scope }: NewDeletion): Promise<DeletionFacts> {
+  async create({ id, tenantId, residency, scope, askedBy }: NewDeletion): Promise<DeletionFacts> {
     this.#sql.exec(
-      `INSERT OR IGNORE INTO deletions (id, tenant_id, residency, scope, requested_at, due_at)
-       VALUES (?, ?, ?, ?, ?, ?)`,
+      `INSERT OR IGNORE INTO deletions (id, tenant_id, residency, scope, requested_at, due_at, asked_by)
+       VALUES (?, ?, ?, ?, ?, ?, ?)`,
       id,
       tenantId,
       residency,
       JSON.stringify(scope),
       this.now(),
       this.now() + FIRST_RETRY_MS,
+      JSON.stringify(askedBy),
     );
     await this.#clock.wakeBy(this.now() + FIRST_RETRY_MS);
     await this.#advance(id);
@@ -249,6 +256,9 @@ export class Deletions extends DurableObject<EdgeBindings> {
           scope: JSON.parse(row.scope) as DeletionScope,
           requested_at: iso(row.requested_at),
           jobs: jobsOf(part),
+          ...(row.asked_by !== null && part.order_id === row.id
+            ? { asked_by: JSON.parse(row.asked_by) as NewDeletion["askedBy"] }
+            : {}),
         };
         const outcome = await callRegion(region, {
           method: "POST",

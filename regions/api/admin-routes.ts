@@ -22,6 +22,7 @@ import { KeyRecord } from "../../shared/contracts/api-key.ts";
 import { TenantSettings } from "../../shared/contracts/tenant-settings.ts";
 import type { ApiKeys } from "../store/api-keys.ts";
 import type { Tenants } from "../store/tenants.ts";
+import { actorOf } from "./actor-of.ts";
 import type { ApiEnv } from "./api-context.ts";
 import { parseBody } from "./parse-body.ts";
 
@@ -30,7 +31,6 @@ export interface AdminRoutesParts {
   tenants: Pick<Tenants, "create" | "settings" | "change" | "findIssuer" | "isKnownOrigin">;
 }
 
-const by = (c: Context<ApiEnv>) => ({ actor: "edge", requestId: c.var.requestId });
 const call = (c: Context<ApiEnv>) => ({ signal: c.req.raw.signal });
 
 /** `/internal/admin`, and what the edge looks up to know its callers. Who may do this was decided at the edge, which signed the request. */
@@ -54,25 +54,25 @@ export function createAdminRoutes({ apiKeys, tenants }: AdminRoutesParts): Hono<
     })
     .post("/internal/admin/tenants/change", async (c) => {
       const order = parseBody(c, ChangeTenantOrder);
-      return c.json(TenantSettings.parse(await tenants.change(order, by(c), call(c))));
+      return c.json(TenantSettings.parse(await tenants.change(order, actorOf(c), call(c))));
     })
     .post("/internal/admin/keys/list", async (c) =>
       c.json(KeyList.parse(await apiKeys.list(parseBody(c, ListKeys)))),
     )
     .post("/internal/admin/keys/rotate", async (c) => {
-      const rotated = await apiKeys.rotate(parseBody(c, RotateKey), by(c), call(c));
+      const rotated = await apiKeys.rotate(parseBody(c, RotateKey), actorOf(c), call(c));
       return c.json(RotateKeyAnswer.parse(rotated));
     })
     .post("/internal/admin/tenants", async (c) => {
-      const tenant = await tenants.create(parseBody(c, CreateTenant), by(c), call(c));
+      const tenant = await tenants.create(parseBody(c, CreateTenant), actorOf(c), call(c));
       return c.json(Tenant.parse(tenant));
     })
     .post("/internal/admin/keys", async (c) => {
-      const key = await apiKeys.store(parseBody(c, StoreKey), by(c), call(c));
+      const key = await apiKeys.store(parseBody(c, StoreKey), actorOf(c), call(c));
       return c.json(KeyRecord.parse(key));
     })
     .post("/internal/admin/keys/revoke", async (c) => {
-      const revoked = await apiKeys.revoke(parseBody(c, RevokeKey).key_id, by(c), call(c));
+      const revoked = await apiKeys.revoke(parseBody(c, RevokeKey).key_id, actorOf(c), call(c));
       return c.json(RevokeKeyAnswer.parse(revoked));
     });
 }

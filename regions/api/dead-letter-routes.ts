@@ -17,16 +17,24 @@ import type { Region } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import type { DeadLetter, Queue } from "../queue/queue-port.ts";
 import { readSpec } from "../queue/read-spec.ts";
+import type { AuditLog } from "../store/audit-log.ts";
+import { actorOf } from "./actor-of.ts";
 import type { ApiEnv } from "./api-context.ts";
 import { parseBody } from "./parse-body.ts";
 
 export interface DeadLetterRoutesParts {
   region: Region;
   queue: Pick<Queue, "deadLetters">;
+  /** Acts are written down before they are done: none goes unrecorded. */
+  audit: AuditLog;
 }
 
 /** `/internal/dead-letters`: for operators, by way of the edge, which has checked that they are. */
-export function createDeadLetterRoutes({ region, queue }: DeadLetterRoutesParts): Hono<ApiEnv> {
+export function createDeadLetterRoutes({
+  region,
+  queue,
+  audit,
+}: DeadLetterRoutesParts): Hono<ApiEnv> {
   const { deadLetters } = queue;
 
   function entryOf(id: string): string {
@@ -77,16 +85,29 @@ export function createDeadLetterRoutes({ region, queue }: DeadLetterRoutesParts)
       if (!spec) {
         throw new ApiError("not_replayable", "Its specification is not what the contract says.");
       }
+      const as = letter.replayedAs ?? job_id;
+      await audit.write(
+        {
+          action: "dead_letter.replay",
+          target: id,
+          details: { job_id: letter.jobId, tenant_id: letter.tenantId, replayed_as: as },
+        },
+        actorOf(c),
+        { signal: c.req.raw.signal },
+      );
       const replayed_as = await deadLetters.markReplayed(letter.id, job_id);
       if (replayed_as === undefined) throw new ApiError("not_found", "There is no such letter.");
-      c.var.logger.info({ dead_letter: id, job_id: letter.jobId, replayed_as }, "replays a job");
       return c.json(MarkReplayedAnswer.parse({ replayed_as, tenant_id: letter.tenantId, spec }));
     })
     .post("/internal/dead-letters/discard", async (c) => {
       const picked = parseBody(c, DiscardDeadLetters);
       const ids = "all" in picked ? "all" : picked.ids.map(entryOf);
+      await audit.write(
+        { action: "dead_letter.discard", target: region.id, details: picked },
+        actorOf(c),
+        { signal: c.req.raw.signal },
+      );
       const discarded = await deadLetters.discard(ids);
-      c.var.logger.info({ discarded, ...picked }, "discarded dead letters");
       return c.json(DiscardDeadLettersAnswer.parse({ discarded }));
     });
 }

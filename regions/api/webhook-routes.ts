@@ -24,6 +24,7 @@ import {
   type WebhookDeliveries,
 } from "../store/webhook-deliveries.ts";
 import type { WebhookEndpoints } from "../store/webhook-endpoints.ts";
+import { actorOf } from "./actor-of.ts";
 import type { ApiEnv } from "./api-context.ts";
 import { parseBody } from "./parse-body.ts";
 
@@ -44,7 +45,6 @@ export interface WebhookRoutesParts {
   };
 }
 
-const by = (c: Context<ApiEnv>) => ({ actor: "edge", requestId: c.var.requestId });
 const call = (c: Context<ApiEnv>) => ({ signal: c.req.raw.signal });
 
 /** `/internal/webhooks`. Who may do this was decided at the edge, which names the tenant in each body. */
@@ -78,7 +78,7 @@ export function createWebhookRoutes({ webhooks }: WebhookRoutesParts): Hono<ApiE
       "/internal/webhooks/endpoints/create",
       answering(StoreWebhookEndpoint, CreatedWebhookEndpoint, (wanted, c) => {
         checkUrl(wanted.url);
-        return endpoints.store(wanted, by(c), call(c));
+        return endpoints.store(wanted, actorOf(c), call(c));
       }),
     )
     .post(
@@ -98,20 +98,20 @@ export function createWebhookRoutes({ webhooks }: WebhookRoutesParts): Hono<ApiE
       "/internal/webhooks/endpoints/change",
       answering(ChangeWebhookEndpoint, WebhookEndpoint, (wanted, c) => {
         checkUrl(wanted.url);
-        return endpoints.change(wanted, by(c), call(c));
+        return endpoints.change(wanted, actorOf(c), call(c));
       }),
     )
     .post(
       "/internal/webhooks/endpoints/delete",
       answering(OneWebhookEndpoint, DeletedWebhookEndpoint, async (wanted, c) => {
-        await endpoints.remove(wanted.tenant_id, wanted.endpoint_id, by(c), call(c));
+        await endpoints.remove(wanted.tenant_id, wanted.endpoint_id, actorOf(c), call(c));
         return { id: wanted.endpoint_id, deleted: true as const };
       }),
     )
     .post(
       "/internal/webhooks/secrets/rotate",
       answering(RotateSecretOf, RotatedWebhookSecret, (wanted, c) =>
-        endpoints.rotate(wanted, by(c), call(c)),
+        endpoints.rotate(wanted, actorOf(c), call(c)),
       ),
     )
     .post(

@@ -1,4 +1,9 @@
-import type { Transaction } from "./database.ts";
+import type { DeletionOrder } from "../../shared/contracts/deletions.ts";
+import { hashUser } from "../../shared/signing/hash-user.ts";
+import { isPartitionMissing } from "./database-error.ts";
+import type { Database, Transaction } from "./database.ts";
+import { ensurePartitions, monthOf } from "./partitions.ts";
+import type { ReplayOptions } from "./replay.ts";
 import { auditLog } from "./schema.ts";
 
 /** Who asked for an admin act: a key id, or the name of a process; and in which request. */
@@ -19,7 +24,9 @@ export interface AuditEntry {
     | "webhook.change"
     | "webhook.rotate"
     | "webhook.stop"
-    | "webhook.delete";
+    | "webhook.delete"
+    | "dead_letter.replay"
+    | "dead_letter.discard";
   target: string;
   details?: Record<string, unknown>;
 }
@@ -38,5 +45,39 @@ export async function writeAudit(
     action: entry.action,
     target: entry.target,
     details: entry.details ?? null,
+  });
+}
+
+/** The log for acts that change nothing in the database besides. */
+export interface AuditLog {
+  /** Settles once a replica has it. @throws ApiError dependency_unavailable */
+  write(entry: AuditEntry, by: Actor, options?: ReplayOptions): Promise<void>;
+}
+
+export const createAuditLog = (database: Pick<Database, "controlWrite">): AuditLog => ({
+  write: (entry, by, options) =>
+    database.controlWrite((transaction) => writeAudit(transaction, by, entry), options),
+});
+
+/**
+ * Writes down who asked for a deletion, and when; whichever region comes first writes it, the others change nothing. Which end user
+ * it was stays a hash.
+ */
+export async function auditDeletion(
+  primary: Database["primary"],
+  { id, tenant_id, scope, requested_at, asked_by }: DeletionOrder,
+): Promise<void> {
+  if (!asked_by) return;
+  const what = "user_id" in scope ? { user_hash: await hashUser(tenant_id, scope.user_id) } : scope;
+  const write = async () =>
+    void (await primary`
+      insert into audit_log (id, created_at, actor, action, target, request_id, details)
+      values (${id.slice("del_".length)}, ${requested_at}::text::timestamptz, ${asked_by.actor}, 'deletion.request', ${id},
+        ${asked_by.request_id}, ${JSON.stringify({ tenant_id, ...what })}::text::jsonb)
+      on conflict do nothing`);
+  await write().catch(async (error: unknown) => {
+    if (!isPartitionMissing(error)) throw error;
+    await ensurePartitions(primary, [monthOf(Date.parse(requested_at))]);
+    await write();
   });
 }

@@ -1,6 +1,7 @@
 import type { DeletedJob, DeletionOrder } from "../../shared/contracts/deletions.ts";
 import { readId, Sha256Hex } from "../../shared/contracts/ids.ts";
 import { hashUser } from "../../shared/signing/hash-user.ts";
+import { auditDeletion } from "./audit-log.ts";
 import { orUnavailable } from "./database-error.ts";
 import type { Database } from "./database.ts";
 import { flushedLsn, waitForReplay } from "./replay.ts";
@@ -32,13 +33,15 @@ export function createDatabaseDeletions({ primary }: Pick<Database, "primary">):
   const createdAt = (id: string) => new Date(readId(id)?.createdAtMs ?? 0).toISOString();
 
   return {
-    async bury({ id, tenant_id, residency, scope, requested_at, jobs }, signal) {
+    async bury(order, signal) {
+      const { id, tenant_id, residency, scope, requested_at, jobs } = order;
       const named = [
         ...new Set([...jobs.map((job) => job.id), ...("job_id" in scope ? [scope.job_id] : [])]),
       ];
       const isScope = "all" in scope || ("user_id" in scope && residency === "global");
       const hash = "user_id" in scope ? await hashUser(tenant_id, scope.user_id) : null;
       await orUnavailable(async () => {
+        await auditDeletion(primary, order);
         await primary`
           insert into tombstones (deletion_id, tenant_id, job_id, user_hash, before)
           select ${id}, ${tenant_id}, job_id, null, ${requested_at}::text::timestamptz

@@ -62,6 +62,10 @@ export const DeletionOrder = z.strictObject({
   /** Of the scopes `user_id` and `all`, jobs that were created later are none of this order's. */
   requested_at: z.iso.datetime(),
   jobs: z.array(DeletedJob).max(MAX_NAMED_JOBS),
+  /** For the audit log; absent of an order that goes on with another's jobs. */
+  asked_by: z
+    .strictObject({ actor: z.string().max(128), request_id: z.string().max(128) })
+    .optional(),
 });
 export type DeletionOrder = z.infer<typeof DeletionOrder>;
 

@@ -73,6 +73,10 @@ describe("a deletion", () => {
       tenant_id: tenant,
       scope: { job_id: draft.id },
       jobs: [{ id: draft.id, upload_id: draft.upload_id, sha256: audioFacts.sha256 }],
+      asked_by: {
+        actor: expect.stringMatching(/^key_/),
+        request_id: expect.stringMatching(/^req_/),
+      },
     });
 
     const receipt = await read(begun.id);

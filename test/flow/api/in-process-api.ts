@@ -12,6 +12,7 @@ import { isDeclaredType } from "../../../regions/speech/decode/check-declared-ty
 import { createSynthesizer } from "../../../regions/speech/synthesis/create-synthesizer.ts";
 import { createUsageOutbox } from "../../../regions/results/usage-outbox.ts";
 import { createApiKeys } from "../../../regions/store/api-keys.ts";
+import { createAuditLog, type AuditLog } from "../../../regions/store/audit-log.ts";
 import { createDatabase } from "../../../regions/store/database.ts";
 import { createJobsRead } from "../../../regions/store/jobs-read.ts";
 import { createResultsRead } from "../../../regions/store/results-read.ts";
@@ -34,9 +35,11 @@ export function inProcessApi(
     databaseUrl = "postgres://antiphon@127.0.0.1:1/antiphon",
     speech = undefined as SpeechSource | undefined,
     objects = bench.objects,
+    audit: givenAudit = undefined as AuditLog | undefined,
   } = {},
 ) {
   const database = createDatabase({ primaryUrl: databaseUrl, replicaUrl: databaseUrl });
+  const audit = givenAudit ?? createAuditLog(database);
   const redis = createRedis(bench.redis.url);
   const { queue } = bench;
   const synthesizer = createSynthesizer();
@@ -78,6 +81,7 @@ export function inProcessApi(
       redeliver: createRedeliver({ redis, findRow: createWebhookDeliveries(database).find }),
     },
     results,
+    audit,
     deletionOrders: createDeletionOrders(redis, tombstones),
     logger: silent,
     metrics,

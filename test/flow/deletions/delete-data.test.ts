@@ -2,6 +2,8 @@ import { afterAll, beforeAll, expect, test } from "vitest";
 import { createDatabase, type Database } from "../../../regions/store/database.ts";
 import { createFinalJobs } from "../../../regions/store/final-jobs.ts";
 import { createResultsRead } from "../../../regions/store/results-read.ts";
+import { hashUser } from "../../../shared/signing/hash-user.ts";
+import { createDatabaseDeletions } from "../../../regions/store/deletions.ts";
 import { migrate } from "../../../regions/store/migrate.ts";
 import { createHash } from "node:crypto";
 import { resultKeys } from "../../../regions/results/result-keys.ts";
@@ -179,7 +181,9 @@ test("an end user's jobs go, also those that the ledger no longer knows, and nob
   const namesake = await finishedJob(newTenant(), { userId: user });
   // Redis remembers a day.
   await bench.client.del(resultKeys.spec(old.jobId));
-  await region.untilDone(orderOf(tenant, { user_id: user }));
+  const asked_by = { actor: "key_who", request_id: "req_which" };
+  const order = orderOf(tenant, { user_id: user }, { asked_by });
+  await region.untilDone(order);
   expect(await rowsOf(old.jobId)).toEqual(gone.rows);
   expect((await keysOf(old)).result).toBe(0);
   expect(await look(fresh)).toEqual(gone);
@@ -189,6 +193,18 @@ test("an end user's jobs go, also those that the ledger no longer knows, and nob
     await database.primary`select count(*)::int as n from tombstones where user_hash is not null
     and tombstones::text like ${`%${user}%`}`;
   expect(row).toEqual({ n: 0 });
+  // Once, however many regions carry it out and how often.
+  await createDatabaseDeletions(database).bury(order, new AbortController().signal);
+  const acts = await database.primary`
+    select action, actor, request_id, details from audit_log where target = ${order.id}`;
+  expect(acts).toEqual([
+    {
+      action: "deletion.request",
+      actor: "key_who",
+      request_id: "req_which",
+      details: { tenant_id: tenant, user_hash: await hashUser(tenant, user) },
+    },
+  ]);
 });
 
 test("everything of a tenant goes, up to when it was asked for", async () => {

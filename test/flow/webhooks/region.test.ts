@@ -127,6 +127,20 @@ test("an endpoint is made once, shown to its tenant alone, paused, resumed and d
   ]);
 });
 
+test("an operator's act is in the audit log with the key that asked for it and the request", async () => {
+  const request = await edgeRequest("POST", "/internal/dead-letters/discard", { all: true });
+  request.headers.set("x-antiphon-actor", "key_operator-1");
+  expect((await api.app.request(request)).status).toBe(200);
+  const [act] = await database.primary`
+    select actor, target, request_id, details from audit_log where action = 'dead_letter.discard'`;
+  expect(act).toEqual({
+    actor: "key_operator-1",
+    target: "us-east",
+    request_id: "req_test",
+    details: { all: true },
+  });
+});
+
 test("while a secret is rotated both sign, under one id only once, and none is readable in the database", async () => {
   const { id, secret } = await create(10);
   const endpoints = createWebhookEndpoints(database, box);
