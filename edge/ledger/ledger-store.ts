@@ -237,6 +237,7 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
         return "accepted";
       }
       const same =
+        final.region === offer.region &&
         final.epoch.dispatch === offer.epoch.dispatch &&
         final.epoch.attempt === offer.epoch.attempt &&
         final.status === offer.status;
@@ -263,7 +264,7 @@ export function createLedgerStore(sql: SqlStorage, now: () => number) {
     sql.exec(
       "UPDATE jobs SET reduced = 1, draft = ?, offer = ? WHERE job_id = ?",
       JSON.stringify({ residency: draft.residency, upload_id, ...(user_id ? { user_id } : {}) }),
-      JSON.stringify({ epoch: final.epoch, status: final.status }),
+      JSON.stringify({ region: final.region, epoch: final.epoch, status: final.status }),
       job_id,
     );
     return true;

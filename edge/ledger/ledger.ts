@@ -6,6 +6,7 @@ import { ledgerShardName } from "../../shared/policies/ledger-shard.ts";
 import { trustedViews, type VantageView } from "../../shared/policies/region-verdict.ts";
 import { readEdgeConfig, type EdgeBindings, type EdgeConfig } from "../env.ts";
 import { createCallRegion } from "../forward/call-region.ts";
+import { revokeInRegion } from "../forward/revoke-in-region.ts";
 import { cancelInRegion } from "../forward/cancel-in-region.ts";
 import { describeError, log } from "../ops/log.ts";
 import type { RegionProbes } from "../route/region-probes.ts";
@@ -24,6 +25,7 @@ import type { JobDraft, LedgerJob } from "./ledger-job.ts";
 import { createListJobs, type ListLedgerJobs } from "./list-jobs.ts";
 import { createLedgerStore, RESUBMIT_AFTER_MS, type LedgerStore } from "./ledger-store.ts";
 import { createPlaceJob } from "./place-job.ts";
+import { createRevoked, type RevokedJob } from "./revoked.ts";
 import { createRegistrations, REGISTERED_FOR_MS, type ShardIndex } from "./registrations.ts";
 
 const ALARM_BATCH = 50;
@@ -48,6 +50,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
   readonly #forgotten: ReturnType<typeof createForgotten>;
   readonly #list: ReturnType<typeof createListJobs>;
   readonly #batches: ReturnType<typeof createBatchStore>;
+  readonly #revoked: ReturnType<typeof createRevoked>;
   readonly #clock: AlarmClock;
   readonly #registrations: ReturnType<typeof createRegistrations>;
   /** Its own name, once a job has told it. */
@@ -63,9 +66,10 @@ export class Ledger extends DurableObject<EdgeBindings> {
     this.#list = createListJobs(ctx.storage.sql);
     this.#batches = createBatchStore(ctx.storage.sql, () => this.now());
     this.#clock = createAlarmClock(ctx.storage);
+    this.#revoked = createRevoked(ctx.storage.sql, () => this.now());
     this.#registrations = createRegistrations(
       ctx.storage.sql,
-      this.#store,
+      { openRegions: () => new Set([...this.#store.openRegions(), ...this.#revoked.regions()]) },
       () => this.env.OPEN_SHARDS as DurableObjectNamespace<ShardIndex>,
     );
   }
@@ -122,9 +126,13 @@ export class Ledger extends DurableObject<EdgeBindings> {
     await this.#wakeNext();
   }
 
-  /** The region is back: what waited is placed again, and what it was given before is looked for there. */
+  /**
+   * The region is back: what waited is placed again, what it was given before is looked for there, and of what it has lost to others it
+   * is told.
+   */
   async regionBack(region: string): Promise<void> {
     this.#store.hurry(region);
+    this.#revoked.hurry(region);
     await this.#wakeNext();
   }
 
@@ -251,6 +259,8 @@ export class Ledger extends DurableObject<EdgeBindings> {
       const canceled = due.filter(({ state }) => state === "final");
       if (open.length > 0) await this.#placeAll(open);
       if (canceled.length > 0) await this.#tellOfCancels(canceled);
+      const revoked = this.#revoked.takeDue(ALARM_BATCH);
+      if (revoked.length > 0) await this.#tellOfRevoked(revoked);
       const name = this.#ownName();
       if (name !== undefined) await this.#registrations.sync(name);
     } catch (error) {
@@ -263,7 +273,10 @@ export class Ledger extends DurableObject<EdgeBindings> {
 
   /** Sets the alarm for what is to be done next. */
   async #wakeNext(leastMs = 0): Promise<void> {
-    const due = this.#store.nextDue() ?? Number.POSITIVE_INFINITY;
+    const due = Math.min(
+      this.#store.nextDue() ?? Number.POSITIVE_INFINITY,
+      this.#revoked.nextDue() ?? Number.POSITIVE_INFINITY,
+    );
     const idle = this.#registrations.isIdle()
       ? this.now() + REGISTERED_FOR_MS
       : Number.POSITIVE_INFINITY;
@@ -291,7 +304,7 @@ export class Ledger extends DurableObject<EdgeBindings> {
       regions: config.regions,
       callRegion: createCallRegion({ config }),
       views: trustedViews(await this.look()),
-      store: this.#store,
+      store: { ...this.#store, reassign: (...move) => this.#reassign(...move) },
       accept: (id, dispatch, completion) => this.accept(id, dispatch, completion),
     });
     const counts = { placed: 0, refused: 0, waiting: 0 };
@@ -301,6 +314,31 @@ export class Ledger extends DurableObject<EdgeBindings> {
     };
     await Promise.all(Array.from({ length: Math.min(ALARM_PARALLEL, jobs.length) }, runner));
     log("info", "looked after open jobs", counts);
+  }
+
+  #reassign(jobId: string, dispatch: number, to: string): LedgerJob | null {
+    const from = this.#store.find(jobId)?.region;
+    const moved = this.#store.reassign(jobId, dispatch, to);
+    if (moved && from !== undefined) this.#revoked.moved(jobId, from, to);
+    return moved;
+  }
+
+  async #tellOfRevoked(revoked: RevokedJob[]): Promise<void> {
+    const callRegion = createCallRegion({ config: this.config() });
+    const queue = revoked.values();
+    const runner = async () => {
+      for (const each of queue) {
+        const job = this.#store.find(each.job_id);
+        const region = findRegion(each.region);
+        // Its own again, or gone: there is nothing to tell.
+        const isOver = !job || !region || job.region === each.region;
+        const outcome = isOver ? undefined : await revokeInRegion(callRegion, region, job);
+        if (isOver || outcome?.kind === "done" || outcome?.kind === "refused") {
+          this.#revoked.drop(each);
+        }
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(ALARM_PARALLEL, revoked.length) }, runner));
   }
 
   async #tellOfCancels(jobs: LedgerJob[]): Promise<void> {

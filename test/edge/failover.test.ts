@@ -49,6 +49,44 @@ describe("a job whose region is lost", () => {
     ]);
   });
 
+  test("is taken from its first region once that is back, which cannot end it by that either", async () => {
+    const { regions, draft, shard, submitted, status } = await accepted();
+    regions.down.add("us-east");
+    await tell(shard, "lost", "us-east", { views: usEastLost });
+    regions.requests.splice(0);
+    regions.down.clear();
+    await tell(shard, "back", "us-east");
+    expect(submitted()).toEqual([["us-east", 2]]);
+    expect(regions.asked("/internal/jobs")[0]!.body).toMatchObject({
+      id: draft.id,
+      fault: { code: "region_unavailable" },
+    });
+    const epoch = { dispatch: 2, attempt: 1 };
+    const error = { code: "audio_corrupt" as const, detail: "Cut.", retryable: false };
+    const its = offerOf(draft, epoch, { status: "failed", error });
+    const own = { ...its, region: "eu-west" };
+    expect(await shard.complete([its, own, its])).toEqual(["superseded", "accepted", "superseded"]);
+    expect(await status()).toMatchObject({ region: "eu-west", offer: { region: "eu-west" } });
+    // It was told once.
+    await tell(shard, "back", "us-east");
+    expect(submitted()).toHaveLength(1);
+  });
+
+  test("is not taken from a region that has it again", async () => {
+    const { regions, shard, submitted, status } = await accepted();
+    regions.down.add("us-east");
+    await tell(shard, "lost", "us-east", { views: usEastLost });
+    regions.down.clear();
+    regions.down.add("eu-west");
+    const views = seen({ "eu-west": LOST_AFTER_MS });
+    await tell(shard, "lost", "eu-west", { views });
+    expect(await status()).toMatchObject({ region: "us-east", dispatch: 3 });
+    regions.requests.splice(0);
+    await tell(shard, "back", "us-east", { views });
+    expect(submitted().filter(([region]) => region === "us-east")).toEqual([["us-east", 3]]);
+    expect(regions.asked("/internal/jobs").some(({ body }) => "fault" in body)).toBe(false);
+  });
+
   test("after a false alarm runs twice, and has one final state whichever run ends first", async () => {
     for (const order of [
       ["us-east", "eu-west"],

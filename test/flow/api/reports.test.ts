@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { ReadJobAnswer } from "../../../shared/contracts/internal-api.ts";
 import { UsageReport } from "../../../shared/contracts/usage.ts";
 import { UserHistory } from "../../../shared/contracts/user-history.ts";
 import { createDatabase, type Database } from "../../../regions/store/database.ts";
@@ -32,7 +33,7 @@ afterAll(async () => {
 const ask = async (target: string, body: object) =>
   api.app.request(await edgeRequest("POST", target, body));
 
-test("a region tells a tenant's usage and an end user's history, and refuses cursors that are none", async () => {
+test("a region tells a tenant's usage, an end user's history and a final job, and refuses cursors that are none", async () => {
   const run = makeRun({ tenantId: "ten_a", userId: "u-1" });
   await createFinalJobs(database).write([run.envelope]);
   await createUsageRollup(database).roll();
@@ -43,6 +44,12 @@ test("a region tells a tenant's usage and an end user's history, and refuses cur
   const history = { ...range, user_id: "u-1", features: [] };
   const found = UserHistory.parse(await (await ask("/internal/users/analyses", history)).json());
   expect(found.data.map(({ id }) => id)).toEqual([run.offer.job_id]);
+
+  const read = { job_id: run.offer.job_id, tenant_id: "ten_a" };
+  const { job } = ReadJobAnswer.parse(await (await ask("/internal/jobs/read", read)).json());
+  expect(job).toMatchObject({ status: "succeeded", result_key: run.offer.result_key });
+  const foreign = await ask("/internal/jobs/read", { ...read, tenant_id: "ten_b" });
+  expect(await foreign.json()).toEqual({ job: null });
 
   for (const [target, body] of [
     ["/internal/usage/read", { ...range, cursor: "nonsense" }],
