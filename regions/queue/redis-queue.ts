@@ -111,15 +111,18 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
   });
 
   /** One claim for all that ask at the same moment and on the same terms. */
-  const claimers = new Map<string, (max: number) => Promise<Taken>>();
-  function take(terms: Omit<ClaimOptions, "signal">, max: number): Promise<Taken> {
-    const { workerId, maxEstimateS, maxVersion = SPEC_VERSION } = terms;
+  const claimers = new Map<string, (claimer: Claimer) => Promise<Taken>>();
+  function take(terms: ClaimOptions, max: number): Promise<Taken> {
+    const { signal, workerId, maxEstimateS, maxVersion = SPEC_VERSION } = terms;
     const key = JSON.stringify([workerId, maxEstimateS, maxVersion]);
     let claimer = claimers.get(key);
     if (!claimer) {
-      claimer = coalesce(async (wants) => {
+      claimer = coalesce(async (all) => {
         claimers.delete(key);
+        // What nobody waits for any more would only have to be handed back.
+        const wants = all.map((one) => (one.signal.aborted ? 0 : one.max));
         const want = wants.reduce((sum, one) => sum + one, 0);
+        if (want === 0) return all.map(() => tookNothing);
         const most = maxEstimateS === undefined ? "" : Math.round(maxEstimateS * 1000);
         const reply = await script("claim", [leaseMs, workerId, want, most, maxVersion]);
         const [now, due, metOverdue, specs, ...rest] = reply as ClaimReply;
@@ -140,7 +143,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
       });
       claimers.set(key, claimer);
     }
-    return claimer(max);
+    return claimer({ max, signal });
   }
 
   /** The queue's time: as it was when the run was claimed, and what has passed since. Our own clock may be wrong. */
@@ -446,6 +449,8 @@ interface Taken {
   again: boolean;
   metOverdue: boolean;
 }
+const tookNothing: Taken = { runs: [], waitMs: LOOK_EVERY_MS, again: false, metOverdue: false };
+type Claimer = Pick<ClaimOptions, "signal"> & { max: number };
 type ClaimReply = [number, string, 0 | 1, (string | null)[], ...(string | number)[]];
 type ClaimRow = [string, number, number, number, number, string | number, string];
 type StateRow = [string, number, number, string, string, string, number, number];

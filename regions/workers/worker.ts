@@ -41,6 +41,8 @@ export interface Worker {
 const PROGRESS_EVERY_MS = 1000;
 /** A worker that began or ended something says so this soon, between its regular reports. */
 const REPORT_WITHIN_MS = 100;
+/** Runs at most, as a multiple of those at work: ends that cannot be offered must not gather. */
+const MOST_OFFERING = 2;
 
 /** Takes jobs from the queue and runs them, several at once. Its own thread does I/O alone, so leases never wait for computing. */
 export function createWorker(options: WorkerOptions): Worker {
@@ -49,6 +51,14 @@ export function createWorker(options: WorkerOptions): Worker {
   const stopping = new AbortController();
   const draining = new AbortController();
   const active = new Map<Promise<void>, { run: Run; since: number }>();
+  /** Of the active ones, those whose work goes on: while an end is being offered, the next job is asked for already. */
+  const busy = new Set<Run>();
+  const room = () => Math.min(concurrency - busy.size, MOST_OFFERING * concurrency - active.size);
+  let roomMade = Promise.withResolvers<void>();
+  function makeRoom(): void {
+    roomMade.resolve();
+    roomMade = Promise.withResolvers();
+  }
   /** How far each run is. */
   const fractions = new WeakMap<Run, number>();
   const ended = metrics.counter("antiphon_runs_total", "Runs that ended, by how.");
@@ -104,6 +114,8 @@ export function createWorker(options: WorkerOptions): Worker {
     const signal = AbortSignal.any([lease.signal, draining.signal]);
     try {
       const completion = await runJob(run, { signal, onProgress: reporter(run, log) });
+      busy.delete(run);
+      makeRoom();
       const outcome = await offer(run, completion, signal, log);
       if (outcome === "offered") return completion.offer.status;
       if (outcome === "abandoned") return outcome;
@@ -145,14 +157,17 @@ export function createWorker(options: WorkerOptions): Worker {
     log.info({ outcome, ms: Math.round(performance.now() - start) }, "ended a run");
   }
 
+  async function giveBack(run: Run): Promise<void> {
+    const log = logger.child({ job_id: run.spec.id, epoch: run.epoch });
+    ended.inc({ outcome: await handBack(run, { because: "drain" }, undefined, log) });
+  }
+
   async function claimAll(signal: AbortSignal): Promise<void> {
     const backoff = createBackoff({ minMs: 50, maxMs: 2000 });
-    const stopped = new Promise<void>((resolve) => {
-      signal.addEventListener("abort", () => resolve(), { once: true });
-    });
+    signal.addEventListener("abort", () => makeRoom(), { once: true });
     while (!signal.aborted) {
-      if (active.size >= concurrency) {
-        await Promise.race([...active.keys(), stopped]);
+      if (room() <= 0) {
+        await roomMade.promise;
         continue;
       }
       let runs: Run[];
@@ -166,8 +181,12 @@ export function createWorker(options: WorkerOptions): Worker {
         continue;
       }
       for (const run of runs) {
-        const task = work(run).finally(() => {
+        busy.add(run);
+        // One that was on its way here as the worker was told to stop is begun by another.
+        const task = (signal.aborted ? giveBack(run) : work(run)).finally(() => {
           active.delete(task);
+          busy.delete(run);
+          makeRoom();
           reportSoon();
         });
         active.set(task, { run, since: performance.now() });
@@ -195,7 +214,7 @@ export function createWorker(options: WorkerOptions): Worker {
       return await queue.claimMany({
         workerId,
         signal: over.signal,
-        max: concurrency - active.size,
+        max: room(),
         ...(maxEstimateS === undefined ? {} : { maxEstimateS }),
       });
     } finally {
@@ -215,7 +234,7 @@ export function createWorker(options: WorkerOptions): Worker {
       v: 1,
       worker_id: workerId,
       capacity: concurrency,
-      active_jobs: active.size,
+      active_jobs: busy.size,
       queued_compute_seconds: ahead,
       speed,
       draining: stopping.signal.aborted,

@@ -3,7 +3,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vit
 import { createMetrics } from "../../regions/ops/metrics.ts";
 import { failed } from "../../regions/queue/completion.ts";
 import { createRedisQueue } from "../../regions/queue/redis-queue.ts";
-import type { Queue } from "../../regions/queue/queue-port.ts";
+import type { Queue, Run } from "../../regions/queue/queue-port.ts";
 import { createJobHistory } from "../../regions/results/job-history.ts";
 import { createAnalyzer } from "../../regions/speech/analyze.ts";
 import { createDecoder } from "../../regions/speech/decode/decoder.ts";
@@ -72,7 +72,7 @@ function run(options: { runJob: RunJob; workerId?: string; queue?: Queue }) {
     worker.stop();
     await working;
   });
-  return { metrics };
+  return { metrics, worker };
 }
 
 /** A worker that runs one job at a time, on one decoder process, as real ones do. */
@@ -305,3 +305,76 @@ test("a worker says what it has and can do, and what it says is forgotten once i
   for (const close of closers.splice(0)) await close();
   await expect.poll(reports, wait).toEqual([]);
 }, 60_000);
+
+const endOf = (one: Run) =>
+  failed({ ...one, region: REGION, finishedAtMs: Date.now(), code: "audio_empty" });
+
+test("the next job begins while the end of the last is on its way, and none beyond the room there is", async () => {
+  const specs = [jobSpec(), jobSpec(), jobSpec()];
+  for (const spec of specs) await bench.queue.submit(spec);
+  const [first, second, third] = specs.map(({ id }) => id);
+  const offering = Promise.withResolvers<void>();
+  const working = Promise.withResolvers<void>();
+  const begunIds: string[] = [];
+  let atWork = 0;
+  let most = 0;
+  run({
+    queue: {
+      ...bench.queue,
+      async finish(one, completion) {
+        if (one.spec.id === first) await offering.promise;
+        return bench.queue.finish(one, completion);
+      },
+    },
+    runJob: async (one) => {
+      begunIds.push(one.spec.id);
+      most = Math.max(most, ++atWork);
+      if (one.spec.id === second) await working.promise;
+      atWork -= 1;
+      return endOf(one);
+    },
+  });
+  await expect.poll(() => begunIds, wait).toEqual([first, second]);
+  offering.resolve();
+  await expect.poll(ends, wait).toMatchObject([{ job_id: first }]);
+  working.resolve();
+  await expect.poll(ends, wait).toHaveLength(3);
+  expect(begunIds).toEqual([first, second, third]);
+  expect(most).toBe(1);
+});
+
+test("a job that was on its way to a worker as it was told to stop is given back at once, at no cost to it", async () => {
+  const spec = jobSpec();
+  await bench.queue.submit(spec);
+  let began = 0;
+  const { worker, metrics } = run({
+    queue: {
+      ...bench.queue,
+      async claimMany(terms) {
+        const runs = await bench.queue.claimMany(terms);
+        worker.stop();
+        return runs;
+      },
+    },
+    runJob: async (one) => {
+      began += 1;
+      return endOf(one);
+    },
+  });
+  await expect
+    .poll(() => metrics.render(), wait)
+    .toContain('antiphon_runs_total{outcome="handed_back"} 1\n');
+  expect(began).toBe(0);
+  const { signal } = new AbortController();
+  expect(await bench.queue.claim({ workerId: "w2", signal })).toMatchObject({ triedBefore: 0 });
+});
+
+test("a claim that is given up before it went out takes nothing", async () => {
+  const spec = jobSpec();
+  await bench.queue.submit(spec);
+  const stop = new AbortController();
+  const claim = bench.queue.claim({ workerId: "w1", signal: stop.signal });
+  stop.abort();
+  expect(await claim).toBeUndefined();
+  expect((await bench.queue.state(spec.id))?.state).toMatchObject({ status: "queued" });
+});
