@@ -62,7 +62,11 @@ export async function startPostgres({ replica = false } = {}): Promise<TestClust
     if (replica) {
       const server = await make("replica");
       await server.createReplica(primary, upstream);
-      second = run(server, "replica", server.spec(() => upstream));
+      second = run(
+        server,
+        "replica",
+        server.spec(() => upstream),
+      );
       await second.start();
     }
     const hosts = [...(second ? [second.server.port] : []), primary.port].map(

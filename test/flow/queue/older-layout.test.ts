@@ -54,14 +54,17 @@ test("jobs that an older version left behind wait, run and end, each once", asyn
   expect(await queue.load()).toMatchObject({ waiting: 7, computeS: 28, running: 1, delayed: 2 });
 
   const first = await claimAll();
-  expect(first.map(named).toSorted()).toEqual([
-    "capped",
-    "interactive",
-    "standard",
-    "standard of another tenant",
-    "vip",
-    "with a deadline",
-  ]);
+  expect(first).toHaveLength(6);
+  expect(new Set(first.map(named))).toEqual(
+    new Set([
+      "capped",
+      "interactive",
+      "standard",
+      "standard of another tenant",
+      "vip",
+      "with a deadline",
+    ]),
+  );
   // What was running goes on under its lease, and what it was given counts.
   const id = layout.jobs["running"]!;
   const spec = JSON.parse((await client.get(`${queueKeys.prefix}spec:${id}`))!) as JobSpec;
