@@ -99,6 +99,8 @@ async function live(seed: number): Promise<void> {
       return run;
     }
     const ours = queue.claim(terms);
+    // It goes out at the end of this turn, and looks, as the other did.
+    await turn();
     await queue.ping();
     stop.abort();
     expect(await ours).toBeUndefined();
