@@ -81,10 +81,17 @@ export function createPostWebhook(options: PostWebhookOptions): PostWebhook {
             retryAfterMs: readRetryAfter(response.headers["retry-after"], now()),
           });
         });
+        // Without this the connection would be closed, and nothing more be heard of it: neither an answer nor an error.
+        post.on("upgrade", (_, socket) => {
+          socket.destroy();
+          resolve({ error: "answer_invalid" });
+        });
         post.on("error", (error) => {
           if (signal.aborted) reject(signal.reason as Error);
           else resolve({ error: nameOf(limits.signal.reason ?? error) });
         });
+        // However it ends, it ends: a try that never does would keep its place for ever.
+        post.on("close", () => resolve({ error: "connection_failed" }));
         post.end(body);
       });
     } finally {

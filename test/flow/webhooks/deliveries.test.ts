@@ -237,7 +237,7 @@ test("an endpoint that asks for a pause gets nothing else meanwhile, while other
   await received(4);
 });
 
-test("an endpoint that hangs, one that answers garbage and one that never stops answering are cut off", async () => {
+test("an endpoint that hangs, one that answers garbage, one that would speak another protocol and one that never stops answering are cut off", async () => {
   const [endless, hangs] = [await another(), await another()];
   let sent = 0;
   const chunk = Buffer.alloc(64 * 1024);
@@ -260,14 +260,25 @@ test("an endpoint that hangs, one that answers garbage and one that never stops 
   }).listen(0, "127.0.0.1");
   await once(garbage, "listening");
   closes.push(async () => garbage.close());
+  const upgrades = createServer((socket) => {
+    const head =
+      "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: other\r\n\r\n";
+    socket.on("error", () => undefined).once("data", () => socket.write(head));
+  }).listen(0, "127.0.0.1");
+  await once(upgrades, "listening");
+  closes.push(async () => upgrades.close());
   const names = new Map([
     [bench.addEndpoint(endless.url), "endless"],
     [bench.addEndpoint(hangs.url), "hangs"],
     [bench.addEndpoint(`http://127.0.0.1:${(garbage.address() as AddressInfo).port}/`), "garbage"],
+    [
+      bench.addEndpoint(`http://127.0.0.1:${(upgrades.address() as AddressInfo).port}/`),
+      "upgrades",
+    ],
   ]);
   bench.start({ timeoutMs: 300 });
   await bench.publish();
-  await expect.poll(async () => (await bench.rows()).length).toBe(3);
+  await expect.poll(async () => (await bench.rows()).length).toBe(4);
   const rows = await bench.rows();
   const outcome = Object.fromEntries(
     rows.map(({ endpoint_id, status, error }) => [names.get(endpoint_id!), [status, error]]),
@@ -276,6 +287,7 @@ test("an endpoint that hangs, one that answers garbage and one that never stops 
     endless: ["delivered", null],
     hangs: ["pending", "timed_out"],
     garbage: ["pending", "answer_invalid"],
+    upgrades: ["pending", "answer_invalid"],
   });
   await expect.poll(() => endless.open() + hangs.open()).toBe(0);
   // What the sockets' buffers took in until the connection was cut; an endless answer would go on.
