@@ -15,8 +15,9 @@ export interface DatabaseDeletions {
   bury(order: DeletionOrder, signal: AbortSignal): Promise<void>;
   /** Jobs that the order covers, page by page: `after` is the last of the page before. */
   find(order: DeletionOrder, after: string | undefined): Promise<DeletedJob[]>;
-  /** Removes the rows of these jobs, usage excepted; settles once a replica has replayed that. */
+  /** Removes the rows of these jobs of a tenant, usage excepted; settles once a replica has replayed that. */
   erase(
+    tenantId: string,
     jobIds: readonly string[],
     signal: AbortSignal,
   ): Promise<{ jobs: number; results: number; webhooks: number }>;
@@ -81,7 +82,7 @@ export function createDatabaseDeletions({ primary }: Pick<Database, "primary">):
       });
     },
 
-    async erase(jobIds, signal) {
+    async erase(tenantId, jobIds, signal) {
       const removed = { jobs: 0, results: 0, webhooks: 0 };
       if (jobIds.length === 0) return removed;
       // The time inside an id says which month its rows lie in; in order, so that two regions never wait in a ring.
@@ -90,13 +91,13 @@ export function createDatabaseDeletions({ primary }: Pick<Database, "primary">):
         await primary.begin(async (sql) => {
           const results = await sql`
             delete from results using jsonb_to_recordset(${rows}::text::jsonb) as r (id text, at timestamptz)
-            where results.job_id = r.id and results.created_at = r.at`;
+            where results.job_id = r.id and results.created_at = r.at and results.tenant_id = ${tenantId}`;
           const deliveries = await sql`
             delete from webhook_deliveries d using jsonb_to_recordset(${rows}::text::jsonb) as r (id text, at timestamptz)
-            where d.job_id = r.id and d.created_at = r.at`;
+            where d.job_id = r.id and d.created_at = r.at and d.tenant_id = ${tenantId}`;
           const jobs = await sql`
             delete from jobs using jsonb_to_recordset(${rows}::text::jsonb) as r (id text, at timestamptz)
-            where jobs.id = r.id and jobs.created_at = r.at`;
+            where jobs.id = r.id and jobs.created_at = r.at and jobs.tenant_id = ${tenantId}`;
           removed.jobs = jobs.count;
           removed.results = results.count;
           removed.webhooks = deliveries.count;

@@ -152,6 +152,16 @@ test("one job goes from every store, with its cached stages; its usage and all o
   });
 });
 
+test("whoever names another tenant's job deletes nothing of it, also when nobody remembers whose it was", async () => {
+  const foreign = await finishedJob(newTenant());
+  await bench.client.del(resultKeys.spec(foreign.jobId));
+  const state = await region.untilDone(orderOf(newTenant(), { job_id: foreign.jobId }));
+  const { objects, rows } = await look(foreign);
+  expect({ objects, rows }).toEqual({ objects: whole.objects, rows: whole.rows });
+  const postgres = state.stores.find(({ store }) => store === "postgres")!;
+  expect(postgres.removed).toEqual({ jobs: 0, results: 0, webhooks: 0 });
+});
+
 test("a recording that another job of the tenant has stays until that goes too", async () => {
   const tenant = newTenant();
   const recording = "the same words";
