@@ -20,7 +20,7 @@ const MAX_AGE_S = "600";
 const LOOKUPS_PER_S = 20;
 
 /** Its own signature is the permit, and a browser sends nothing of its own with it: any page may play it. */
-const isAudio = (path: string) => path.startsWith("/v1/audio/") && path.split("/").length === 5;
+const isAudio = (path: string) => /^\/v1\/audio\/[^/]+\/[^/]+\.[^/]+$/.test(path);
 
 export interface CorsParts {
   kv: KVNamespace;

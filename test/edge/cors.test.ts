@@ -83,3 +83,13 @@ test("signed audio may be played by any page: its signature is the permit", asyn
   const answer = await call(path, { headers: { origin: "https://any.test" } });
   expect([allowed(answer), await codeOf(answer)]).toEqual(["*", "invalid_signature"]);
 });
+
+test("what is spoken as a job or a batch is no signed audio, however its path looks", async () => {
+  const { preflight, call, key } = await ready();
+  const origin = "https://any.test";
+  for (const path of ["/v1/audio/speech/async", "/v1/audio/speech/batch"]) {
+    expect([path, allowed(await preflight(origin, "authorization", path))]).toEqual([path, null]);
+    const answer = await call(path, { method: "POST", key, headers: { origin } });
+    expect([path, allowed(answer)]).toEqual([path, null]);
+  }
+});
