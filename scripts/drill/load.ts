@@ -25,8 +25,10 @@ export interface LoadOptions {
   webhookUrl: string;
   /** Milliseconds of the drill's clock. */
   now(): number;
-  /** Ends the stream of new requests. */
+  /** Ends the stream of new requests; those under way go on until they are accepted. */
   signal: AbortSignal;
+  /** Ends those too. */
+  stop: AbortSignal;
   onAccepted?: (entry: Entry) => void;
   onFailure?: (entry: Entry, what: string) => void;
 }
@@ -53,12 +55,12 @@ export async function runLoad(options: LoadOptions): Promise<void> {
 async function request(
   kind: ClientKind,
   recording: Blob,
-  { ledger, clients, durability, webhookUrl, now, onAccepted, onFailure }: LoadOptions,
+  { ledger, clients, durability, webhookUrl, stop, now, onAccepted, onFailure }: LoadOptions,
 ): Promise<void> {
   const { client } = clients[kind]!;
   const entry = ledger.begin(kind, now());
-  const call = () => AbortSignal.timeout(CALL_MS);
-  while (!entry.accepted && now() - entry.startedMs < GIVE_UP_MS) {
+  const call = (ms = CALL_MS) => AbortSignal.any([stop, AbortSignal.timeout(ms)]);
+  while (!entry.accepted && !stop.aborted && now() - entry.startedMs < GIVE_UP_MS) {
     try {
       const bytes = recording.size;
       const wanted = { content_type: "audio/wav", bytes, durability };
@@ -71,7 +73,7 @@ async function request(
           webhook_url: webhookUrl,
         },
         // A second copy takes its time.
-        AbortSignal.timeout(durability === "multi_region" ? DURABLE_CALL_MS : CALL_MS),
+        call(durability === "multi_region" ? DURABLE_CALL_MS : CALL_MS),
       );
       entry.accepted = { atMs: now(), jobId: job.id, region: job.region };
       onAccepted?.(entry);

@@ -59,6 +59,7 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
   const load = runLoad({
     ledger,
     webhookUrl: webhooks.url,
+    stop: signal,
     durability: fault.durable ? "multi_region" : "region",
     clients: {
       free: { client: clients.free, everyMs: 1000 / (rate * (1 - boundShare)) },
