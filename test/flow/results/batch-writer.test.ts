@@ -4,11 +4,19 @@ import { createRedis, type Redis } from "../../../regions/results/redis.ts";
 import { openPool, type Pool } from "../../../regions/store/postgres-pool.ts";
 import { startPostgres, type TestCluster } from "../../support/postgres.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { createDeletionOrders } from "../../../regions/results/deletion-orders.ts";
+import { createTombstones } from "../../../regions/results/tombstones.ts";
+import { orderOf } from "../deletions/deletion-bench.ts";
+import { startEdgeDouble, type EdgeDouble } from "./edge-double.ts";
 import { startKeeper, type KeeperProcess } from "./keeper-process.ts";
 import { makeRun } from "./make-run.ts";
 
 const outbox = "{antiphon}:outbox";
 const deadOutbox = "{antiphon}:outbox:dead";
+const offers = "{antiphon}:offers";
+const SECRET = "s".repeat(32);
+/** Runs that end while the primary is away. */
+const MANY = 4_000;
 
 let cluster: TestCluster;
 let server: TestRedis;
@@ -16,9 +24,14 @@ let redis: Redis;
 let primary: Pool;
 let environment: Record<string, string>;
 let keeper: KeeperProcess;
+let edge: EdgeDouble;
 
 beforeAll(async () => {
-  [cluster, server] = await Promise.all([startPostgres({ replica: true }), startRedis()]);
+  [cluster, server, edge] = await Promise.all([
+    startPostgres({ replica: true }),
+    startRedis(),
+    startEdgeDouble(SECRET),
+  ]);
   redis = createRedis(server.url);
   primary = openPool({ url: cluster.primary.url, primary: true, applicationName: "test" });
   const tenants = [
@@ -38,8 +51,8 @@ beforeAll(async () => {
     REDIS_URL: server.url,
     DATABASE_URL: cluster.clusterUrl,
     DATABASE_REPLICA_URL: cluster.replica!.url,
-    EDGE_URL: "http://127.0.0.1:9",
-    LINK_SECRETS: "s".repeat(32),
+    EDGE_URL: edge.url,
+    LINK_SECRETS: SECRET,
     BOOTSTRAP_TENANTS: JSON.stringify(tenants),
   };
   keeper = await startKeeper(environment);
@@ -48,7 +61,7 @@ afterAll(async () => {
   await keeper?.end("SIGKILL");
   redis?.disconnect();
   await primary?.end();
-  await Promise.all([cluster?.close(), server?.close()]);
+  await Promise.all([cluster?.close(), server?.close(), edge?.close()]);
 });
 
 const put = (run: ReturnType<typeof makeRun>) =>
@@ -112,17 +125,41 @@ test("a keeper killed between commit and trim: the entry is still there, and in 
   expect(await counts(run.offer.job_id)).toEqual({ jobs: 1, results: 1, usage: 2 });
 }, 60_000);
 
-test("while the primary is away the outbox keeps everything, and drains when it is back", async () => {
+test("while the primary is away under load thousands of jobs go on to their ends; afterwards jobs, usage and audit log are complete", async () => {
   await cluster.primary.stop();
-  const runs = Array.from({ length: 40 }, () => makeRun());
-  await Promise.all(runs.map(put));
-  await expect.poll(() => keeper.log(), { timeout: 10_000 }).toContain("The database is away");
-  expect(await redis.xlen(outbox)).toBe(40);
+  // Runs that ended, as workers leave them: what the ledger is offered, accepts, and hands to the outbox.
+  const ids: string[] = [];
+  for (let at = 0; at < MANY; at += 500) {
+    const step = redis.pipeline();
+    for (let n = at; n < Math.min(MANY, at + 500); n++) {
+      const run = makeRun();
+      ids.push(run.offer.job_id);
+      step.xadd(offers, "*", "offer", JSON.stringify(run));
+    }
+    await step.exec();
+  }
+  const asked_by = { actor: "key_who", request_id: "req_which" };
+  const order = orderOf("ten_demo", { user_id: "nobody" }, { asked_by });
+  await createDeletionOrders(redis, createTombstones(redis)).take(order);
+  await expect.poll(() => redis.xlen(offers), { timeout: 60_000 }).toBe(0);
+  expect(edge.finals.size).toBe(MANY);
+  await expect.poll(() => keeper.log(), { timeout: 30_000 }).toContain("The database is away");
+  expect(await redis.xlen(outbox)).toBe(MANY);
+
   await cluster.primary.start();
-  await drained(30_000);
-  for (const { offer } of runs)
-    expect(await counts(offer.job_id)).toMatchObject({ jobs: 1, usage: 2 });
-}, 60_000);
+  await drained(60_000);
+  const [row] = await primary`
+    select (select count(*)::int from jobs j where j.id = any(wanted)) as jobs,
+      (select count(*)::int from results r where r.job_id = any(wanted)) as results,
+      (select count(*)::int from usage_events u where u.job_id = any(wanted)) as usage
+    from (select array(select jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb)) as wanted) as all_of_them`;
+  expect(row).toEqual({ jobs: MANY, results: MANY, usage: 2 * MANY });
+  const acts = () => primary`select actor, request_id from audit_log where target = ${order.id}`;
+  await expect
+    .poll(acts, { timeout: 10_000 })
+    .toEqual([{ actor: "key_who", request_id: "req_which" }]);
+  expect(await redis.xlen(deadOutbox)).toBe(3);
+}, 180_000);
 
 test("a keeper that is told to end does so cleanly, with work in hand too", async () => {
   await cluster.replica!.stop();
