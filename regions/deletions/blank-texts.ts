@@ -2,7 +2,7 @@ import { buffer } from "node:stream/consumers";
 import type { ObjectStore } from "../store/object-store-port.ts";
 
 /** Bytes of an object. */
-export interface ByteRange {
+interface ByteRange {
   offset: number;
   bytes: number;
 }
