@@ -210,6 +210,10 @@ test("letters are discarded in the regions that hold them, and an absent region 
   const ids = ["us-east.1-0", "us-east.2-0", "ap-south.1-0"];
   const some = DiscardedDeadLetters.parse(await (await post("discard", { ids })).json());
   expect(some).toEqual({ discarded: 3, away: [] });
+  // For the audit log: who asked.
+  const [first] = regions.asked("/internal/dead-letters/discard");
+  const known = Array.from(regions.keys.values(), ({ key_id }) => key_id);
+  expect(known).toContain(first!.headers.get("x-antiphon-actor"));
   expect(
     regions.asked("/internal/dead-letters/discard").map(({ region, body }) => [region, body]),
   ).toEqual([
