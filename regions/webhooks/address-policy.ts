@@ -1,6 +1,7 @@
 import { lookup } from "node:dns/promises";
 import { BlockList, isIP, isIPv6, type LookupFunction } from "node:net";
 import { callbackify } from "node:util";
+import { createResolveNames, type Resolve } from "./resolve-names.ts";
 
 /** Which addresses webhooks may be sent to. */
 export interface AddressPolicy {
@@ -9,12 +10,6 @@ export interface AddressPolicy {
   /** For `http.request`: resolves a name and refuses it when any of its addresses is forbidden, at the time of connecting. */
   lookup: LookupFunction;
 }
-
-export interface ResolvedAddress {
-  address: string;
-  family: number;
-}
-export type Resolve = (hostname: string) => Promise<ResolvedAddress[]>;
 
 export interface AddressPolicyOptions {
   /** For development: plain http, every port, and this machine itself (no other private address). */
@@ -85,10 +80,12 @@ export function isPublicAddress(address: string): boolean {
 const isLoopback = (address: string): boolean =>
   isIPv6(address) ? loopbackV6.check(address, "ipv6") : loopbackV4.check(address, "ipv4");
 
-const resolveAll: Resolve = (hostname) => lookup(hostname, { all: true, verbatim: true });
+/** Knows the names of this machine too. */
+const resolveHere: Resolve = (hostname) => lookup(hostname, { all: true, verbatim: true });
 
 export function createAddressPolicy(options: AddressPolicyOptions = {}): AddressPolicy {
-  const { allowLoopback = false, resolve = resolveAll } = options;
+  const { allowLoopback = false } = options;
+  const { resolve = allowLoopback ? resolveHere : createResolveNames() } = options;
   const isAllowed = (address: string) =>
     isPublicAddress(address) || (allowLoopback && isIP(address) !== 0 && isLoopback(address));
 

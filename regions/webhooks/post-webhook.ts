@@ -104,6 +104,19 @@ export function createPostWebhook(options: PostWebhookOptions): PostWebhook {
 
 const TIMED_OUT = new Error("the endpoint took too long");
 
+/** What name servers, and the system's own look-up, say of a name that has no address, or of which they cannot tell one. */
+const NO_ADDRESS = new Set([
+  "ENOTFOUND",
+  "EAI_AGAIN",
+  "ENODATA",
+  "ESERVFAIL",
+  "EREFUSED",
+  "EBADNAME",
+  "EBADRESP",
+  "EFORMERR",
+  "ETIMEOUT",
+]);
+
 /** Lets a short body come to its end, so that its sender sees no fault, and cuts any other. */
 function drop(response: IncomingMessage, maxBytes: number, patienceMs: number): void {
   let bytes = 0;
@@ -120,7 +133,7 @@ function nameOf(error: unknown): Extract<PostOutcome, { error: string }>["error"
   if (error === TIMED_OUT) return "timed_out";
   if (error instanceof ForbiddenAddressError) return "address_refused";
   const code = error instanceof Error && "code" in error ? String(error.code) : "";
-  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return "name_not_found";
+  if (NO_ADDRESS.has(code)) return "name_not_found";
   if (code.startsWith("HPE_")) return "answer_invalid";
   if (/^ERR_(TLS|SSL)|CERT|SIGNATURE|^EPROTO$/.test(code)) return "tls_failed";
   return "connection_failed";

@@ -1,5 +1,9 @@
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
 import { describe, expect, test } from "vitest";
 import { createAddressPolicy, isPublicAddress } from "../../regions/webhooks/address-policy.ts";
+import { createPostWebhook } from "../../regions/webhooks/post-webhook.ts";
+import { createResolveNames } from "../../regions/webhooks/resolve-names.ts";
 
 const PRIVATE = [
   "0.0.0.0",
@@ -84,12 +88,63 @@ describe("in production", () => {
     expect(refused.filter((url) => policy.faultOf(url) === undefined)).toEqual([]);
   });
 
-  test("the name of this machine is refused when it is connected to", async () => {
+  test("the name of this machine leads nowhere", async () => {
     const error = await new Promise((resolve) =>
       policy.lookup("localhost", { all: true }, (failure) => resolve(failure)),
     );
-    expect(error).toMatchObject({ name: "ForbiddenAddressError" });
+    // Whether name servers know it or not.
+    expect(error).toBeInstanceOf(Error);
   });
+});
+
+/** A name server that answers for `good.test` (1.2.3.4) and `bad.test` (10.0.0.1), and for all other names never. */
+async function startNameServer() {
+  const socket = createSocket("udp4");
+  const addresses = new Map([
+    ["good", [1, 2, 3, 4]],
+    ["bad", [10, 0, 0, 1]],
+  ]);
+  socket.on("message", (question, from) => {
+    const length = question[12]!;
+    const address = addresses.get(question.toString("latin1", 13, 13 + length));
+    if (!address) return;
+    const end = question.indexOf(0, 12) + 5;
+    const isV4 = question.readUInt16BE(end - 4) === 1;
+    const head = Buffer.from(question.subarray(0, 12));
+    head.writeUInt16BE(0x8180, 2);
+    head.writeUInt16BE(isV4 ? 1 : 0, 6);
+    head.fill(0, 8);
+    const record = [0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4, ...address];
+    socket.send(
+      Buffer.concat([head, question.subarray(12, end), Buffer.from(isV4 ? record : [])]),
+      from.port,
+      from.address,
+    );
+  });
+  socket.bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  return { server: `127.0.0.1:${socket.address().port}`, close: () => socket.close() };
+}
+
+test("names are asked of name servers, beside each other; of one that nobody answers for there is an end", async () => {
+  const { server, close } = await startNameServer();
+  try {
+    const resolve = createResolveNames({ timeoutMs: 500, servers: [server] });
+    const silent = Array.from({ length: 20 }, (_, n) => resolve(`silent-${n}.test`));
+    let ended = 0;
+    for (const each of silent) each.catch(() => ended++);
+    expect(await resolve("good.test")).toEqual([{ address: "1.2.3.4", family: 4 }]);
+    expect(ended).toBe(0);
+    for (const each of silent) await expect(each).rejects.toMatchObject({ code: "ETIMEOUT" });
+
+    const post = createPostWebhook({ addresses: createAddressPolicy({ resolve }) });
+    const send = (host: string) =>
+      post(`https://${host}/`, { body: "{}", headers: {} }, new AbortController().signal);
+    expect(await send("bad.test")).toEqual({ error: "address_refused" });
+    expect(await send("silent.test")).toEqual({ error: "name_not_found" });
+  } finally {
+    close();
+  }
 });
 
 test("in development this machine may be called, and no other private address", () => {
