@@ -12,6 +12,8 @@ const TIMEOUT_MS = 3_000;
 const MAX_BYTES = 64 * 1024;
 const MAX_KEYS = 100;
 const MAX_SETS = 100;
+/** Requests that ask for the same keys at once, while none are known. */
+const MAX_ASKING = 20;
 
 const KeySet = z.looseObject({
   keys: z.array(z.looseObject({ kty: z.string() })).max(MAX_KEYS),
@@ -21,6 +23,10 @@ interface Kept {
   keys: JWTVerifyGetKey | undefined;
   fetchedAt: number;
   askedAt: number;
+  /** Requests that are waiting for the issuer's server. */
+  asking: number;
+  /** Whether the last answer was none. */
+  hasFailed: boolean;
 }
 
 export interface JwksCacheOptions {
@@ -57,7 +63,13 @@ export function createJwksCache({ allowHttp, now = Date.now }: JwksCacheOptions)
   }
 
   function keptOf(uri: string): Kept {
-    const kept = sets.get(uri) ?? { keys: undefined, fetchedAt: -Infinity, askedAt: -Infinity };
+    const kept = sets.get(uri) ?? {
+      keys: undefined,
+      fetchedAt: -Infinity,
+      askedAt: -Infinity,
+      asking: 0,
+      hasFailed: false,
+    };
     if (!sets.has(uri)) {
       for (const oldest of sets.keys()) {
         if (sets.size < MAX_SETS) break;
@@ -69,16 +81,25 @@ export function createJwksCache({ allowHttp, now = Date.now }: JwksCacheOptions)
   }
 
   async function refresh(uri: string, kept: Kept): Promise<void> {
-    if (now() - kept.askedAt < COOLDOWN_MS) return;
+    const isUsable = () => kept.keys !== undefined && now() - kept.fetchedAt < STALE_FOR_MS;
+    // No request can wait for another's fetch: while there are no keys to go by, those that come together each ask.
+    const isFirst = !isUsable() && !kept.hasFailed && kept.asking < MAX_ASKING;
+    if (now() - kept.askedAt < COOLDOWN_MS && !isFirst) return;
     kept.askedAt = now();
-    const keys = await fetchKeys(uri).catch((cause: unknown) => {
-      if (kept.keys && now() - kept.fetchedAt < STALE_FOR_MS) return kept.keys;
+    kept.asking++;
+    try {
+      kept.keys = await fetchKeys(uri);
+      kept.fetchedAt = now();
+      kept.hasFailed = false;
+    } catch (cause) {
+      kept.hasFailed = true;
+      if (isUsable()) return;
       throw new ApiError("dependency_unavailable", "The issuer's keys cannot be fetched now.", {
         cause,
       });
-    });
-    if (keys !== kept.keys) kept.fetchedAt = now();
-    kept.keys = keys;
+    } finally {
+      kept.asking--;
+    }
   }
 
   return (uri: string): JWTVerifyGetKey =>

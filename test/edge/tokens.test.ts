@@ -81,6 +81,23 @@ test.each(["RS256", "ES256", "EdDSA"] as const)(
   },
 );
 
+test("tokens that come together before the issuer's keys are known are all let in", async () => {
+  const { ask, token, regions, keys } = await ready();
+  const [fetching, mayAnswer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  regions.elsewhere.set("login.acme.test", async () => {
+    fetching.resolve();
+    await mayAnswer.promise;
+    return Response.json({ keys: keys.map(({ jwk }) => jwk) });
+  });
+  const given = await token();
+  const first = ask(given);
+  await fetching.promise;
+  const others = [ask(given), ask(given)];
+  setTimeout(() => mayAnswer.resolve(), 50);
+  const answers = await Promise.all([first, ...others]);
+  expect(answers.map(({ status }) => status)).toEqual([200, 200, 200]);
+});
+
 test("a token that is over, early, for others, of others, or without an end or subject is refused", async () => {
   const { ask, token } = await ready();
   const now = Math.floor(Date.now() / 1000);
