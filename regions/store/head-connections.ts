@@ -32,6 +32,8 @@ export interface HeadConnections {
 interface Call {
   request: string;
   sent: number;
+  /** Nobody waits for it any more. */
+  isLeft: boolean;
   resolve(answer: HeadAnswer): void;
   reject(error: unknown): void;
 }
@@ -116,11 +118,23 @@ export function createHeadConnections(options: HeadConnectionsOptions): HeadConn
     return connection;
   }
 
+  /** The next to be sent. Those that were left while they waited are passed over: a store that comes back must not answer them first. */
+  function takeWaiting(): Call[] {
+    const calls: Call[] = [];
+    while (calls.length < TOGETHER && waiting.length > 0) {
+      const next = waiting.splice(0, TOGETHER - calls.length);
+      calls.push(...next.filter(({ isLeft }) => !isLeft));
+    }
+    return calls;
+  }
+
   function sendWaiting(): void {
     while (waiting.length > 0) {
-      const connection = idle.pop() ?? (open.size < most ? connect() : undefined);
-      if (!connection) return;
-      connection.calls = waiting.splice(0, TOGETHER);
+      if (idle.length === 0 && open.size >= most) return;
+      const calls = takeWaiting();
+      if (calls.length === 0) return;
+      const connection = idle.pop() ?? connect();
+      connection.calls = calls;
       connection.answered = false;
       let text = "";
       for (const call of connection.calls) {
@@ -138,13 +152,17 @@ export function createHeadConnections(options: HeadConnectionsOptions): HeadConn
       if (closed) throw new Error("the connections are closed");
       return new Promise((resolve, reject) => {
         if (waiting.length === 0) setImmediate(sendWaiting);
-        // Its answer still comes, and must find its place among the others'.
-        const abort = () => reject(signal!.reason as Error);
+        // Where it was sent its answer still comes, and must find its place among the others'.
+        const abort = () => {
+          call.isLeft = true;
+          reject(signal!.reason as Error);
+        };
         const settled = () => signal?.removeEventListener("abort", abort);
         signal?.addEventListener("abort", abort, { once: true });
-        waiting.push({
+        const call: Call = {
           request,
           sent: 0,
+          isLeft: false,
           resolve(answer) {
             settled();
             resolve(answer);
@@ -153,7 +171,8 @@ export function createHeadConnections(options: HeadConnectionsOptions): HeadConn
             settled();
             reject(error as Error);
           },
-        });
+        };
+        waiting.push(call);
       });
     },
     close() {

@@ -131,6 +131,26 @@ test("silence and an abort end the wait, and later requests get their own answer
   expect((await next).header("etag")).toBe("next");
 });
 
+test("what was left while it waited for a connection is never sent", async () => {
+  const busy = Promise.withResolvers<Socket>();
+  const { port, heard } = await serve((name, socket) => {
+    if (name === "busy") busy.resolve(socket);
+    else socket.write(found(name));
+  });
+  const ask = open(port, { most: 1 });
+  const first = ask("busy");
+  const socket = await busy.promise;
+  const stop = new AbortController();
+  const left = names.map((name) => ask(name, stop.signal));
+  const next = ask("next");
+  stop.abort(new Error("enough"));
+  for (const each of left) await expect(each).rejects.toThrow("enough");
+  socket.write(found("busy"));
+  expect((await first).header("etag")).toBe("busy");
+  expect((await next).header("etag")).toBe("next");
+  expect(heard.flat(2)).toEqual(["busy", "next"]);
+});
+
 test("a server's certificate is checked", async () => {
   const [key, cert] = await Promise.all([fixture("server-key"), fixture("server")]);
   const { port } = await serve(
