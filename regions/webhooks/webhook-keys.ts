@@ -42,9 +42,15 @@ export function deliveryIds(
   return { id: `whd_${findRegion(regionId)!.code}_${digits}`, webhookId: `msg_${digits}` };
 }
 
-/** Addresses of one origin share a lane, of one tenant: two tenants' troubles stay apart. */
+/** Lanes for all the addresses that a tenant's jobs name, however many those are. */
+const URL_LANES = 8;
+
+/**
+ * Each endpoint has a lane of its own. The addresses that jobs name share a few by their origin: a client may name as many as it has
+ * jobs, and tries that hang, and what waits for 72 hours, are bounded by lane. Two tenants' troubles stay apart.
+ */
 export function laneOf(tenantId: string, target: DeliveryTarget): string {
   if ("endpoint_id" in target) return target.endpoint_id;
-  const { origin } = new URL(target.url);
-  return `${tenantId}:${createHash("sha256").update(origin).digest("hex").slice(0, 24)}`;
+  const hash = createHash("sha256").update(new URL(target.url).origin).digest();
+  return `${tenantId}:${hash[0]! % URL_LANES}`;
 }

@@ -311,6 +311,23 @@ test("a flood to an endpoint that hangs delays no other endpoint, of the same te
   expect(await bench.redis.zcard(webhookKeys.pending)).toBeGreaterThanOrEqual(flood);
 });
 
+test("jobs that name many addresses which all hang take a bounded part of the tries, and delay no other tenant", async () => {
+  const hangs = await another();
+  hangs.answer = () => undefined;
+  const { port } = new URL(hangs.url);
+  for (let i = 0; i < 160; i++) {
+    const run = makeRun({ tenantId: "ten_flood" });
+    run.webhook = { own: { url: `http://host-${i}.test:${port}/` } };
+    await bench.publish(run);
+  }
+  bench.start({ concurrency: 72, resolve: async () => [{ address: "127.0.0.1", family: 4 }] });
+  await expect.poll(() => bench.redis.xlen(resultKeys.webhooks)).toBe(0);
+  bench.addEndpoint(endpoint.url);
+  await bench.publish();
+  await received(1);
+  expect(hangs.received.length).toBeLessThanOrEqual(64);
+});
+
 test("an endpoint that only fails is paused with the reason, holds what comes, and goes on once it is made active", async () => {
   endpoint.answer = answering(502);
   const id = bench.addEndpoint(endpoint.url);
