@@ -102,9 +102,24 @@ export async function readJsonText(
   maxBytes: number = MAX_JSON_BYTES,
   withinMs: number = TEXT_WITHIN_MS,
 ): Promise<string> {
+  requireJson(request);
+  return readText(request as Readable, maxBytes, withinMs);
+}
+
+/**
+ * The JSON text of a public POST of which each field has a default: without a body it is `{}`.
+ * @throws ApiError unsupported_media_type | body_too_large
+ */
+export async function readOptionalJsonText(request: Request): Promise<string> {
+  const text = await readText(request as Readable, MAX_JSON_BYTES);
+  if (text === "") return "{}";
+  requireJson(request);
+  return text;
+}
+
+function requireJson(request: Request): void {
   const type = request.headers.get("content-type") ?? "";
   if (!/^application\/json\s*(;|$)/i.test(type)) {
     throw new ApiError("unsupported_media_type", "Send application/json.");
   }
-  return readText(request as Readable, maxBytes, withinMs);
 }

@@ -18,7 +18,7 @@ import { ListKeysQuery } from "../../shared/contracts/openapi-admin.ts";
 import { ChangeTenant, TenantSettings } from "../../shared/contracts/tenant-settings.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { toHex } from "../../shared/signing/bytes.ts";
-import { parseJson, readJsonText } from "../admit/read-body.ts";
+import { parseJson, readJsonText, readOptionalJsonText } from "../admit/read-body.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
 import { tryRegions } from "../forward/try-regions.ts";
 import type { EdgeServices } from "../services.ts";
@@ -122,7 +122,7 @@ export function adminCalls({ config, router, callRegion, once, keys, revocations
   async function rotateKey(c: EdgeContext): Promise<Response> {
     const old = KeyId.safeParse(c.req.param("key_id"));
     if (!old.success) throw new ApiError("not_found", "There is no such key.");
-    const body = await readJsonText(c.req.raw);
+    const body = await readOptionalJsonText(c.req.raw);
     const { overlap_s } = parseRequest(RotateKeyRequest, parseJson(body));
     return once(c, { body, mintId: mintKeyId, secret: true }, async () => {
       const keyId = mintKeyId();

@@ -18,7 +18,7 @@ import {
 } from "../../shared/contracts/webhooks.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { toHex } from "../../shared/signing/bytes.ts";
-import { parseJson, readJsonText } from "../admit/read-body.ts";
+import { parseJson, readJsonText, readOptionalJsonText } from "../admit/read-body.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
 import { tryRegions } from "../forward/try-regions.ts";
 import type { EdgeServices } from "../services.ts";
@@ -102,7 +102,7 @@ export function webhookCalls({ router, callRegion, once }: EdgeServices) {
   }
 
   async function rotate(c: EdgeContext, ofEndpoint: object): Promise<Response> {
-    const body = await readJsonText(c.req.raw);
+    const body = await readOptionalJsonText(c.req.raw);
     const wanted = parseRequest(RotateWebhookSecret, parseJson(body));
     return once(c, { body, mintId: () => mint("whs"), secret: true }, async (secret_id) => {
       const order = { ...wanted, ...ofEndpoint, secret_id };

@@ -89,10 +89,13 @@ export type DeadLetterList = z.infer<typeof DeadLetterList>;
 
 /** Letters by their ids, or all; the latter a page at a time. */
 export const PickDeadLetters = z
-  .union([
-    z.strictObject({ ids: z.array(DeadLetterId).min(1).max(100) }),
-    z.strictObject({ all: z.literal(true), region, cursor: DeadLetterId.optional() }),
-  ])
+  .union(
+    [
+      z.strictObject({ ids: z.array(DeadLetterId).min(1).max(100) }),
+      z.strictObject({ all: z.literal(true), region, cursor: DeadLetterId.optional() }),
+    ],
+    { error: "must be ids, or all: true" },
+  )
   .meta({ id: "PickDeadLetters" });
 export type PickDeadLetters = z.infer<typeof PickDeadLetters>;
 

@@ -15,11 +15,14 @@ export const mintDeletionId = (nowMs = Date.now()): string =>
 
 /** `POST /v1/deletions`: one job, all jobs of one end user, or everything of the tenant, as of now. */
 export const CreateDeletion = z
-  .union([
-    z.strictObject({ job_id: JobId }),
-    z.strictObject({ user_id: UserId }),
-    z.strictObject({ all: z.literal(true) }),
-  ])
+  .union(
+    [
+      z.strictObject({ job_id: JobId }),
+      z.strictObject({ user_id: UserId }),
+      z.strictObject({ all: z.literal(true) }),
+    ],
+    { error: "must be one of job_id, user_id and all: true, alone" },
+  )
   .meta({ id: "CreateDeletion" });
 export type DeletionScope = z.infer<typeof CreateDeletion>;
 

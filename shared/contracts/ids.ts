@@ -7,7 +7,7 @@ const UUID7 = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{1
 /** `job_<region code>_<uuidv7>`: minted by the edge; tells its birth region and time. */
 export const JobId = z
   .string()
-  .regex(new RegExp(`^job_[a-z]{3}_${UUID7}$`))
+  .regex(new RegExp(`^job_[a-z]{3}_${UUID7}$`), "is not the id of a job")
   .meta({ id: "JobId", example: "job_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d" });
 export type JobId = z.infer<typeof JobId>;
 
@@ -17,7 +17,7 @@ export type JobId = z.infer<typeof JobId>;
  */
 export const UploadId = z
   .string()
-  .regex(new RegExp(`^up[lm]_[a-z]{3}_${UUID7}$`))
+  .regex(new RegExp(`^up[lm]_[a-z]{3}_${UUID7}$`), "is not the id of an upload")
   .meta({ id: "UploadId", example: "upl_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d" });
 export type UploadId = z.infer<typeof UploadId>;
 
@@ -28,23 +28,26 @@ export type SpeechId = z.infer<typeof SpeechId>;
 /** `bat_<region code>_<uuidv7>`: a batch of jobs, minted by the edge; the ids of its jobs and of their text follow from it. */
 export const BatchId = z
   .string()
-  .regex(new RegExp(`^bat_[a-z]{3}_${UUID7}$`))
+  .regex(new RegExp(`^bat_[a-z]{3}_${UUID7}$`), "is not the id of a batch")
   .meta({ id: "BatchId", example: "bat_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d" });
 export type BatchId = z.infer<typeof BatchId>;
 
 export const TenantId = z
   .string()
-  .regex(/^ten_[a-z0-9][a-z0-9_-]{0,47}$/)
+  .regex(
+    /^ten_[a-z0-9][a-z0-9_-]{0,47}$/,
+    "must be ten_ and up to 48 of a-z, 0-9, _ and -, a letter or digit first",
+  )
   .meta({ id: "TenantId" });
 export type TenantId = z.infer<typeof TenantId>;
 
 export const KeyId = z
   .string()
-  .regex(/^key_[a-z0-9][a-z0-9_-]{0,47}$/)
+  .regex(/^key_[a-z0-9][a-z0-9_-]{0,47}$/, "is not the id of a key")
   .meta({ id: "KeyId" });
 export type KeyId = z.infer<typeof KeyId>;
 
-export const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/);
+export const Sha256Hex = z.string().regex(/^[0-9a-f]{64}$/, "must be 64 hex digits, in lower case");
 
 /** Source of ids; `now` in Unix milliseconds. */
 export interface IdSource {

@@ -36,7 +36,7 @@ export const UserId = z
   .string()
   .min(1)
   .max(128)
-  .regex(/^[\x21-\x7e]+$/);
+  .regex(/^[\x21-\x7e]+$/, "must be printable ASCII without spaces");
 
 /** Why a job failed, as the client sees it. */
 export const JobError = z

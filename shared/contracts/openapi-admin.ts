@@ -112,7 +112,7 @@ export const adminPaths: ZodOpenApiPathsObject = {
         description:
           "The new key has the tenant, name and scopes of the old one, which holds for `overlap_s` more seconds (and up to a minute beyond, where it is cached); with 0 it is revoked, everywhere within 10 seconds.",
         requestParams: { path: key, header: headers(idempotent) },
-        requestBody: { required: true, content: json(RotateKeyRequest) },
+        requestBody: { required: false, content: json(RotateKeyRequest) },
       },
       [{ status: 201, description: "The new key, once", content: json(RotatedKey) }],
       [...KEY_ERRORS, ...BODY_ERRORS, "not_found"],

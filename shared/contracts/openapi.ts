@@ -50,7 +50,7 @@ export const ListJobs = z.object({
 
 /** Query of `GET /v1/jobs/{id}`. */
 export const GetJobQuery = z.object({
-  audio_ip: z.union([z.ipv4(), z.ipv6()]).optional().meta({
+  audio_ip: z.union([z.ipv4(), z.ipv6()], { error: "must be an IP address" }).optional().meta({
     description:
       "The address of whoever will listen: `audio_url` then works from its network alone (/24, of IPv6 /48)",
   }),

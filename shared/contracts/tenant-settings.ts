@@ -63,7 +63,7 @@ export const Retention = z
   .strictObject({
     results_days: z.int().min(0).max(3_650).optional().meta({
       description:
-        "Results, and what stages gave. 0: results of analyses are sent by webhook alone, and neither they nor the recording are kept",
+        "Results, and what stages gave. 0: results of analyses are sent by webhook alone, and neither they nor the recording are kept; holds for jobs accepted a minute later",
     }),
     audio_days: days.meta({ description: "Recordings that are delivered" }),
     uploads_days: days.meta({ description: "Uploads as they were sent" }),

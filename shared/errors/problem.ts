@@ -89,9 +89,14 @@ export function invalidRequest(error: z.ZodError, detail = "Some fields are not 
   return new ApiError("invalid_request", detail, {
     errors: error.issues.slice(0, 20).map((issue) => ({
       path: issue.path.map(String).join("."),
-      message: issue.message,
+      message: messageOf(issue),
     })),
   });
+}
+
+/** Zod says of a field that is left out which type it lacks; whoever sent the request wants to hear that it is missing. */
+function messageOf({ code, message }: z.core.$ZodIssue): string {
+  return code === "invalid_type" && message.endsWith("received undefined") ? "is missing" : message;
 }
 
 /** `schema.parse` with a catalogue error. */

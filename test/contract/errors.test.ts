@@ -1,6 +1,14 @@
 import { expect, test } from "vitest";
 import { catalogue, type ErrorCode } from "../../shared/errors/catalogue.ts";
-import { ApiError, Problem, problemResponse, toProblem } from "../../shared/errors/problem.ts";
+import { CreateDeletion } from "../../shared/contracts/deletions.ts";
+import { CreateAnalysis } from "../../shared/contracts/job.ts";
+import {
+  ApiError,
+  parseRequest,
+  Problem,
+  problemResponse,
+  toProblem,
+} from "../../shared/errors/problem.ts";
 
 test.each(Object.keys(catalogue) as ErrorCode[])(
   "%s answers as the catalogue says",
@@ -24,3 +32,16 @@ test("nothing of an unforeseen error is shown to the client", () => {
   expect(problem.code).toBe("internal");
   expect(JSON.stringify(problem)).not.toMatch(/hunter2|db\.ts/);
 });
+
+test.each([
+  [CreateAnalysis, {}, "upload_id", "is missing"],
+  [CreateAnalysis, { upload_id: "x" }, "upload_id", "is not the id of an upload"],
+  [CreateDeletion, {}, "", "must be one of job_id, user_id and all: true, alone"],
+  [CreateDeletion, { user_id: "a b" }, "user_id", "must be printable ASCII without spaces"],
+])(
+  "what is wrong with a request is said in words, not in patterns (%#)",
+  (schema, body, path, message) => {
+    const refused = expect.objectContaining({ errors: [{ path, message }] });
+    expect(() => parseRequest(schema, body)).toThrow(refused);
+  },
+);

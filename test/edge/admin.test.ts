@@ -158,8 +158,8 @@ test("a rotated key is replaced by one that is shown once, and is over at once w
       old_expires_at: new Date(Date.now() + Number(body["overlap_s"]) * 1000).toISOString(),
     };
   });
-  const rotate = (id: string, body: object) =>
-    call(`/v1/admin/keys/${id}/rotate`, { key: operator, body });
+  const rotate = (id: string, body?: object) =>
+    call(`/v1/admin/keys/${id}/rotate`, { key: operator, method: "POST", body });
   const overlapped = RotatedKey.parse(await (await rotate(old.key_id, { overlap_s: 60 })).json());
   expect(overlapped).toMatchObject({
     tenant_id: tenant,
@@ -177,6 +177,12 @@ test("a rotated key is replaced by one that is shown once, and is over at once w
   expect((await call("/v1/jobs", { key: next.key })).status).toBe(200);
   expect(await codeOf(await rotate(old.key_id, { overlap_s: -1 }))).toBe("invalid_request");
   expect(await codeOf(await rotate("..%2f", {}))).toBe("not_found");
+  expect((await rotate(next.key_id)).status).toBe(201);
+  expect(regions.asked("/internal/admin/keys/rotate").at(-1)!.body["overlap_s"]).toBe(86_400);
+  const untyped = { key: operator, body: "{}", headers: { "content-type": "text/plain" } };
+  expect(await codeOf(await call(`/v1/admin/keys/${next.key_id}/rotate`, untyped))).toBe(
+    "unsupported_media_type",
+  );
 });
 
 test("what is set of a tenant is checked before any region is asked, and https alone will do in production", async () => {

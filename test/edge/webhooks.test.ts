@@ -107,7 +107,7 @@ test("a secret is rotated under one id, however often the answer is asked for", 
   const options = { key, body: { overlap_s: 60 }, headers: { "idempotency-key": "turn" } };
   const first = await (await call("/v1/webhook-secret/rotate", options)).json();
   expect(await (await call("/v1/webhook-secret/rotate", options)).json()).toEqual(first);
-  await call(`/v1/webhook-endpoints/${ENDPOINT}/rotate`, { key, body: {} });
+  await call(`/v1/webhook-endpoints/${ENDPOINT}/rotate`, { key, method: "POST" });
   const [own, ofEndpoint, ...others] = regions.asked("/internal/webhooks/secrets/rotate");
   expect(others).toEqual([]);
   expect(own!.body).toMatchObject({ tenant_id: tenant, overlap_s: 60 });
