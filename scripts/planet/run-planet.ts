@@ -92,7 +92,7 @@ function welcome({ urls, keys, stateDir, control }: Planet, took: string): strin
   return `
 The planet is up (${took}).
 
-  API        ${urls.edge}
+  API        ${urls.edge}   (described at ${urls.edge}/docs)
   API key    ${keys.demo}
   operator   ${keys.operator}
 ${regions.join("\n")}
