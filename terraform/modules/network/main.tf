@@ -150,6 +150,8 @@ locals {
   # AWS's own endpoints, the edge and S3 speak TLS; queue and database are inside, the latter also in peers.
   leaving = merge(
     { for group in ["services", "workers"] : "${group}-https" => { group = group, port = 443, cidr = "0.0.0.0/0" } },
+    # The other port that webhooks may be sent to.
+    { "services-webhooks" = { group = "services", port = 8443, cidr = "0.0.0.0/0" } },
     { for group in ["services", "workers"] : "${group}-queue" => { group = group, port = 6379, cidr = var.cidr } },
     { for at, cidr in concat([var.cidr], values(var.peers)[*].cidr) : "services-database-${at}" => { group = "services", port = 5432, cidr = cidr } },
   )

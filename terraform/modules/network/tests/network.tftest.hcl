@@ -47,7 +47,7 @@ run "a_region_alone" {
     error_message = "the default security group lets nothing through"
   }
   assert {
-    condition     = toset([for rule in aws_vpc_security_group_egress_rule.leaving : rule.from_port if rule.cidr_ipv4 == "0.0.0.0/0"]) == toset([443])
+    condition     = toset([for rule in aws_vpc_security_group_egress_rule.leaving : rule.from_port if rule.cidr_ipv4 == "0.0.0.0/0"]) == toset([443, 8443]) && length([for name, rule in aws_vpc_security_group_egress_rule.leaving : name if startswith(name, "workers-") && rule.from_port == 8443]) == 0
     error_message = "only TLS leaves the network"
   }
   assert {
