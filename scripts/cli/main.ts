@@ -30,6 +30,12 @@ const abort = new AbortController();
 process.once("SIGINT", () => abort.abort());
 process.once("SIGTERM", () => abort.abort());
 
+// `… | head` is no fault.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit();
+});
+
 /** Runs a command and sets the exit code: 0 done, 1 the job or call failed, 2 wrong usage, 130 interrupted. */
 async function run(command: () => Promise<number>): Promise<void> {
   try {
