@@ -17,7 +17,7 @@ import {
 import { uploadKey } from "../../shared/contracts/object-keys.ts";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { voiceId } from "../../shared/contracts/speech.ts";
-import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
+import { ApiError, fieldErrors, parseRequest } from "../../shared/errors/problem.ts";
 import { batchWindow } from "../../shared/policies/batch-window.ts";
 import { signAudioUrl } from "../../shared/signing/audio-url.ts";
 import { parseJson, readJsonText } from "../admit/read-body.ts";
@@ -107,8 +107,8 @@ function draftItems(
     const jobId = batchJobId(batchId, item);
     const read = SpeechItem.safeParse(given);
     if (!read.success) {
-      const detail = read.error.issues
-        .map(({ path, message }) => (path.length === 0 ? message : `${path.join(".")}: ${message}`))
+      const detail = fieldErrors(read.error)
+        .map(({ path, message }) => (path === "" ? message : `${path}: ${message}`))
         .join("; ")
         .slice(0, MAX_DETAIL_CHARS);
       return draftSynthesis(c, jobId, { ...shared, fault: { code: "invalid_request", detail } });

@@ -86,17 +86,21 @@ export function problemResponse(error: unknown, requestId: string): Response {
 
 /** Zod's issues as the `errors` of an `invalid_request`. */
 export function invalidRequest(error: z.ZodError, detail = "Some fields are not valid."): ApiError {
-  return new ApiError("invalid_request", detail, {
-    errors: error.issues.slice(0, 20).map((issue) => ({
-      path: issue.path.map(String).join("."),
-      message: messageOf(issue),
-    })),
-  });
+  return new ApiError("invalid_request", detail, { errors: fieldErrors(error).slice(0, 20) });
 }
 
-/** Zod says of a field that is left out which type it lacks; whoever sent the request wants to hear that it is missing. */
+/** What is wrong with which field, in words for whoever sent it. */
+export const fieldErrors = (error: z.ZodError): { path: string; message: string }[] =>
+  error.issues.map((issue) => ({
+    path: issue.path.map(String).join("."),
+    message: messageOf(issue),
+  }));
+
+/** Zod says which type it lacks, also of a field that is left out and of a query's `limit=abc`, which mean nothing to whoever sent it. */
 function messageOf({ code, message }: z.core.$ZodIssue): string {
-  return code === "invalid_type" && message.endsWith("received undefined") ? "is missing" : message;
+  if (code !== "invalid_type") return message;
+  if (message.endsWith("received undefined")) return "is missing";
+  return message.endsWith("received NaN") ? "must be a number" : message;
 }
 
 /** `schema.parse` with a catalogue error. */

@@ -2,6 +2,7 @@ import { expect, test } from "vitest";
 import { catalogue, type ErrorCode } from "../../shared/errors/catalogue.ts";
 import { CreateDeletion } from "../../shared/contracts/deletions.ts";
 import { CreateAnalysis } from "../../shared/contracts/job.ts";
+import { ListJobs } from "../../shared/contracts/openapi.ts";
 import {
   ApiError,
   parseRequest,
@@ -36,6 +37,7 @@ test("nothing of an unforeseen error is shown to the client", () => {
 test.each([
   [CreateAnalysis, {}, "upload_id", "is missing"],
   [CreateAnalysis, { upload_id: "x" }, "upload_id", "is not the id of an upload"],
+  [ListJobs, { limit: "abc" }, "limit", "must be a number"],
   [CreateDeletion, {}, "", "must be one of job_id, user_id and all: true, alone"],
   [CreateDeletion, { user_id: "a b" }, "user_id", "must be printable ASCII without spaces"],
 ])(
