@@ -234,6 +234,7 @@ describe("a request", () => {
       "antiphon-signature": "v1 t=1,n=forged-forged-forged,s=forged",
       "x-antiphon-tenant": "ten_other",
       "x-antiphon-internal": "forged",
+      "x-antiphon-actor": "key_forged",
       "x-forwarded-for": "10.0.0.1, forged",
       "x-forwarded-host": "forged.test",
       "x-real-ip": "10.0.0.1",
@@ -247,6 +248,8 @@ describe("a request", () => {
       "accept",
       "antiphon-signature",
       "traceparent",
+      // Whose key it was, in the edge's own words.
+      "x-antiphon-actor",
       "x-request-id",
     ]);
     expect(JSON.stringify([...sent!.headers])).not.toContain("forged");
