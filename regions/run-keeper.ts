@@ -2,6 +2,7 @@ import { findRegion } from "../shared/contracts/regions.ts";
 import { KeeperConfig, readConfig } from "./config.ts";
 import { createDeletions } from "./deletions/create-deletions.ts";
 import { createRetention } from "./deletions/create-retention.ts";
+import { firstConnection } from "./ops/first-connection.ts";
 import { createLogger } from "./ops/logger.ts";
 import { createMetrics } from "./ops/metrics.ts";
 import { createOpsServer } from "./ops/ops-server.ts";
@@ -265,6 +266,9 @@ async function keepDatabase(): Promise<void> {
   const askForOrders = createAskForOrders(edge);
   await keepPrimary({ region, control, askForOrders, trimmed: writer.trimmed, logger }, signal);
 }
+
+// Else each loop would begin with a warning that Redis is away, at every start.
+await firstConnection(redis);
 
 const loops = Promise.all([
   relay.run(signal),

@@ -46,9 +46,11 @@ const miniflare = new Miniflare(
     logRequests: false,
     telemetry: { enabled: false },
     handleStructuredLogs: ({ timestamp, level, message }) => {
-      process.stdout.write(
-        `${JSON.stringify({ level, time: timestamp, service: "edge", msg: message })}\n`,
-      );
+      // What the Worker logs is a line as it should be; only what others say needs one.
+      const line = message.startsWith('{"level":')
+        ? message
+        : JSON.stringify({ level, time: timestamp, service: "edge", msg: message });
+      process.stdout.write(`${line}\n`);
     },
   }),
 );
