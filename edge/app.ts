@@ -4,6 +4,7 @@ import { routePath } from "hono/route";
 import { ApiError, problemResponse } from "../shared/errors/problem.ts";
 import { requireScope } from "./admit/authenticate.ts";
 import { explainToOpenAiClients } from "./admit/openai-errors.ts";
+import { requireApiKey } from "./admit/require-api-key.ts";
 import { continueTrace, requestIdOf } from "./admit/request-id.ts";
 import { applySecurityHeaders } from "./admit/security-headers.ts";
 import { adminCalls } from "./calls/admin.ts";
@@ -114,13 +115,13 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
   app.get("/v1/models", client, listModels(services));
 
   const webhooks = webhookCalls(services);
-  app.post("/v1/webhook-endpoints", owner, webhooks.createEndpoint);
+  app.post("/v1/webhook-endpoints", owner, requireApiKey, webhooks.createEndpoint);
   app.get("/v1/webhook-endpoints", owner, webhooks.listEndpoints);
   app.get("/v1/webhook-endpoints/:id", owner, webhooks.getEndpoint);
-  app.patch("/v1/webhook-endpoints/:id", owner, webhooks.updateEndpoint);
-  app.delete("/v1/webhook-endpoints/:id", owner, webhooks.deleteEndpoint);
-  app.post("/v1/webhook-endpoints/:id/rotate", owner, webhooks.rotateEndpoint);
-  app.post("/v1/webhook-secret/rotate", owner, webhooks.rotateTenant);
+  app.patch("/v1/webhook-endpoints/:id", owner, requireApiKey, webhooks.updateEndpoint);
+  app.delete("/v1/webhook-endpoints/:id", owner, requireApiKey, webhooks.deleteEndpoint);
+  app.post("/v1/webhook-endpoints/:id/rotate", owner, requireApiKey, webhooks.rotateEndpoint);
+  app.post("/v1/webhook-secret/rotate", owner, requireApiKey, webhooks.rotateTenant);
   app.get("/v1/webhook-deliveries", owner, webhooks.listDeliveries);
   app.get("/v1/webhook-deliveries/:id", owner, webhooks.getDelivery);
   app.post("/v1/webhook-deliveries/:id/redeliver", owner, webhooks.redeliver);

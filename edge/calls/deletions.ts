@@ -1,6 +1,7 @@
 import {
   CreateDeletion,
   DeletionId,
+  MAX_OPEN_DELETIONS,
   mintDeletionId,
   type DeletionFacts,
   type DeletionScope,
@@ -9,6 +10,7 @@ import { JobId, readId } from "../../shared/contracts/ids.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { publicKeys, signReceipt } from "../../shared/signing/receipt.ts";
 import { parseJson, readJsonText } from "../admit/read-body.ts";
+import { refuseTokens } from "../admit/require-api-key.ts";
 import type { EdgeContext } from "../context.ts";
 import type { EdgeServices } from "../services.ts";
 import { baseUrl, json } from "./answer.ts";
@@ -42,6 +44,13 @@ export function deletionCalls(services: EdgeServices, now: () => number = Date.n
     if ("job_id" in scope) await knownJob(owner.tenantId, scope.job_id);
     const askedBy = { actor: c.get("caller").key.key_id, request_id: c.get("requestId") };
     const facts = await deletions.create({ id, ...owner, scope, askedBy });
+    if (!facts) {
+      throw new ApiError(
+        "rate_limited",
+        `At most ${MAX_OPEN_DELETIONS} deletions may be open at once; some regions have yet to do their part.`,
+        { headers: { "retry-after": "60" } },
+      );
+    }
     tombstones.forget(owner);
     return answer(c, facts, 202);
   }
@@ -56,6 +65,7 @@ export function deletionCalls(services: EdgeServices, now: () => number = Date.n
   async function create(c: EdgeContext): Promise<Response> {
     const body = await readJsonText(c.req.raw);
     const scope = parseRequest(CreateDeletion, parseJson(body));
+    if (!("job_id" in scope)) refuseTokens(c);
     return once(c, { body, mintId: () => mintDeletionId(now()) }, (id) => begin(c, id, scope));
   }
 

@@ -20,7 +20,7 @@ export const deletionPaths: ZodOpenApiPathsObject = {
         operationId: "createDeletion",
         summary: "Delete a job's data, an end user's, or all of it",
         tags: ["Deletion"],
-        description: `${ABOUT} Of the scopes \`user_id\` and \`all\`, what was made until now goes.`,
+        description: `${ABOUT} Of the scopes \`user_id\` and \`all\`, what was made until now goes; both need an API key, a token (JWT) may only name a \`job_id\`.`,
         requestParams: { header: headers(idempotent) },
         requestBody: { required: true, content: json(CreateDeletion) },
       },

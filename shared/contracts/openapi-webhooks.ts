@@ -19,6 +19,7 @@ import {
 } from "./webhooks.ts";
 
 const tags = ["Webhooks"];
+const NEEDS_KEY = "Needs an API key: a token (JWT) may not do this.";
 const endpointPath = z.object({ id: WebhookEndpointId });
 const deliveryPath = z.object({ id: WebhookDeliveryId });
 
@@ -30,8 +31,7 @@ export const webhookPaths: ZodOpenApiPathsObject = {
         operationId: "createWebhookEndpoint",
         summary: "Have events of jobs sent to a URL",
         tags,
-        description:
-          "Signed by Standard Webhooks (`webhook-id`, `webhook-timestamp`, `webhook-signature`). An event comes at least once, and by the same `webhook-id` each time. It is tried for 72 hours with growing pauses; 2xx is done, 4xx stops except 408 and 429, redirects are not followed, 410 disables the endpoint. One that only fails for 12 hours is paused.",
+        description: `Signed by Standard Webhooks (\`webhook-id\`, \`webhook-timestamp\`, \`webhook-signature\`). An event comes at least once, and by the same \`webhook-id\` each time. It is tried for 72 hours with growing pauses; 2xx is done, 4xx stops except 408 and 429, redirects are not followed, 410 disables the endpoint. One that only fails for 12 hours is paused. ${NEEDS_KEY}`,
         requestParams: { header: headers(idempotent) },
         requestBody: { required: true, content: json(CreateWebhookEndpoint) },
         callbacks: {
@@ -82,6 +82,7 @@ export const webhookPaths: ZodOpenApiPathsObject = {
         operationId: "updateWebhookEndpoint",
         summary: "Change, pause or resume a webhook endpoint",
         tags,
+        description: NEEDS_KEY,
         requestParams: { path: endpointPath, header: headers() },
         requestBody: { required: true, content: json(UpdateWebhookEndpoint) },
       },
@@ -100,6 +101,7 @@ export const webhookPaths: ZodOpenApiPathsObject = {
         operationId: "deleteWebhookEndpoint",
         summary: "Delete a webhook endpoint; what waits for it is not sent",
         tags,
+        description: NEEDS_KEY,
         requestParams: { path: endpointPath, header: headers() },
       },
       [{ status: 200, description: "It is gone", content: json(DeletedWebhookEndpoint) }],
@@ -112,6 +114,7 @@ export const webhookPaths: ZodOpenApiPathsObject = {
         operationId: "rotateWebhookEndpointSecret",
         summary: "Give an endpoint a new secret; the one before signs too for a while",
         tags,
+        description: NEEDS_KEY,
         requestParams: { path: endpointPath, header: headers(idempotent) },
         requestBody: { required: false, content: json(RotateWebhookSecret) },
       },
@@ -125,6 +128,7 @@ export const webhookPaths: ZodOpenApiPathsObject = {
         operationId: "rotateWebhookSecret",
         summary: "Make or replace the secret that signs for the `webhook_url` of jobs",
         tags,
+        description: NEEDS_KEY,
         requestParams: { header: headers(idempotent) },
         requestBody: { required: false, content: json(RotateWebhookSecret) },
       },
