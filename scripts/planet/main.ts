@@ -5,6 +5,7 @@ import type { LinkChange } from "./control-server.ts";
 import type { PlanetStatus } from "./planet-controls.ts";
 import { planetHolder } from "./planet-lock.ts";
 import { runPlanet } from "./run-planet.ts";
+import { waitFor } from "./wait-for.ts";
 import { logNames, showLogs } from "./show-logs.ts";
 import { showStatus } from "./show-status.ts";
 
@@ -84,7 +85,7 @@ program
 
 program
   .command("stop")
-  .description("stop it; its data is kept")
+  .description("stop it, and wait until it has; its data is kept")
   .action(async () => {
     await askPlanet(stateDir(), "POST", "/stop").catch((error: unknown) => {
       // While it is starting nobody listens yet, but it heeds the signal.
@@ -93,6 +94,12 @@ program
       process.kill(pid, "SIGTERM");
     });
     say("It is stopping.");
+    await waitFor(() => planetHolder(stateDir()) === undefined, {
+      what: "the planet to have stopped",
+      timeoutMs: 120_000,
+      everyMs: 200,
+    });
+    say("Stopped.");
   });
 
 program
