@@ -8,7 +8,7 @@ const LOOKUP_TIMEOUT_MS = 2_000;
 
 /**
  * Looks a record up in one region after another. "There is none" takes two of them: one replica may lag behind a record that
- * is seconds old.
+ * is seconds old. The consistency token of a caller who is not known yet goes with none: a made-up one would cost waits and the primary.
  * @throws ApiError dependency_unavailable when none answers
  */
 export async function askRegions<T extends z.ZodType, R>(
@@ -24,6 +24,7 @@ export async function askRegions<T extends z.ZodType, R>(
       method: "POST",
       timeoutMs: LOOKUP_TIMEOUT_MS,
       ...call,
+      trace: { ...call.trace, consistency: undefined },
     });
     if (outcome.kind !== "done") {
       last = outcome.error;
