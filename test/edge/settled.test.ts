@@ -69,15 +69,16 @@ async function ready(more: Partial<ReturnType<typeof draftOf>> = {}, ageMs = 2 *
     },
   }));
 
-  async function settle(epoch = first): Promise<number> {
+  async function tell(epoch = first, region = "us-east"): Promise<Response> {
     const body = JSON.stringify({ jobs: [{ job_id: id, tenant_id, epoch }] });
     const target = "/internal/settled";
     const request = { method: "POST", target, body, audience: "edge" };
-    const signature = await signLinkRequest(linkSecretOf("us-east"), request);
-    const headers = { "antiphon-region": "us-east", [SIGNATURE_HEADER]: signature };
-    const response = await call(target, { body, headers });
-    return SettledAnswer.parse(await response.json()).reduced;
+    const signature = await signLinkRequest(linkSecretOf(region), request);
+    const headers = { "antiphon-region": region, [SIGNATURE_HEADER]: signature };
+    return call(target, { body, headers });
   }
+  const settle = async (epoch = first): Promise<number> =>
+    SettledAnswer.parse(await (await tell(epoch)).json()).reduced;
   /** Characters that the ledger keeps of the job. */
   const size = () =>
     runInDurableObject(shard, (_, state) => {
@@ -86,7 +87,7 @@ async function ready(more: Partial<ReturnType<typeof draftOf>> = {}, ageMs = 2 *
       return state.storage.sql.exec<{ size: number }>(query, id).one().size;
     });
   const get = (as = key) => call(`/v1/jobs/${id}`, { key: as });
-  return { ...edge, tenant_id, key, id, draft, offer, shard, row, settle, size, get };
+  return { ...edge, tenant_id, key, id, draft, offer, shard, row, tell, settle, size, get };
 }
 
 describe("a job whose rows are in the database", () => {
@@ -179,6 +180,15 @@ describe("a job whose rows are in the database", () => {
 });
 
 describe("the ledger goes on describing", () => {
+  test("what a region tells of that was born in another", async () => {
+    const { shard, offer, tell, settle, size } = await ready();
+    await shard.complete([offer]);
+    const full = await size();
+    expect(await codeOf(await tell(first, "eu-west"))).toBe("invalid_request");
+    expect(await size()).toBe(full);
+    expect(await settle()).toBe(1);
+  });
+
   test("what has not ended, or ended in another run than the rows tell of", async () => {
     const { shard, offer, settle, size } = await ready();
     const full = await size();
