@@ -6,6 +6,8 @@ import { readText } from "./read-body.ts";
 const FRESH_FOR_MS = 10 * 60_000;
 /** A key id that is not in the set makes us ask again, at most so often; and so does a server that failed. */
 const COOLDOWN_MS = 30_000;
+/** While no keys are known, nobody gets in: a server that failed is asked again sooner. */
+const COLD_COOLDOWN_MS = 2_000;
 /** While the issuer's server does not answer, its last keys are believed for so long. */
 const STALE_FOR_MS = 3_600_000;
 const TIMEOUT_MS = 3_000;
@@ -37,7 +39,7 @@ export interface JwksCacheOptions {
 
 /**
  * The public keys of issuers, by address. Each set is fetched under a time limit and up to a size, without following
- * redirects, kept for ten minutes, and asked for again for an unknown key at most every 30 s: tokens with made-up key ids must
+ * redirects, kept for ten minutes, and asked for again for an unknown key at most every 30 s (every 2 s while none are known): tokens with made-up key ids must
  * not make us a hammer on somebody's server.
  * @returns what jose asks for the key of a token. @throws ApiError dependency_unavailable, or what jose throws for no such key
  */
@@ -84,7 +86,8 @@ export function createJwksCache({ allowHttp, now = Date.now }: JwksCacheOptions)
     const isUsable = () => kept.keys !== undefined && now() - kept.fetchedAt < STALE_FOR_MS;
     // No request can wait for another's fetch: while there are no keys to go by, those that come together each ask.
     const isFirst = !isUsable() && !kept.hasFailed && kept.asking < MAX_ASKING;
-    if (now() - kept.askedAt < COOLDOWN_MS && !isFirst) return;
+    const cooldownMs = isUsable() ? COOLDOWN_MS : COLD_COOLDOWN_MS;
+    if (now() - kept.askedAt < cooldownMs && !isFirst) return;
     kept.askedAt = now();
     kept.asking++;
     try {

@@ -2,6 +2,7 @@ import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from "jose";
 import { expect, test } from "vitest";
 import { createTokenDirectory } from "../../edge/admit/token-directory.ts";
 import type { JwtIssuer } from "../../shared/contracts/tenant-settings.ts";
+import { draftOf } from "./support/jobs.ts";
 import { codeOf, newTenant, problemOf, startEdge } from "./support/start-edge.ts";
 
 /** Another for each test: what is known of an issuer is cached. */
@@ -80,6 +81,21 @@ test.each(["RS256", "ES256", "EdDSA"] as const)(
     );
   },
 );
+
+test("what a stranger says of consistency does not go with the look-up of who it is", async () => {
+  const { call, token, regions, tenant } = await ready();
+  regions.on("POST /internal/origins/lookup", () => ({ known: false }));
+  const headers = { "x-antiphon-consistency": "made-up", origin: "https://page.test" };
+  await call("/v1/jobs", { key: await token(), headers });
+  await call("/v1/jobs", { key: await regions.addKey({ tenant_id: tenant }), headers });
+  await call("/v1/jobs", { headers });
+  const sent = (path: string) =>
+    new Set(regions.asked(path).map((asked) => asked.headers.get("x-antiphon-consistency")));
+  for (const what of ["issuers", "keys", "origins"]) {
+    expect([what, [...sent(`/internal/${what}/lookup`)]]).toEqual([what, [null]]);
+  }
+  expect([...sent("/internal/jobs")]).toEqual(["made-up"]);
+});
 
 test("tokens that come together before the issuer's keys are known are all let in", async () => {
   const { ask, token, regions, keys } = await ready();
@@ -204,6 +220,59 @@ test("a key that the issuer rotated in is found, and made-up ones do not make us
   expect(await find(await edge.token(later))).toBe("found");
   now += 60 * 60_000;
   expect(await find(await edge.token(later))).toBe("dependency_unavailable");
+});
+
+test("after a first try that failed the issuer is asked again in 2 s, and not before", async () => {
+  const edge = await ready();
+  let now = Date.now();
+  const directory = createTokenDirectory({
+    kv: edge.bindings.KEYS,
+    callRegion: edge.services.callRegion,
+    allowHttp: false,
+    now: () => now,
+  });
+  const token = await edge.token();
+  const find = () =>
+    directory
+      .find(token, () => edge.services.config.regions, { requestId: "req_1", traceparent: "" })
+      .then(
+        () => "found",
+        (error: { code: string }) => error.code,
+      );
+  edge.published.answers = false;
+  expect(await find()).toBe("dependency_unavailable");
+  edge.published.answers = true;
+  now += 1_900;
+  expect(await find()).toBe("dependency_unavailable");
+  expect(edge.published.fetched).toBe(1);
+  now += 200;
+  expect(await find()).toBe("found");
+});
+
+test("a token may not do what concerns the tenant as a whole: that needs an API key", async () => {
+  const { call, token, regions, tenant } = await ready();
+  const key = await token();
+  const endpoint = `/v1/webhook-endpoints/whe_${"a".repeat(24)}`;
+  const refused: [string, string, object?][] = [
+    ["POST", "/v1/deletions", { all: true }],
+    ["POST", "/v1/deletions", { user_id: "u-1" }],
+    ["POST", "/v1/webhook-endpoints", { url: "https://example.com/hook" }],
+    ["PATCH", endpoint, { status: "paused" }],
+    ["DELETE", endpoint],
+    ["POST", `${endpoint}/rotate`],
+    ["POST", "/v1/webhook-secret/rotate"],
+  ];
+  for (const [method, path, body] of refused) {
+    const answer = await call(path, { method, key, ...(body ? { body } : {}) });
+    const { code, detail } = await problemOf(answer);
+    expect([path, code]).toEqual([path, "insufficient_scope"]);
+    expect(detail).toContain("API key");
+  }
+  expect(regions.requests.filter(({ path }) => /webhooks|deletions/.test(path))).toEqual([]);
+  // A job of its own it may delete; this one is none.
+  const job_id = draftOf(tenant).id;
+  const one = await call("/v1/deletions", { key, body: { job_id } });
+  expect(await codeOf(one)).toBe("job_not_found");
 });
 
 test("keys are fetched over https alone, up to a size, and from where the tenant said", async () => {
