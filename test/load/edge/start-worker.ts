@@ -46,7 +46,8 @@ export async function startWorker(
       () => false,
     ))
   ) {
-    if (child.exitCode !== null) throw new Error(`the Worker ended at once: see ${dir}/logs`);
+    if (child.exitCode !== null)
+      throw new Error((await readFile(join(dir, "logs/worker.log"), "utf8")).slice(-1500));
     await sleep(50);
   }
   const pids = await childrenOf(child.pid!);
