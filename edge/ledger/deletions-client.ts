@@ -5,7 +5,8 @@ import { createCallObject, type Placement } from "./placement.ts";
 
 /** Every call throws ApiError dependency_unavailable when the tenant's object does not answer. */
 export interface DeletionsClient {
-  create(deletion: NewDeletion): Promise<DeletionFacts>;
+  /** Null while too many of the tenant's are open. */
+  create(deletion: NewDeletion): Promise<DeletionFacts | null>;
   read(owner: DeletionOwner, id: string): Promise<DeletionFacts | null>;
   recent(owner: DeletionOwner): Promise<RecentTombstones>;
 }

@@ -2,6 +2,7 @@ import { DurableObject } from "cloudflare:workers";
 import {
   DeletionState,
   MAX_NAMED_JOBS,
+  MAX_OPEN_DELETIONS,
   mintDeletionId,
   type DeletedJob,
   type DeletionFacts,
@@ -87,8 +88,15 @@ export class Deletions extends DurableObject<EdgeBindings> {
     }
   }
 
-  /** Writes the tombstone, and begins; a deletion that is here already goes on. */
-  async create({ id, tenantId, residency, scope, askedBy }: NewDeletion): Promise<DeletionFacts> {
+  /** Writes the tombstone, and begins; a deletion that is here already goes on. Null while too many others are open. */
+  async create({
+    id,
+    tenantId,
+    residency,
+    scope,
+    askedBy,
+  }: NewDeletion): Promise<DeletionFacts | null> {
+    if (!this.#row(id) && this.#open() >= MAX_OPEN_DELETIONS) return null;
     this.#sql.exec(
       `INSERT OR IGNORE INTO deletions (id, tenant_id, residency, scope, requested_at, due_at, asked_by)
        VALUES (?, ?, ?, ?, ?, ?, ?)`,
@@ -157,6 +165,12 @@ export class Deletions extends DurableObject<EdgeBindings> {
 
   #row(id: string): Row | undefined {
     return this.#sql.exec<Row>("SELECT * FROM deletions WHERE id = ?", id).toArray()[0];
+  }
+
+  #open(): number {
+    return this.#sql
+      .exec<{ open: number }>("SELECT count(*) AS open FROM deletions WHERE completed_at IS NULL")
+      .one().open;
   }
 
   #partsOf(id: string): Part[] {

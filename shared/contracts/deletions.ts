@@ -51,6 +51,8 @@ export const inputOf = ({
 
 /** Jobs that one order names, at most: what a signed request has room for. */
 export const MAX_NAMED_JOBS = 3_500;
+/** Of one tenant at once: each is asked about again and again until every region has done its part. */
+export const MAX_OPEN_DELETIONS = 100;
 
 /**
  * `POST region /internal/deletions` → DeletionState. Idempotent by id: the first makes the region remember the tombstone and its

@@ -5,7 +5,7 @@ import { BODY_ERRORS, call, headers, idempotent, json, KEY_ERRORS, open } from "
 import { JobId } from "./ids.ts";
 
 const ABOUT =
-  "What it names is hidden at once, and removed from every store of every region; a region that is away does its part when it is back, and the receipt is `partial` until then. Usage stays, without content.";
+  "What it names is hidden at once, and removed from every store of every region; a region that is away does its part when it is back, and the receipt is `partial` until then; at most 100 deletions may be open at once. Usage stays, without content.";
 const receipt = (status: number, description: string) => ({
   status,
   description,

@@ -2,7 +2,7 @@ import { compactVerify, importJWK } from "jose";
 import { env, runInDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
 import type { Deletions } from "../../edge/ledger/deletions.ts";
-import { DeletionReceipt } from "../../shared/contracts/deletions.ts";
+import { DeletionReceipt, MAX_OPEN_DELETIONS } from "../../shared/contracts/deletions.ts";
 import { signAudioUrl } from "../../shared/signing/audio-url.ts";
 import { ReceiptKeySet, verifyReceipt } from "../../shared/signing/receipt.ts";
 import { readEdgeConfig } from "../../edge/env.ts";
@@ -121,6 +121,33 @@ describe("a deletion", () => {
         .map(({ region }) => region),
     ).toEqual(["ap-south"]);
     expect(await runDurableObjectAlarm(objectOf(tenant))).toBe(true);
+  });
+
+  test("is refused while a hundred others of the tenant are open; one of those goes on, and an ended one makes room", async () => {
+    const { regions, tenant, order, read } = await ready();
+    regions.on("POST /internal/deletions", () => notDone);
+    const wanted = { "idempotency-key": "first" };
+    const first = await receiptOf(await order({ user_id: "u-0" }, wanted));
+    await runInDurableObject(objectOf(tenant), (_object, { storage }) => {
+      for (let n = 1; n < MAX_OPEN_DELETIONS; n++) {
+        storage.sql.exec(
+          "INSERT INTO deletions (id, tenant_id, residency, scope, requested_at) VALUES (?, ?, ?, ?, ?)",
+          `del_${n}`,
+          tenant,
+          "global",
+          JSON.stringify({ user_id: `u-${n}` }),
+          Date.now(),
+        );
+      }
+    });
+    const last = { "idempotency-key": "last" };
+    const refused = await order({ user_id: "u-last" }, last);
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "60"]);
+    expect(await codeOf(refused)).toBe("rate_limited");
+    expect((await read(first.id)).status).toBe("partial");
+    regions.on("POST /internal/deletions", () => done);
+    expect((await read(first.id)).status).toBe("completed");
+    await receiptOf(await order({ user_id: "u-last" }, last));
   });
 
   test("of an end user takes that user's jobs alone", async () => {
