@@ -40,21 +40,16 @@ interface Call {
 
 interface Connection {
   socket: Socket;
-  /** Sent and not answered yet, in order. */
-  calls: Call[];
-  /** Whether one of those that were sent last was. */
-  answered: boolean;
+  /** Sent and not answered yet. */
+  call: Call | undefined;
 }
 
 const END = "\r\n\r\n";
 const MAX_HEAD_BYTES = 64 * 1024;
-/** Requests in one write at most: an answer waits for those before it. */
-const TOGETHER = 8;
 
 /**
- * HTTP/1.1 for requests whose answers have no body. What is asked for in the same turn of the event loop goes out in few writes,
- * several requests on one connection (pipelining; RFC 9112, 9.3.2): a write takes longer than all else here. Connections are kept,
- * and the one used last is taken first.
+ * HTTP/1.1 for requests whose answers have no body. A connection has one request at a time, so that no answer can be taken for
+ * another's whatever stands before the server. Connections are kept, and the one used last is taken first.
  */
 export function createHeadConnections(options: HeadConnectionsOptions): HeadConnections {
   const { host, port, secure, timeoutMs, most } = options;
@@ -67,13 +62,14 @@ export function createHeadConnections(options: HeadConnectionsOptions): HeadConn
     const socket = secure
       ? connectSecure({ host, port, ...(isIP(host) ? {} : { servername: host }) })
       : connectPlain({ host, port });
-    const connection: Connection = { socket, calls: [], answered: false };
+    const connection: Connection = { socket, call: undefined };
     open.add(connection);
     const heads = readHeads();
     socket.setNoDelay(true);
     socket.setTimeout(timeoutMs, () => {
       const silent = new Error(`no answer within ${timeoutMs} ms`);
-      for (const { reject } of connection.calls.splice(0)) reject(silent);
+      connection.call?.reject(silent);
+      connection.call = undefined;
       end(silent);
     });
     socket.on("error", end);
@@ -82,13 +78,13 @@ export function createHeadConnections(options: HeadConnectionsOptions): HeadConn
     socket.on("data", (chunk: Buffer) => {
       try {
         for (const answer of heads.read(chunk)) {
-          const call = connection.calls.shift();
+          const { call } = connection;
           if (!call) throw new Error("an answer came that nobody asked for");
-          connection.answered = true;
+          connection.call = undefined;
           call.resolve(answer);
           if (!answer.keepAlive) throw new Error("the connection is not kept");
         }
-        if (connection.calls.length > 0) return;
+        if (connection.call) return;
         // It would be taken for the beginning of the next one's answer.
         if (heads.isInOne()) throw new Error("something came that nobody asked for");
       } catch (error) {
@@ -97,7 +93,7 @@ export function createHeadConnections(options: HeadConnectionsOptions): HeadConn
       idle.push(connection);
       sendWaiting();
       // A process that has nothing else to do may end.
-      if (connection.calls.length === 0) socket.unref();
+      if (!connection.call) socket.unref();
     });
 
     function end(error: Error): void {
@@ -105,44 +101,32 @@ export function createHeadConnections(options: HeadConnectionsOptions): HeadConn
       const at = idle.indexOf(connection);
       if (at >= 0) idle.splice(at, 1);
       socket.destroy();
-      const again: Call[] = [];
-      for (const call of connection.calls.splice(0)) {
-        // Behind one that was answered, it may just have been one too many for this connection.
-        if (connection.answered) call.sent -= 1;
-        if (call.sent > 1 || closed) call.reject(error);
-        else again.push(call);
-      }
-      waiting.unshift(...again);
+      const { call } = connection;
+      connection.call = undefined;
+      if (call && (call.sent > 1 || closed)) call.reject(error);
+      else if (call) waiting.unshift(call);
       sendWaiting();
     }
     return connection;
   }
 
   /** The next to be sent. Those that were left while they waited are passed over: a store that comes back must not answer them first. */
-  function takeWaiting(): Call[] {
-    const calls: Call[] = [];
-    while (calls.length < TOGETHER && waiting.length > 0) {
-      const next = waiting.splice(0, TOGETHER - calls.length);
-      calls.push(...next.filter(({ isLeft }) => !isLeft));
-    }
-    return calls;
+  function takeWaiting(): Call | undefined {
+    const at = waiting.findIndex(({ isLeft }) => !isLeft);
+    const [call] = waiting.splice(0, at < 0 ? waiting.length : at + 1).slice(-1);
+    return at < 0 ? undefined : call;
   }
 
   function sendWaiting(): void {
     while (waiting.length > 0) {
       if (idle.length === 0 && open.size >= most) return;
-      const calls = takeWaiting();
-      if (calls.length === 0) return;
+      const call = takeWaiting();
+      if (!call) return;
       const connection = idle.pop() ?? connect();
-      connection.calls = calls;
-      connection.answered = false;
-      let text = "";
-      for (const call of connection.calls) {
-        call.sent += 1;
-        text += call.request;
-      }
+      connection.call = call;
+      call.sent += 1;
       connection.socket.ref();
-      connection.socket.write(text, "latin1");
+      connection.socket.write(call.request, "latin1");
     }
   }
 
@@ -151,8 +135,7 @@ export function createHeadConnections(options: HeadConnectionsOptions): HeadConn
       signal?.throwIfAborted();
       if (closed) throw new Error("the connections are closed");
       return new Promise((resolve, reject) => {
-        if (waiting.length === 0) setImmediate(sendWaiting);
-        // Where it was sent its answer still comes, and must find its place among the others'.
+        // Where it was sent its answer still comes, and must not be the next one's.
         const abort = () => {
           call.isLeft = true;
           reject(signal!.reason as Error);
@@ -173,6 +156,7 @@ export function createHeadConnections(options: HeadConnectionsOptions): HeadConn
           },
         };
         waiting.push(call);
+        sendWaiting();
       });
     },
     close() {
