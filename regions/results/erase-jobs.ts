@@ -9,6 +9,7 @@ import { readId, Sha256Hex } from "../../shared/contracts/ids.ts";
 import { JobSpec } from "../../shared/contracts/job.ts";
 import type { Redis } from "./redis.ts";
 import { resultKeys } from "./result-keys.ts";
+import { define } from "./scripts.ts";
 import { lives, stageKeys } from "./stage-keys.ts";
 
 /** Finds and removes what this region's Redis holds of jobs. */
@@ -54,6 +55,7 @@ const TENANT = /"tenant_id":"(ten_[a-z0-9_-]+)"/;
 const AUDIO = /"audio_sha256":"([0-9a-f]{64})"/;
 
 export function createEraseJobs(redis: Redis): EraseJobs {
+  const forgetDelivery = define(redis, "forget-delivery", 4);
   redis.defineCommand("antiphon_forget_stages", {
     numberOfKeys: 4,
     lua: readFileSync(new URL("./forget-stages.lua", import.meta.url), "utf8"),
@@ -160,9 +162,11 @@ export function createEraseJobs(redis: Redis): EraseJobs {
         for (const key of keys) {
           if (!isOfOrder((await redis.get(key)) ?? "")) continue;
           const id = key.slice(`${webhooks}delivery:`.length);
-          // Whoever has it in hand, or finds its place in a lane, finds no delivery there any more.
-          removed.webhooks += await redis.del(key, `${webhooks}sealed:${id}`);
-          await redis.zrem(`${webhooks}pending`, id);
+          const room = `${webhooks}room:${order.tenant_id}`;
+          const sealed = `${webhooks}sealed:${id}`;
+          removed.webhooks += Number(
+            await forgetDelivery(key, sealed, room, `${webhooks}pending`, id),
+          );
         }
       }
       for (const stream of MESSAGES) {

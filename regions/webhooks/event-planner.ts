@@ -40,6 +40,8 @@ export interface EventPlannerOptions {
   onPlanned?: () => void;
   /** Deliveries that may wait for one target: a region's memory is everybody's. */
   mostInLane?: number;
+  /** Bytes of a tenant's results that lie here sealed until they are delivered, once for each target. */
+  mostSealedBytes?: number;
   /** Unix ms. */
   now?: () => number;
   stream?: Partial<
@@ -61,8 +63,8 @@ const MOST_REMEMBERED = 10_000;
 export function createEventPlanner(options: EventPlannerOptions): {
   run(signal: AbortSignal): Promise<void>;
 } {
-  const { redis, region, logger, metrics, onPlanned, mostInLane = 50_000 } = options;
-  const { now = Date.now } = options;
+  const { redis, region, logger, metrics, onPlanned, now = Date.now } = options;
+  const { mostInLane = 50_000, mostSealedBytes = 64 * 2 ** 20 } = options;
   const scripts = createWebhookScripts(redis);
   const trim = define(redis, "trim", 1);
   const planned = metrics.counter(
@@ -154,7 +156,8 @@ export function createEventPlanner(options: EventPlannerOptions): {
           unwanted.push(id);
           return;
         }
-        const made = await scripts.plan(id, deliveries, { nowMs: now(), mostInLane });
+        const room = { nowMs: now(), tenantId: event.tenant_id, mostInLane, mostSealedBytes };
+        const made = await scripts.plan(id, deliveries, room);
         if (!made) return;
         planned.inc({ outcome: "made" }, made.made);
         planned.inc({ outcome: "no_room" }, made.full);

@@ -2,7 +2,7 @@
 -- KEYS: lanes, pending, rows
 -- ARGV: now, prefix of the other keys, id, lane, end of the lease it was taken under, record (JSON), when it is tried again (Unix ms;
 --       '' when it never is), seconds to keep what has ended, row for the database or '', 'well' | 'ill' | '' (how the
---       target is, where it was asked), until when the lane is left alone (Unix ms, or 0)
+--       target is, where it was asked), until when the lane is left alone (Unix ms, or 0), tenant
 -- Result: failures of the lane since it was last well, and since when (Unix ms); false when it was taken over, or deleted
 local lanes, pending, rows = KEYS[1], KEYS[2], KEYS[3]
 local now, prefix, id, lane = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
@@ -25,6 +25,12 @@ if ARGV[7] ~= '' then
 else
   redis.call('SET', prefix .. 'delivery:' .. id, ARGV[6], 'EX', ARGV[8])
   redis.call('DEL', prefix .. 'sealed:' .. id)
+  local room = prefix .. 'room:' .. ARGV[12]
+  local bytes = redis.call('HGET', room, id)
+  if bytes then
+    redis.call('HDEL', room, id)
+    redis.call('HINCRBY', room, 'all', -bytes)
+  end
   redis.call('ZREM', pending, id)
 end
 if ARGV[9] ~= '' then

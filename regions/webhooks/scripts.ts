@@ -49,7 +49,7 @@ export function createWebhookScripts(redis: Redis) {
     async plan(
       entryId: string,
       deliveries: readonly PlannedDelivery[],
-      { nowMs, mostInLane }: { nowMs: number; mostInLane: number },
+      room: { nowMs: number; tenantId: string; mostInLane: number; mostSealedBytes: number },
     ): Promise<{ made: number; full: number } | undefined> {
       const each = deliveries.flatMap(({ delivery, lane, sealed = "", refused }) => [
         delivery.id,
@@ -59,7 +59,9 @@ export function createWebhookScripts(redis: Redis) {
         JSON.stringify(refused),
       ]);
       const keys = [resultKeys.webhooks, lanes, pending, rows];
-      const args = [webhookGroups.events, entryId, nowMs, prefix, KEEP_SEALED_S, mostInLane];
+      const { nowMs, tenantId, mostInLane, mostSealedBytes } = room;
+      const bounds = [mostInLane, mostSealedBytes, tenantId];
+      const args = [webhookGroups.events, entryId, nowMs, prefix, KEEP_SEALED_S, ...bounds];
       const answer = await plan(...keys, ...args.map(String), ...each);
       if (answer === null) return undefined;
       const [made, full] = answer as [number, number];
@@ -109,6 +111,7 @@ export function createWebhookScripts(redis: Redis) {
         row === undefined ? "" : JSON.stringify(row),
         target,
         String(holdUntilMs),
+        delivery.tenant_id,
       );
       if (answer === null) return undefined;
       const [failures, since] = answer as [number, string];

@@ -79,6 +79,8 @@ async function finishedJob(
   });
   await bench.client.set(`{antiphon}:webhook:delivery:${whd}`, delivery);
   await bench.client.set(`{antiphon}:webhook:sealed:${whd}`, "sealed");
+  await bench.client.hset(roomOf(tenantId), whd, 6);
+  await bench.client.hincrby(roomOf(tenantId), "all", 6);
   await bench.client.xadd(resultKeys.webhooks, "*", "event", delivery);
   await createFinalJobs(database).write([run.envelope]);
   await database.primary`
@@ -88,6 +90,8 @@ async function finishedJob(
     from jobs where id = ${jobId}`;
   return { jobId, run, spec, sha256, owner, tenantId };
 }
+/** What a tenant's sealed results take up. */
+const roomOf = (tenantId: string) => `{antiphon}:webhook:room:${tenantId}`;
 type Finished = Awaited<ReturnType<typeof finishedJob>>;
 
 const keysOf = async ({ jobId, sha256, spec, owner }: Finished) => {
@@ -142,6 +146,8 @@ test("one job goes from every store, with its cached stages; its usage and all o
   expect(await region.orders.take(order)).toEqual({ done_at: null, stores: [] });
   const state = await region.untilDone(order);
   expect(await look(job)).toEqual(gone);
+  const room = await bench.client.hgetall(roomOf(tenant));
+  expect([room["all"], Object.keys(room).length]).toEqual(["6", 2]);
   expect(await readRow(job.jobId)).toBeUndefined();
   expect(await look(other)).toEqual(whole);
   expect(await look(foreign)).toEqual(whole);

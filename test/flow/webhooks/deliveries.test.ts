@@ -461,6 +461,46 @@ test("a result that is kept nowhere else waits sealed, comes with the event, and
   expect((await all()).keys.some((key) => key.includes(":sealed:"))).toBe(false);
 });
 
+test("sealed results of one tenant take a bounded room: what is beyond fails and is not kept, and what ends makes room", async () => {
+  bench.addEndpoint(endpoint.url);
+  bench.addEndpoint(endpoint.url, { tenantId: "ten_other" });
+  endpoint.answer = answering(500);
+  // Room for two, not three.
+  bench.start({ mostSealedBytes: 100_000 });
+  const publish = async (tenantId = "ten_demo") => {
+    const run = makeRun({ tenantId });
+    run.webhook = { sealed: sealResult(bench.box, run.offer.job_id, "y".repeat(30_000)) };
+    await bench.publish(run);
+    const { job_id } = run.offer;
+    const row = async () => (await bench.rows()).find((each) => each.job_id === job_id);
+    await expect.poll(row).toBeDefined();
+    return (await row())!;
+  };
+  const outcomes = async (count: number) => {
+    const rows = [];
+    for (let n = 0; n < count; n++) rows.push(await publish());
+    return rows.map(({ status, error }) => [status, error]);
+  };
+  const sealedKeys = async () => (await bench.redis.keys(webhookKeys.sealed("*"))).length;
+  const waits = ["pending", "refused"];
+  const refused = ["failed", "too_many_pending"];
+  expect(await outcomes(3)).toEqual([waits, waits, refused]);
+  expect(await sealedKeys()).toBe(2);
+  // Another tenant's room is its own, and what has no sealed result needs none.
+  expect(await publish("ten_other")).toMatchObject({ status: "pending" });
+  const { offer } = await bench.publish();
+  await expect
+    .poll(async () => (await bench.rows()).find(({ job_id }) => job_id === offer.job_id))
+    .toMatchObject({ status: "pending" });
+
+  endpoint.answer = answering(200);
+  bench.clock.ms += HOUR;
+  await expect.poll(() => bench.redis.zcard(webhookKeys.pending)).toBe(0);
+  expect(await sealedKeys()).toBe(0);
+  endpoint.answer = answering(500);
+  expect(await outcomes(3)).toEqual([waits, waits, refused]);
+});
+
 test("a delivery is sent again on demand by the same id, as long as the database knows it; another tenant cannot", async () => {
   endpoint.answer = answering(400);
   bench.addEndpoint(endpoint.url);

@@ -30,6 +30,7 @@ export interface BenchStart extends Partial<DelivererOptions> {
   resolve?: Resolve;
   timeoutMs?: number;
   mostInLane?: number;
+  mostSealedBytes?: number;
 }
 
 /** A region's webhooks over a real Redis, with a clock that the test moves and what the database would know of endpoints. */
@@ -92,7 +93,7 @@ export function createWebhookBench(redisUrl: string) {
     const stop = new AbortController();
     const metrics = createMetrics();
     const book = createEndpointBook({ redis: own, source, logger, ttlMs: 0, now });
-    const { resolve, timeoutMs = 10_000, mostInLane, ...options } = more;
+    const { resolve, timeoutMs = 10_000, mostInLane, mostSealedBytes, ...options } = more;
     const addresses = createAddressPolicy({ allowLoopback: true, ...(resolve ? { resolve } : {}) });
     const deliverer = createDeliverer({
       redis: own,
@@ -119,6 +120,7 @@ export function createWebhookBench(redisUrl: string) {
       metrics,
       now,
       ...(mostInLane === undefined ? {} : { mostInLane }),
+      ...(mostSealedBytes === undefined ? {} : { mostSealedBytes }),
       onPlanned: deliverer.wake,
       stream: { blockMs: 50, backoff: { minMs: 5, maxMs: 20 } },
     });
