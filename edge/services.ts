@@ -1,4 +1,5 @@
 import { createKeyDirectory, type KeyDirectory } from "./admit/key-directory.ts";
+import { createHoldBody, type HoldBody } from "./admit/hold-body.ts";
 import { createOnce, type Once } from "./admit/once.ts";
 import {
   createRevocationList,
@@ -56,6 +57,7 @@ export interface EdgeServices {
   revocations: RevocationList;
   ledger: LedgerClient;
   once: Once;
+  holdBody: HoldBody;
   objects: ObjectStore;
   secondCopy: SecondCopy;
   dispatchJob: DispatchJob;
@@ -120,6 +122,7 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     cors: createCors({ kv: bindings.KEYS, callRegion, router }),
     revocations: createRevocationList(revocations),
     once: createOnce(idempotency),
+    holdBody: createHoldBody(),
     retries,
     readRegions: createReadRegions(callRegion, health, retries, metrics),
     batches,

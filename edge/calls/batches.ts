@@ -44,7 +44,9 @@ type Wanted = ReturnType<typeof CreateSpeechBatchLoosely.parse>;
  * `POST /v1/audio/speech/batch`: one job for each item. Their texts go into a region's bucket together, as one object of which each job
  * has a range. An item that is wrong becomes a job that fails; the others are none the worse for it.
  */
-export function createSpeechBatch({ config, router, once, objects, dispatchBatch }: EdgeServices) {
+export function createSpeechBatch(services: EdgeServices) {
+  const { config, router, once, holdBody, objects, dispatchBatch } = services;
+
   async function accept(
     c: EdgeContext,
     batchId: string,
@@ -73,8 +75,8 @@ export function createSpeechBatch({ config, router, once, objects, dispatchBatch
     return json({ batch_id: batchId, items: drafts.length }, 202);
   }
 
-  return async (c: EdgeContext): Promise<Response> => {
-    const body = await readJsonText(c.req.raw, MAX_BATCH_BYTES, BODY_WITHIN_MS);
+  async function take(c: EdgeContext, limit: number): Promise<Response> {
+    const body = await readJsonText(c.req.raw, limit, BODY_WITHIN_MS);
     const wanted = parseRequest(CreateSpeechBatchLoosely, parseJson(body));
     const { residency } = c.get("caller").key;
     const candidates = router.candidates({ request: c.req.raw, residency });
@@ -85,7 +87,9 @@ export function createSpeechBatch({ config, router, once, objects, dispatchBatch
     const job_ids = Array.from({ length: items }, (_, n) => batchJobId(batch_id, n));
     const headers = { ...Object.fromEntries(kept.headers), location: status_url };
     return json(BatchAccepted.parse({ batch_id, job_ids, status_url }), 202, headers);
-  };
+  }
+
+  return (c: EdgeContext) => holdBody(c, MAX_BATCH_BYTES, (limit) => take(c, limit));
 }
 
 /** The jobs of a batch, and their texts one after the other. */

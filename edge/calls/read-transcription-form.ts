@@ -6,6 +6,8 @@ import { MAX_RAW_BYTES } from "./raw-audio.ts";
 
 /** What a form has besides its file. */
 const FORM_OVERHEAD_BYTES = 64 * 1024;
+/** Largest form that is read. */
+export const MAX_FORM_BYTES = MAX_RAW_BYTES + FORM_OVERHEAD_BYTES;
 const GRANULARITIES = "timestamp_granularities[]";
 
 export interface TranscriptionRequest {
@@ -17,7 +19,10 @@ export interface TranscriptionRequest {
  * OpenAI's form. It is held in memory whole: where its file ends, and so how long it is, is only known at its end.
  * @throws ApiError unsupported_media_type | body_too_large | invalid_request | audio_empty | language_unsupported
  */
-export async function readTranscriptionForm(request: Request): Promise<TranscriptionRequest> {
+export async function readTranscriptionForm(
+  request: Request,
+  limit: number = MAX_FORM_BYTES,
+): Promise<TranscriptionRequest> {
   const type = request.headers.get("content-type") ?? "";
   if (!/^multipart\/form-data\s*;/i.test(type)) {
     throw new ApiError(
@@ -25,7 +30,7 @@ export async function readTranscriptionForm(request: Request): Promise<Transcrip
       "Send multipart/form-data with the recording as `file`.",
     );
   }
-  const bytes = await readBytes(request, MAX_RAW_BYTES + FORM_OVERHEAD_BYTES);
+  const bytes = await readBytes(request, limit);
   const data = await parseForm(bytes, type);
   const fields: Record<string, unknown> = {};
   for (const [name, value] of data) if (typeof value === "string") fields[name] = value;

@@ -10,7 +10,11 @@ import { baseUrl, json } from "./answer.ts";
 import { draftAnalysis } from "./draft-analysis.ts";
 import { preferredWait } from "./preferred-wait.ts";
 import { storeAudio } from "./raw-audio.ts";
-import { readTranscriptionForm, type TranscriptionRequest } from "./read-transcription-form.ts";
+import {
+  MAX_FORM_BYTES,
+  readTranscriptionForm,
+  type TranscriptionRequest,
+} from "./read-transcription-form.ts";
 
 /** Longest wait for the job; OpenAI's clients give up after ten minutes. */
 const MAX_WAIT_S = 300;
@@ -26,7 +30,7 @@ const STORED_TYPE = "application/octet-stream";
  * before its job does not undo it: the job goes on, and the same call under the same `Idempotency-Key` waits for it again.
  */
 export function createTranscription(services: EdgeServices) {
-  const { config, router, once, objects, dispatchJob, describeJob, ledger } = services;
+  const { config, router, once, holdBody, objects, dispatchJob, describeJob, ledger } = services;
 
   async function submit(c: EdgeContext, { file, form }: TranscriptionRequest): Promise<string> {
     const { key } = c.get("caller");
@@ -84,9 +88,12 @@ export function createTranscription(services: EdgeServices) {
         "Results of this tenant are sent by webhook alone; ask for the part `transcript` of POST /v1/analyses.",
       );
     }
-    const request = await readTranscriptionForm(c.req.raw);
-    const seconds = preferredWait(c.req.header("prefer"), MAX_WAIT_S) ?? MAX_WAIT_S;
-    const id = await submit(c, request);
+    // Once it is submitted the file is let go: the wait may be long.
+    const { id, form, seconds } = await holdBody(c, MAX_FORM_BYTES, async (limit) => {
+      const request = await readTranscriptionForm(c.req.raw, limit);
+      const seconds = preferredWait(c.req.header("prefer"), MAX_WAIT_S) ?? MAX_WAIT_S;
+      return { id: await submit(c, request), form: request.form, seconds };
+    });
     const headers = { "x-antiphon-job": id };
     const final = await waitUntilFinal({ id, tenant_id: c.get("caller").key.tenant_id }, seconds);
     const base = baseUrl(c, config.publicUrl);
@@ -112,7 +119,6 @@ export function createTranscription(services: EdgeServices) {
       const detail = install === undefined ? reason : `${reason} To install one: ${install}`;
       throw new ApiError("not_available", detail, { headers });
     }
-    const { form } = request;
     const engine = result.engines["transcribe"];
     const formatted = formatTranscript(transcript, form.response_format, {
       duration_s: result.audio.duration_s,

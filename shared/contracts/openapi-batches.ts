@@ -69,7 +69,7 @@ export const batchPaths: ZodOpenApiPathsObject = {
         summary: "Speak up to 10,000 texts as jobs",
         tags: ["Speech"],
         description:
-          "Accepted as a whole, in a body of up to 16 MB. Each item becomes a job; one that is wrong becomes a job that fails with its own error, and the others are done. Needs the scope `speak`.",
+          "Accepted as a whole, in a body of up to 16 MB, few at once of more than 1 MiB (`too_many_in_flight`, `system_busy`: come again after a second). Each item becomes a job; one that is wrong becomes a job that fails with its own error, and the others are done. Needs the scope `speak`.",
         requestParams: { header: headers({ ...idempotent, ...routed }) },
         requestBody: { required: true, content: json(CreateSpeechBatch) },
       },

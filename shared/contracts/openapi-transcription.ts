@@ -22,7 +22,7 @@ export const transcriptionPaths: ZodOpenApiPathsObject = {
         summary: "Transcribe a recording",
         tags: ["Speech"],
         description:
-          "OpenAI's call: its clients work with `base_url` set to this API. Files up to 25 MB; for longer ones make an upload and an analysis with `parts: [\"transcript\"]`, which gives the same transcript. OpenAI's model names stand for the best engine that is installed; `X-Antiphon-Quality: fallback` tells of one that misunderstands more. Errors carry OpenAI's `error` member besides the problem's own. In `verbose_json`, `tokens`, `seek` and `compression_ratio` are not measured: empty, 0 and 1; `no_speech_prob` is 0 where the engine has none.",
+          "OpenAI's call: its clients work with `base_url` set to this API. Files up to 25 MB, few at once of more than 1 MiB (`too_many_in_flight`, `system_busy`: come again after a second); for longer ones make an upload and an analysis with `parts: [\"transcript\"]`, which gives the same transcript. OpenAI's model names stand for the best engine that is installed; `X-Antiphon-Quality: fallback` tells of one that misunderstands more. Errors carry OpenAI's `error` member besides the problem's own. In `verbose_json`, `tokens`, `seek` and `compression_ratio` are not measured: empty, 0 and 1; `no_speech_prob` is 0 where the engine has none.",
         requestParams: {
           header: headers({
             ...idempotent,

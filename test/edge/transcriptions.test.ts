@@ -285,3 +285,55 @@ describe("a transcription that takes too long", () => {
     expect(await codeOf(late)).toBe("job_unfinished");
   });
 });
+
+describe("of bodies that may be large an isolate takes in", () => {
+  /** A body of unknown length whose first byte the edge has asked for, so that it has been taken in. */
+  async function begin(call: ReturnType<typeof startEdge>["call"], key: string, path: string) {
+    const asked = Promise.withResolvers<void>();
+    const mayEnd = Promise.withResolvers<void>();
+    const body = new ReadableStream<Uint8Array>(
+      {
+        async pull(controller) {
+          asked.resolve();
+          await mayEnd.promise;
+          controller.close();
+        },
+      },
+      { highWaterMark: 0 },
+    );
+    const type = path === PATH ? "multipart/form-data; boundary=x" : "application/json";
+    const answer = call(path, { key, body, headers: { "content-type": type } });
+    await Promise.race([asked.promise, answer]);
+    return { answer, end: () => mayEnd.resolve() };
+  }
+
+  test("two of a tenant and three in all, small ones besides, and more when those have ended", async () => {
+    const { call, regions, send } = await ready();
+    const scopes = ["analyze" as const, "speak" as const];
+    const own = await regions.addKey({ tenant_id: newTenant(), scopes });
+    const others = await regions.addKey({ tenant_id: newTenant(), scopes });
+    const batch = "/v1/audio/speech/batch";
+    const held = [await begin(call, own, PATH), await begin(call, own, batch)];
+    for (const path of [PATH, batch]) {
+      const { answer } = await begin(call, own, path);
+      expect((await answer).headers.get("retry-after")).toBe("1");
+      expect(((await (await answer).json()) as { code: string }).code).toBe("too_many_in_flight");
+    }
+    held.push(await begin(call, others, batch));
+    expect(await codeOf(await (await begin(call, others, PATH)).answer)).toBe("system_busy");
+    expect((await send({}, { "content-length": "500" })).status).toBe(200);
+    expect(await codeOf(await send({}))).toBe("system_busy");
+
+    for (const { end } of held) end();
+    const codes = await Promise.all(held.map(async ({ answer }) => codeOf(await answer)));
+    expect(codes).toEqual(["invalid_request", "malformed_json", "malformed_json"]);
+    expect((await send({})).status).toBe(200);
+  });
+
+  test("none that says that it is small and is not", async () => {
+    const { send } = await ready();
+    const large = "x".repeat(1024 * 1024);
+    expect(await codeOf(await send({}, { "content-length": "500" }, large))).toBe("body_too_large");
+    expect((await send({}, {}, large)).status).toBe(200);
+  });
+});
