@@ -8,6 +8,7 @@ import {
 import { createDatabase, type Database } from "../../../regions/store/database.ts";
 import { ensurePartitions, monthOf } from "../../../regions/store/partitions.ts";
 import { migrate } from "../../../regions/store/migrate.ts";
+import { flushedLsn, waitForReplay } from "../../../regions/store/replay.ts";
 import { createTenants } from "../../../regions/store/tenants.ts";
 import { startPostgres, type TestCluster } from "../../support/postgres.ts";
 
@@ -22,18 +23,7 @@ beforeAll(async () => {
   await migrate(database.primary);
   await ensurePartitions(database.primary, [monthOf(Date.now())]);
   // A replica without the tables is passed over for a while, and these tests are of one that has them.
-  const [end] = await database.primary<
-    [{ lsn: string }]
-  >`select pg_current_wal_flush_lsn()::text as lsn`;
-  await expect
-    .poll(
-      async () =>
-        (await replica`select pg_last_wal_replay_lsn() >= ${end.lsn}::pg_lsn as there`)[0]![
-          "there"
-        ],
-      { timeout: 30_000 },
-    )
-    .toBe(true);
+  await waitForReplay(database.primary, await flushedLsn(database.primary), { timeoutMs: 30_000 });
 }, 90_000);
 afterAll(async () => {
   await replica?.end();
