@@ -67,6 +67,7 @@ const logger = createLogger("keeper", region, config.LOG_LEVEL);
 const metrics = createMetrics();
 const stop = new AbortController();
 const { signal } = stop;
+const edge = { edgeUrl: config.EDGE_URL, region, linkSecrets: config.LINK_SECRETS };
 
 const redis = createRedis(config.REDIS_URL, (error) =>
   logger.debug({ err: error }, "redis is away"),
@@ -95,11 +96,7 @@ const cache = createResultCache({
 const finalJobs = createFinalJobs(database);
 const relay = createOfferRelay({
   redis,
-  offerCompletions: createEdgeCompletions({
-    edgeUrl: config.EDGE_URL,
-    region,
-    linkSecrets: config.LINK_SECRETS,
-  }),
+  offerCompletions: createEdgeCompletions(edge),
   deleteObject: (key, signal) => objects.delete(key, { signal }),
   cache,
   eraseUpload: (key, signal) => objects.eraseVersions(key, { signal }),
@@ -170,11 +167,7 @@ const settling = createSettleJobs({
   region: findRegion(region)!,
   redis,
   rows: createJobsRead(database),
-  tell: createTellSettled({
-    edgeUrl: config.EDGE_URL,
-    region,
-    linkSecrets: config.LINK_SECRETS,
-  }),
+  tell: createTellSettled(edge),
   metrics,
 });
 
@@ -261,7 +254,6 @@ const ops = await createOpsServer({
 async function keepDatabase(): Promise<void> {
   const { DATABASE_AGENT_URL: url, DATABASE_AGENT_TOKEN: token } = config;
   if (url === undefined || token === undefined) return;
-  const edge = { edgeUrl: config.EDGE_URL, region, linkSecrets: config.LINK_SECRETS };
   const control = createAgentControl({ url, token });
   const askForOrders = createAskForOrders(edge);
   await keepPrimary({ region, control, askForOrders, trimmed: writer.trimmed, logger }, signal);

@@ -1,5 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import type { PrimaryOrder, WalPosition } from "../../shared/contracts/primary.ts";
+import { defaultTimes } from "../../shared/policies/primary.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { AskForOrders } from "./ask-for-orders.ts";
 import type { DatabaseControl, DatabaseStatus } from "./database-control.ts";
@@ -22,7 +23,6 @@ export interface KeepPrimaryOptions {
 }
 
 const FENCE_EVERY_MS = 250;
-const FIRST_LEASE_MS = 10_000;
 
 /**
  * Keeps a region's Postgres what the lease of the primary says: reports what it is, and does what it is told, until `signal` is
@@ -38,7 +38,7 @@ export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSign
    * Of this region's own lease; by our own clock, from when it was asked for. At the start a keeper does not know what the one before it
    * was told: it gives the edge one lease's time to answer.
    */
-  let leaseEndsAt = now() + FIRST_LEASE_MS;
+  let leaseEndsAt = now() + defaultTimes.leaseMs;
   let timeline = 1;
   /** As it was last seen. */
   let role: DatabaseStatus["role"] = "away";

@@ -1,4 +1,5 @@
 import { OutboxEntry } from "../../shared/contracts/completion.ts";
+import { lsnBytes } from "../../shared/contracts/lsn.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import { readJson } from "./offers.ts";
@@ -79,7 +80,7 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
     const reasons = new Map(refused.map(({ index, reason }) => [index, reason]));
     for (const [index, reason] of reasons) await bury(batch[index]!.id, reason);
     await target.waitForReplay(lsn, signal);
-    if (trimmed === null || isBefore(trimmed, lsn)) trimmed = lsn;
+    if (trimmed === null || lsnBytes(trimmed) < lsnBytes(lsn)) trimmed = lsn;
     written.inc(
       {},
       await scripts.trimOutbox(batch.filter((_, index) => !reasons.has(index)).map(({ id }) => id)),
@@ -136,16 +137,6 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
         signal,
       ),
   };
-}
-
-/** Whether one place in the log comes before another; hexadecimal halves of 32 bits. */
-function isBefore(a: string, b: string): boolean {
-  const place = (lsn: string) => {
-    const [high = "0", low = "0"] = lsn.split("/");
-    return Number.parseInt(high, 16) * 2 ** 32 + Number.parseInt(low, 16);
-  };
-  // Exact up to 2^53: eight petabytes of log.
-  return place(a) < place(b);
 }
 
 interface Outgoing {

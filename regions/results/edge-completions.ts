@@ -3,7 +3,7 @@ import {
   type CompletionOffer,
   type CompletionVerdict,
 } from "../../shared/contracts/completion.ts";
-import { signLinkRequest, SIGNATURE_HEADER } from "../../shared/signing/link-signature.ts";
+import { createCallEdge, type CallEdgeOptions } from "../ops/call-edge.ts";
 
 /** The edge has read the offers and will never take them as they are. */
 export class OffersRefusedError extends Error {
@@ -18,11 +18,7 @@ export type OfferCompletions = (
   signal: AbortSignal,
 ) => Promise<CompletionVerdict[]>;
 
-export interface EdgeCompletionsOptions {
-  edgeUrl: string;
-  region: string;
-  /** The first signs. */
-  linkSecrets: readonly string[];
+export interface EdgeCompletionsOptions extends CallEdgeOptions {
   timeoutMs?: number;
 }
 
@@ -32,41 +28,17 @@ export interface EdgeCompletionsOptions {
  * edge cannot be reached or cannot answer now.
  */
 export function createEdgeCompletions(options: EdgeCompletionsOptions): OfferCompletions {
-  const { edgeUrl, region, linkSecrets, timeoutMs = 10_000 } = options;
-  const secret = linkSecrets[0];
-  if (secret === undefined) throw new Error("the link to the edge has no secret");
-  const url = new URL("/internal/completions", edgeUrl);
+  const { timeoutMs = 10_000 } = options;
+  const callEdge = createCallEdge("/internal/completions", options);
 
   return async (offers, signal) => {
-    const body = JSON.stringify({ offers });
-    const request = { method: "POST", target: url.pathname, body, audience: "edge" };
-    const clock = new AbortController();
-    const timer = setTimeout(
-      () => clock.abort(new Error(`no answer within ${timeoutMs} ms`)),
-      timeoutMs,
-    );
-    try {
-      const response = await fetch(url, {
-        method: "POST",
-        headers: {
-          "content-type": "application/json",
-          "antiphon-region": region,
-          [SIGNATURE_HEADER]: await signLinkRequest(secret, request),
-        },
-        body,
-        redirect: "error",
-        signal: AbortSignal.any([signal, clock.signal]),
-      });
-      const text = await response.text();
-      if (response.status === 200) return CompletionVerdicts.parse(JSON.parse(text)).verdicts;
-      const code = problemCode(text);
-      if (["invalid_request", "malformed_json", "body_too_large"].includes(code)) {
-        throw new OffersRefusedError(code);
-      }
-      throw new Error(`the edge answered ${response.status} ${code}`);
-    } finally {
-      clearTimeout(timer);
+    const { status, text } = await callEdge({ offers }, { signal, timeoutMs });
+    if (status === 200) return CompletionVerdicts.parse(JSON.parse(text)).verdicts;
+    const code = problemCode(text);
+    if (["invalid_request", "malformed_json", "body_too_large"].includes(code)) {
+      throw new OffersRefusedError(code);
     }
+    throw new Error(`the edge answered ${status} ${code}`);
   };
 }
 

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, readFile, writeFile } from "node:fs/promises";
 import { join, resolve } from "node:path";
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { z } from "zod";
 import { edgeInputs, type EdgeOutputs } from "./edge-inputs.ts";
 import { estimateCost, priceOfJobs } from "./estimate-cost.ts";
@@ -10,17 +10,12 @@ import { planStage, type Target } from "./plan-stage.ts";
 import { promotionSteps } from "./promotion-steps.ts";
 import { runStage } from "./run-stage.ts";
 import { Facts, readDeployment } from "./settings.ts";
+import { positiveNumber } from "../positive-number.ts";
 
 const root = resolve(import.meta.dirname, "../..");
 const say = (line = "") => void process.stdout.write(`${line}\n`);
 const stop = new AbortController();
 for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => stop.abort());
-
-const positive = (text: string): number => {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("A number above 0.");
-  return value;
-};
 
 const program = new Command("deploy")
   .description("Stands Antiphon up on AWS and Cloudflare, a stage at a time: see README, Deploy.")
@@ -79,9 +74,9 @@ program
 program
   .command("cost")
   .description("what a month costs, by the price table that jobs are priced by")
-  .option("--requests <n>", "a day", positive, 100)
-  .option("--seconds <n>", "of compute each", positive, 6)
-  .option("--megabytes <n>", "of audio each", positive, 2)
+  .option("--requests <n>", "a day", positiveNumber, 100)
+  .option("--seconds <n>", "of compute each", positiveNumber, 6)
+  .option("--megabytes <n>", "of audio each", positiveNumber, 2)
   .option("--json", "print only one JSON object", false)
   .action(
     async (options: Record<"requests" | "seconds" | "megabytes", number> & { json: boolean }) => {

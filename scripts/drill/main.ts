@@ -1,20 +1,15 @@
 import { join } from "node:path";
-import { Argument, Command, InvalidArgumentError, Option } from "commander";
+import { Argument, Command, Option } from "commander";
 import { regions } from "../../shared/contracts/regions.ts";
 import { type Fault, faults, type FaultName } from "./faults.ts";
 import { openPlanet } from "./planet-under-drill.ts";
 import { kept, runDrill, summarize } from "./run-drill.ts";
 import { writeReport } from "./write-report.ts";
+import { positiveNumber } from "../positive-number.ts";
 
 /* `npm run drill -- …`: hurts a planet under load, and judges by what clients were told whether its promises hold. */
 
 const ROOT = join(import.meta.dirname, "../..");
-
-const positive = (text: string): number => {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("A number above 0.");
-  return value;
-};
 
 interface Options {
   rounds: number;
@@ -43,10 +38,15 @@ for (const name of Object.keys(faults) as FaultName[]) {
         .choices(regions.map(({ id }) => id))
         .default(regions[0]?.id),
     )
-    .option("--rounds <n>", "how often", positive, 1)
-    .option("--rate <n>", "new requests a second", positive, 2)
-    .option("--hold <s>", "how long the fault lasts, seconds", positive)
-    .option("--settle <s>", "how long jobs may take to end afterwards, seconds", positive, 180)
+    .option("--rounds <n>", "how often", positiveNumber, 1)
+    .option("--rate <n>", "new requests a second", positiveNumber, 2)
+    .option("--hold <s>", "how long the fault lasts, seconds", positiveNumber)
+    .option(
+      "--settle <s>",
+      "how long jobs may take to end afterwards, seconds",
+      positiveNumber,
+      180,
+    )
     .option("--state <folder>", "of a planet that may run", join(ROOT, ".antiphon"))
     .option("--own", "start a planet for the drill, also when one runs", false)
     .option("--out <folder>", "where the report goes (default: drills/ in the planet's folder)")

@@ -176,14 +176,11 @@ async function watchPrimary(
   onHolder: (holder: string, term: number) => void,
 ): Promise<void> {
   let known: number | undefined;
-  while (!signal.aborted) {
-    const status = await operator.admin.getPrimary().catch(() => undefined);
-    if (status?.holder) {
-      if (known !== undefined && status.term !== known) onHolder(status.holder, status.term);
-      known = status.term;
-    }
-    await sleep(500, undefined, { signal }).catch(() => undefined);
-  }
+  await watch(operator.admin.getPrimary, signal, ({ holder, term }) => {
+    if (holder === null) return;
+    if (known !== undefined && term !== known) onHolder(holder, term);
+    known = term;
+  });
 }
 
 async function watchHealth(
@@ -192,10 +189,20 @@ async function watchHealth(
   signal: AbortSignal,
   onState: (healthy: boolean) => void,
 ): Promise<void> {
-  while (!signal.aborted) {
-    const list = await client.listRegions().catch(() => undefined);
-    const found = list?.data.find(({ id }) => id === region);
+  await watch(client.listRegions, signal, ({ data }) => {
+    const found = data.find(({ id }) => id === region);
     if (found) onState(found.healthy);
+  });
+}
+
+/** Asks twice a second, and passes on what is answered. */
+async function watch<T>(
+  ask: () => Promise<T>,
+  signal: AbortSignal,
+  onAnswer: (answer: T) => void,
+): Promise<void> {
+  while (!signal.aborted) {
+    await ask().then(onAnswer, () => undefined);
     await sleep(500, undefined, { signal }).catch(() => undefined);
   }
 }

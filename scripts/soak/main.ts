@@ -1,19 +1,14 @@
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import { runSoak, type SoakReport } from "./run-soak.ts";
-
-const positive = (text: string): number => {
-  const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("A number above 0.");
-  return value;
-};
+import { positiveNumber } from "../positive-number.ts";
 
 const program = new Command("soak")
   .description(
     "A mixed load on the queue while its workers, its keeper and Redis are killed and frozen at random; judged from outside.",
   )
-  .option("--minutes <n>", "how long the load lasts", positive, 10)
-  .option("--rate <n>", "jobs a second", positive, 80)
-  .option("--disturb-every <ms>", "mean pause between two disturbances", positive, 3000)
+  .option("--minutes <n>", "how long the load lasts", positiveNumber, 10)
+  .option("--rate <n>", "jobs a second", positiveNumber, 80)
+  .option("--disturb-every <ms>", "mean pause between two disturbances", positiveNumber, 3000)
   .option("--seed <n>", "of the load and the disturbances", Number, Date.now() % 1e6)
   .option("--json", "print only one JSON object", false)
   .parse();

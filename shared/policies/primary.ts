@@ -1,3 +1,4 @@
+import { lsnBytes } from "../contracts/lsn.ts";
 import type { PrimaryOrder, PrimaryReport, WalPosition } from "../contracts/primary.ts";
 
 /* Who may be the one primary: a lease with a term. Pure; the Durable Object keeps the state, the keepers do what they are told. */
@@ -27,12 +28,12 @@ export interface PrimaryState {
   holder: string | null;
   term: number;
   expiresAtMs: number;
-  termSinceMs: number;
   /** The holder has stopped its database on purpose: nobody needs to wait for the lease to end. */
   released?: { position: WalPosition | null };
   handover?: { to: string; sinceMs: number };
   /** `sinceMs`: since when the region has reported without a gap. */
   reports: Record<string, PrimaryReport & { atMs: number; sinceMs: number }>;
+  /** The last is the term that runs. */
   history: { term: number; holder: string; sinceMs: number }[];
 }
 
@@ -40,7 +41,6 @@ export const noPrimary: PrimaryState = {
   holder: null,
   term: 0,
   expiresAtMs: 0,
-  termSinceMs: 0,
   reports: {},
   history: [],
 };
@@ -77,7 +77,6 @@ export function decidePrimary(
   const take = () => {
     state.holder = region;
     state.term += 1;
-    state.termSinceMs = nowMs;
     state.expiresAtMs = nowMs + times.leaseMs;
     state.history = [...state.history, { term: state.term, holder: region, sinceMs: nowMs }].slice(
       -HISTORY,
@@ -109,7 +108,10 @@ export function decidePrimary(
       state.expiresAtMs = nowMs + times.leaseMs;
       return answer("keep");
     }
-    if (report.role === "replica" && nowMs - state.termSinceMs <= times.promotionMs) {
+    if (
+      report.role === "replica" &&
+      nowMs - (state.history.at(-1)?.sinceMs ?? 0) <= times.promotionMs
+    ) {
       state.expiresAtMs = nowMs + times.leaseMs;
       return answer("take_over");
     }
@@ -174,15 +176,9 @@ function isFresh(
 /** Negative when `a` comes before `b`: by timeline, then by place. */
 export function compareWal(a: WalPosition, b: WalPosition): number {
   if (a.timeline !== b.timeline) return a.timeline - b.timeline;
-  const [x, y] = [numberOf(a.lsn), numberOf(b.lsn)];
+  const [x, y] = [lsnBytes(a.lsn), lsnBytes(b.lsn)];
   return x < y ? -1 : x > y ? 1 : 0;
 }
 
 const laterOf = (a: WalPosition | null, b: WalPosition | null): WalPosition | null =>
   a === null || (b !== null && compareWal(a, b) < 0) ? b : a;
-
-/** An LSN is two hexadecimal halves of 32 bits. */
-function numberOf(lsn: string): bigint {
-  const [high = "0", low = "0"] = lsn.split("/");
-  return (BigInt(`0x${high}`) << 32n) + BigInt(`0x${low}`);
-}
