@@ -62,8 +62,7 @@ export function planAwsSteps(
         ],
         heal: [],
         by_hand: [
-          `A promotion on RDS cannot be undone. Keep the old primary from writing: npm run failover -- promote ${to}`,
-          `Make the others replicas of ${to}: set \`primary\` in their variables, then npm run deploy -- region NAME --apply`,
+          `A promotion on RDS cannot be undone: the old primary and the other replicas are made anew. The steps: npm run deploy -- promote ${to}`,
         ],
       };
     }
