@@ -10,6 +10,7 @@ import type { Revocations } from "./admit/revocations.ts";
 import { createCors } from "./admit/cors.ts";
 import { createLeaseSource, createTenantGate, type TenantGate } from "./admit/tenant-gate.ts";
 import type { TenantLimits } from "./admit/tenant-limits.ts";
+import { createStrangers, type Strangers } from "./admit/strangers.ts";
 import { createTokenDirectory, type TokenDirectory } from "./admit/token-directory.ts";
 import { createDeliverAudio, type DeliverAudio } from "./deliver/audio-delivery.ts";
 import { createDescribeJob, type DescribeJob } from "./deliver/describe-job.ts";
@@ -52,6 +53,7 @@ export interface EdgeServices {
   readRegions: ReadRegions;
   keys: KeyDirectory;
   tokens: TokenDirectory;
+  strangers: Strangers;
   gate: TenantGate;
   cors: ReturnType<typeof createCors>;
   revocations: RevocationList;
@@ -111,6 +113,7 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
       callRegion,
       allowHttp: config.environment !== "production",
     }),
+    strangers: createStrangers(),
     gate: createTenantGate({
       source: createLeaseSource(
         bindings.TENANT_LIMITS as DurableObjectNamespace<TenantLimits>,

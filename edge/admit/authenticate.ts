@@ -5,14 +5,18 @@ import { traceOf, type EdgeContext, type EdgeHono } from "../context.ts";
 import type { EdgeServices } from "../services.ts";
 import { isToken } from "./token-directory.ts";
 
-type Parts = Pick<EdgeServices, "keys" | "tokens" | "revocations" | "router" | "gate">;
+type Parts = Pick<
+  EdgeServices,
+  "keys" | "tokens" | "strangers" | "revocations" | "router" | "gate"
+>;
 
 /**
  * Lets a request in that has a good API key, or a token of its tenant's issuer, with the scope, or one of them, and that its
  * tenant's limits permit. The steps, and why in this order:
  *
  * 1. The form of the credential, with a key's checksum: costs nothing, and turns typing errors and noise away.
- * 2. Its record, or its signature: from here on we know who calls. Only a stranger's request can end before.
+ * 2. Its record, or its signature: from here on we know who calls. Only a stranger's request can end before, and how many
+ *    strangers of one network are looked up is bounded (strangers.ts).
  * 3. Revocation and expiry: by the list that is seconds old, which no cached record can overrule.
  * 4. The tenant's limits: before anything that costs; and after 3, so that a key that was stolen and revoked uses nothing up.
  *    Before the scope, so that requests which may not do what they ask for count too.
@@ -59,12 +63,13 @@ export function requireScope(
 }
 
 function findCaller(
-  { keys, tokens, router }: Parts,
+  { keys, tokens, strangers, router }: Parts,
   c: EdgeContext,
   credential: string,
 ): Promise<KeyRecord> {
   const candidates = () => router.nearest(c.req.raw);
+  const introduce = strangers.from(c.req.header("cf-connecting-ip"));
   return isToken(credential)
-    ? tokens.find(credential, candidates, traceOf(c))
-    : keys.find(credential, candidates, traceOf(c));
+    ? tokens.find(credential, candidates, traceOf(c), introduce)
+    : keys.find(credential, candidates, traceOf(c), introduce);
 }

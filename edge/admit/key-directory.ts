@@ -6,13 +6,19 @@ import type { Trace } from "../context.ts";
 import type { CallRegion } from "../forward/call-region.ts";
 import { askRegions } from "./ask-regions.ts";
 import { createRecordCache } from "./record-cache.ts";
+import type { Introduce } from "./strangers.ts";
 
 export interface KeyDirectory {
   /**
    * The record behind an API key.
-   * @throws ApiError invalid_api_key | dependency_unavailable
+   * @throws ApiError invalid_api_key | dependency_unavailable, or what `introduce` throws
    */
-  find(apiKey: string, candidates: () => readonly Region[], trace: Trace): Promise<KeyRecord>;
+  find(
+    apiKey: string,
+    candidates: () => readonly Region[],
+    trace: Trace,
+    introduce?: Introduce,
+  ): Promise<KeyRecord>;
   /** Drops what is cached under a key's hash. */
   forget(keyHash: string): Promise<void>;
 }
@@ -29,10 +35,11 @@ export function createKeyDirectory(
     apiKey: string,
     candidates: () => readonly Region[],
     trace: Trace,
+    introduce?: Introduce,
   ): Promise<KeyRecord> {
     if (!isApiKey(apiKey)) throw new ApiError("invalid_api_key");
     const keyHash = await hashApiKey(apiKey);
-    const key = await cache.get(keyHash, () =>
+    const lookUp = () =>
       askRegions(
         callRegion,
         candidates(),
@@ -43,8 +50,8 @@ export function createKeyDirectory(
           trace,
         },
         (answer) => answer.key,
-      ),
-    );
+      );
+    const key = await cache.get(keyHash, lookUp, introduce);
     if (!key) throw new ApiError("invalid_api_key");
     return key;
   }

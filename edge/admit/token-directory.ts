@@ -14,6 +14,7 @@ import type { CallRegion } from "../forward/call-region.ts";
 import { askRegions } from "./ask-regions.ts";
 import { createJwksCache } from "./jwks-cache.ts";
 import { createRecordCache } from "./record-cache.ts";
+import type { Introduce } from "./strangers.ts";
 
 const CLOCK_TOLERANCE_S = 30;
 /** A token that lives longer is a key under another name, and cannot be revoked here. */
@@ -23,9 +24,14 @@ export interface TokenDirectory {
   /**
    * Who a JWT speaks for, as if it were a key: of the tenant that named its issuer and audience, with the scopes of its claim
    * `scope` that the issuer may give.
-   * @throws ApiError invalid_token | dependency_unavailable
+   * @throws ApiError invalid_token | dependency_unavailable, or what `introduce` throws
    */
-  find(token: string, candidates: () => readonly Region[], trace: Trace): Promise<KeyRecord>;
+  find(
+    token: string,
+    candidates: () => readonly Region[],
+    trace: Trace,
+    introduce?: Introduce,
+  ): Promise<KeyRecord>;
 }
 
 export interface TokenDirectoryParts {
@@ -50,18 +56,19 @@ export function createTokenDirectory({
     token: string,
     candidates: () => readonly Region[],
     trace: Trace,
+    introduce?: Introduce,
   ): Promise<KeyRecord> {
     const claimed = readClaims(token);
     // What issuer and audience say is only believed to find out whose key must have signed it.
     const name = await sha256Hex(JSON.stringify([claimed.issuer, claimed.audiences]));
-    const issuer = await issuers.get(name, () =>
+    const lookUp = () =>
       askRegions(
         callRegion,
         candidates(),
         { target: "/internal/issuers/lookup", body: claimed, answer: LookupIssuerAnswer, trace },
         (answer) => answer.issuer,
-      ),
-    );
+      );
+    const issuer = await issuers.get(name, lookUp, introduce);
     if (!issuer) throw refused("Nobody here takes tokens of this issuer for this audience.");
     const payload = await verify(token, issuer);
     const subject = await sha256Hex(JSON.stringify([issuer.issuer, payload.sub]));

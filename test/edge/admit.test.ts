@@ -1,12 +1,19 @@
 import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createRevocationList, createRevocationSource } from "../../edge/admit/revocation-list.ts";
 import { readBytes, readText } from "../../edge/admit/read-body.ts";
 import type { Revocations } from "../../edge/admit/revocations.ts";
-import { mintApiKey } from "../../shared/contracts/api-key.ts";
+import { createStrangers } from "../../edge/admit/strangers.ts";
+import { hashApiKey, mintApiKey } from "../../shared/contracts/api-key.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { codeOf, newTenant, problemOf, startEdge } from "./support/start-edge.ts";
+
+/** Time stands still until the test's end. */
+function holdTime(): void {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
+  onTestFinished(() => void vi.useRealTimers());
+}
 
 const randomKey = () => mintApiKey("test", crypto.getRandomValues(new Uint8Array(32)));
 
@@ -37,6 +44,34 @@ describe("an API key", () => {
     expect(regions.asked("/internal/keys/lookup")).toHaveLength(2);
     expect(await codeOf(await call("/v1/jobs", { key }))).toBe("invalid_api_key");
     expect(regions.asked("/internal/keys/lookup")).toHaveLength(2);
+  });
+
+  test("that is made up costs a network a bounded number of look-ups, and nobody else anything", async () => {
+    holdTime();
+    const { call, regions, bindings } = startEdge();
+    regions.on("GET /internal/jobs", () => ({ data: [], next_cursor: null }));
+    const known = await regions.addKey({ tenant_id: newTenant() });
+    const from = (address: string, key: string) =>
+      call("/v1/jobs", { key, headers: { "cf-connecting-ip": address } });
+    expect((await from("203.0.113.9", known)).status).toBe(200);
+    const codes: string[] = [];
+    for (let i = 0; i < 70; i++) {
+      codes.push(await codeOf(await from(`203.0.113.${i}`, randomKey())));
+    }
+    const repeat = (code: string, times: number) => Array.from({ length: times }, () => code);
+    expect(codes).toEqual([...repeat("invalid_api_key", 50), ...repeat("rate_limited", 20)]);
+    // Two regions each, and one for the key that is known.
+    expect(regions.asked("/internal/keys/lookup")).toHaveLength(101);
+    const refused = await from("203.0.113.1", randomKey());
+    expect([refused.status, refused.headers.get("retry-after")]).toEqual([429, "1"]);
+    // Whom this isolate has met, it lets in; and what other networks ask has a bound of its own.
+    expect((await from("203.0.113.1", known)).status).toBe(200);
+    expect(await codeOf(await from("198.51.100.1", randomKey()))).toBe("invalid_api_key");
+    // Nothing is stored of what nobody knows.
+    const { keys } = await bindings.KEYS.list({ prefix: "key/" });
+    const stored = await Promise.all(keys.map(({ name }) => bindings.KEYS.get(name, "json")));
+    expect(keys.map(({ name }) => name)).toContain(`key/${await hashApiKey(known)}`);
+    expect(stored.filter((each) => (each as { record: unknown }).record === null)).toEqual([]);
   });
 
   test("that only a lagging replica does not know yet is good", async () => {
@@ -90,6 +125,44 @@ describe("an API key", () => {
     const problem = await problemOf(response);
     expect(problem).toMatchObject({ code: "insufficient_scope" });
     expect(problem.detail).toContain("admin");
+  });
+});
+
+describe("strangers", () => {
+  const nobody = async () => null;
+  const codeOfCall = (call: Promise<unknown>) =>
+    call.then(
+      () => "asked",
+      (error: ApiError) => error.code,
+    );
+
+  test("are looked up again as time passes, and at most fifty at a time", async () => {
+    let now = 1_000_000;
+    const introduce = createStrangers(() => now).from("2001:db8::1");
+    const all = await Promise.all(
+      Array.from({ length: 60 }, (_, i) => codeOfCall(introduce(`name-${i}`, nobody))),
+    );
+    expect(all.filter((code) => code === "asked")).toHaveLength(50);
+    expect(await codeOfCall(introduce("later", nobody))).toBe("rate_limited");
+    now += 3_000;
+    const later = [];
+    for (let i = 0; i < 5; i++) later.push(await codeOfCall(introduce(`later-${i}`, nobody)));
+    expect(later.filter((code) => code === "asked")).toHaveLength(3);
+  });
+
+  test("who turn out to be known do not count, however many requests they send at once", async () => {
+    const introduce = createStrangers(() => 1_000_000).from(undefined);
+    const found = async () => "a record";
+    for (let i = 0; i < 60; i++) {
+      expect(await codeOfCall(introduce(`key-${i}`, found))).toBe("asked");
+    }
+    const twins = Array.from({ length: 200 }, () => codeOfCall(introduce("one key", found)));
+    expect(new Set(await Promise.all(twins))).toEqual(new Set(["asked"]));
+    // Nor do those whom nobody could be asked about.
+    const away = () => Promise.reject(new ApiError("dependency_unavailable"));
+    for (let i = 0; i < 60; i++) {
+      expect(await codeOfCall(introduce(`away-${i}`, away))).toBe("dependency_unavailable");
+    }
   });
 });
 

@@ -1,5 +1,5 @@
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from "jose";
-import { expect, test } from "vitest";
+import { expect, onTestFinished, test, vi } from "vitest";
 import { createTokenDirectory } from "../../edge/admit/token-directory.ts";
 import type { JwtIssuer } from "../../shared/contracts/tenant-settings.ts";
 import { draftOf } from "./support/jobs.ts";
@@ -247,6 +247,22 @@ test("after a first try that failed the issuer is asked again in 2 s, and not be
   expect(edge.published.fetched).toBe(1);
   now += 200;
   expect(await find()).toBe("found");
+});
+
+test("tokens of made-up issuers cost a network a bounded number of look-ups", async () => {
+  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
+  onTestFinished(() => void vi.useRealTimers());
+  const { token, regions, ask } = await ready();
+  const good = await token();
+  expect((await ask(good)).status).toBe(200);
+  const codes: string[] = [];
+  for (let i = 0; i < 52; i++) {
+    codes.push(await codeOf(await ask(await token({ claims: { iss: newIssuer() } }))));
+  }
+  expect(codes[49]).toBe("invalid_token");
+  expect(codes.slice(50)).toEqual(["rate_limited", "rate_limited"]);
+  expect(regions.asked("/internal/issuers/lookup")).toHaveLength(101);
+  expect((await ask(good)).status).toBe(200);
 });
 
 test("a token may not do what concerns the tenant as a whole: that needs an API key", async () => {
