@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { regions, type Region } from "../shared/contracts/regions.ts";
 import { TenantLimits } from "../shared/contracts/tenant-settings.ts";
+import { explainIssue } from "../shared/errors/explain-request.ts";
 import type { AudioUrlKeys } from "../shared/signing/audio-url.ts";
 import { ReceiptKey } from "../shared/signing/receipt.ts";
 
@@ -92,7 +93,7 @@ export interface EdgeConfig {
  * @throws Error that names every variable that is missing or wrong, never its value
  */
 export function readEdgeConfig(bindings: EdgeBindings): EdgeConfig {
-  const parsed = EdgeEnvironment.safeParse(bindings);
+  const parsed = EdgeEnvironment.safeParse(bindings, { error: explainIssue });
   if (!parsed.success) {
     const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
     throw new Error(`the edge's environment is not complete: ${faults.join("; ")}`);

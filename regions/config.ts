@@ -3,6 +3,7 @@ import { findRegion } from "../shared/contracts/regions.ts";
 import { KeyRecord } from "../shared/contracts/api-key.ts";
 import { Tenant } from "../shared/contracts/internal-api.ts";
 import { Sha256Hex } from "../shared/contracts/ids.ts";
+import { explainIssue } from "../shared/errors/explain-request.ts";
 
 const port = z.coerce.number().int().min(0).max(65535);
 const secrets = z
@@ -134,7 +135,7 @@ export function readConfig<T extends z.ZodType>(
   schema: T,
   environment: Record<string, string | undefined>,
 ): z.output<T> {
-  const parsed = schema.safeParse(environment);
+  const parsed = schema.safeParse(environment, { error: explainIssue });
   if (parsed.success) return parsed.data;
   const faults = parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`);
   throw new Error(`the environment is not complete:\n  ${faults.join("\n  ")}`);

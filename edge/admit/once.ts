@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { ErrorCode } from "../../shared/errors/catalogue.ts";
-import { ApiError, FieldError } from "../../shared/errors/problem.ts";
+import { FieldError } from "../../shared/errors/explain-request.ts";
+import { ApiError } from "../../shared/errors/problem.ts";
 import { sha256Hex } from "../../shared/signing/hmac.ts";
 import type { EdgeContext } from "../context.ts";
 import type { IdempotencyClient } from "../ledger/idempotency-client.ts";

@@ -17,7 +17,7 @@ import {
 import { uploadKey } from "../../shared/contracts/object-keys.ts";
 import type { Region } from "../../shared/contracts/regions.ts";
 import { voiceId } from "../../shared/contracts/speech.ts";
-import { ApiError, fieldErrors, parseRequest } from "../../shared/errors/problem.ts";
+import { ApiError, checkRequest, parseRequest } from "../../shared/errors/problem.ts";
 import { batchWindow } from "../../shared/policies/batch-window.ts";
 import { signAudioUrl } from "../../shared/signing/audio-url.ts";
 import { parseJson, readJsonText } from "../admit/read-body.ts";
@@ -109,22 +109,22 @@ function draftItems(
       ...(webhook_url === undefined ? {} : { webhook: { url: webhook_url } }),
     };
     const jobId = batchJobId(batchId, item);
-    const read = SpeechItem.safeParse(given);
-    if (!read.success) {
-      const detail = fieldErrors(read.error)
+    const read = checkRequest(SpeechItem, given);
+    if (!read.ok) {
+      const detail = read.errors
         .map(({ path, message }) => (path === "" ? message : `${path}: ${message}`))
         .join("; ")
         .slice(0, MAX_DETAIL_CHARS);
       return draftSynthesis(c, jobId, { ...shared, fault: { code: "invalid_request", detail } });
     }
-    const { text, voice_id, response_format, speed, user_id, metadata } = read.data;
-    const encoded = encoder.encode(text);
+    const { input, voice, response_format, speed, user_id, metadata } = read.data;
+    const encoded = encoder.encode(input);
     const range = { offset, bytes: encoded.byteLength };
     texts.push(encoded);
     offset += encoded.byteLength;
     return draftSynthesis(c, jobId, {
       ...shared,
-      speech: { text: range, voice: voiceId(voice_id), response_format, speed },
+      speech: { text: range, voice: voiceId(voice), response_format, speed },
       ...(user_id === undefined ? {} : { user_id }),
       ...(metadata === undefined ? {} : { metadata }),
     });

@@ -43,7 +43,7 @@ async function readItems(path: string): Promise<Wanted["items"]> {
   });
   if (!path.endsWith(".json")) {
     const lines = text.split(/\r?\n/).filter((line) => line.trim() !== "");
-    return lines.map((line) => ({ text: line }));
+    return lines.map((line) => ({ input: line }));
   }
   try {
     return z.array(z.unknown()).parse(JSON.parse(text)) as Wanted["items"];

@@ -212,7 +212,7 @@ export const apiExamples: readonly ApiExample[] = [
     path: "/v1/audio/speech/batch",
     headers: { "idempotency-key": "batch-1" },
     json: {
-      items: [{ text: "Good morning." }, { text: "Good night.", voice_id: "rms", speed: 0.9 }],
+      items: [{ input: "Good morning." }, { input: "Good night.", voice: "rms", speed: 0.9 }],
       deadline_s: 3_600,
     },
     answer: {

@@ -1,25 +1,50 @@
 import { z } from "zod";
 import { BatchId, JobId } from "./ids.ts";
 import { DeadlineS, JobCost, JobError, Metadata, UserId } from "./job.ts";
-import { speechInput, speechSpeed, VoiceName, WantedFormat } from "./speech.ts";
+import { CreateSpeech, VoiceName } from "./speech.ts";
 import { WebhookUrl } from "./webhook-url.ts";
 
 export const MAX_BATCH_ITEMS = 10_000;
 /** Of the whole body. */
 export const MAX_BATCH_BYTES = 16 * 1024 * 1024;
 
-/** One text of a batch. */
+const { input, voice, ...spoken } = CreateSpeech.omit({ stream_format: true }).shape;
+const DEFAULT_VOICE = voice.parse(undefined);
+const otherNames = { text: "input", voice_id: "voice" } as const;
+
+/**
+ * One text of a batch, asked for as `POST /v1/audio/speech` asks for its own. Items began with `text` and `voice_id` for `input` and
+ * `voice`, and these are still taken.
+ */
 export const SpeechItem = z
   .strictObject({
-    text: speechInput.meta({ description: "English text, 4,096 characters at most" }),
-    voice_id: VoiceName.default("slt"),
-    response_format: WantedFormat.default("mp3"),
-    speed: speechSpeed,
+    input: input.optional().meta({ ...input.meta(), description: "English text" }),
+    voice: VoiceName.optional().meta({ ...voice.meta(), default: DEFAULT_VOICE }),
+    ...spoken,
     user_id: UserId.optional(),
     metadata: Metadata.optional(),
+    text: input.optional().meta({ deprecated: true, description: "Taken for `input`" }),
+    voice_id: VoiceName.optional().meta({ deprecated: true, description: "Taken for `voice`" }),
   })
-  .meta({ id: "SpeechItem" });
-export type SpeechItem = z.infer<typeof SpeechItem>;
+  .superRefine((item, context) => {
+    for (const [old, name] of Object.entries(otherNames) as ["text", "input"][]) {
+      if (item[old] === undefined || item[name] === undefined) continue;
+      const message = `is another name of \`${name}\`, which is there too`;
+      context.addIssue({ code: "custom", path: [old], message });
+    }
+    if (item.input === undefined && item.text === undefined) {
+      context.addIssue({ code: "custom", path: ["input"], message: "is missing" });
+    }
+  })
+  .meta({
+    id: "SpeechItem",
+    override: { anyOf: [{ required: ["input"] }, { required: ["text"] }] },
+  })
+  .transform(({ text, voice_id, input: own = text, voice: named = voice_id, ...rest }) => ({
+    ...rest,
+    input: own!,
+    voice: named ?? DEFAULT_VOICE,
+  }));
 
 const ofBatch = {
   deadline_s: DeadlineS.optional().meta({
@@ -36,10 +61,7 @@ export const CreateSpeechBatch = z
 
 /** The same as it is read: what is wrong with one item is no fault of the others. */
 export const CreateSpeechBatchLoosely = z.strictObject({
-  items: z
-    .array(z.unknown())
-    .min(1, "must hold an item at least")
-    .max(MAX_BATCH_ITEMS, `must hold ${MAX_BATCH_ITEMS} items at most`),
+  items: z.array(z.unknown()).min(1).max(MAX_BATCH_ITEMS),
   ...ofBatch,
 });
 

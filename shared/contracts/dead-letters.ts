@@ -7,7 +7,7 @@ import { JobSpec } from "./job.ts";
 /** `<region>.<place in the region's stream>`: a letter is found by its id alone, and ids of a region are in order. */
 export const DeadLetterId = z
   .string()
-  .regex(/^[a-z0-9-]{1,32}\.\d{1,20}-\d{1,20}$/)
+  .regex(/^[a-z0-9-]{1,32}\.\d{1,20}-\d{1,20}$/, "is not the id of a dead letter")
   .meta({ id: "DeadLetterId" });
 
 export const deadLetterId = (region: string, entry: string) => `${region}.${entry}`;

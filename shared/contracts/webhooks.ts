@@ -13,13 +13,13 @@ export type WebhookEventType = z.infer<typeof WebhookEventType>;
 /** `whe_<24 hex digits>`: minted by the edge. */
 export const WebhookEndpointId = z
   .string()
-  .regex(/^whe_[0-9a-f]{24}$/)
+  .regex(/^whe_[0-9a-f]{24}$/, "is not the id of a webhook endpoint")
   .meta({ id: "WebhookEndpointId" });
 
 /** `whd_<region code>_<32 hex digits>`: the region that delivers, and what follows from job, event and target. */
 export const WebhookDeliveryId = z
   .string()
-  .regex(/^whd_[a-z]{3}_[0-9a-f]{32}$/)
+  .regex(/^whd_[a-z]{3}_[0-9a-f]{32}$/, "is not the id of a delivery")
   .meta({ id: "WebhookDeliveryId" });
 
 /** The body of a delivery. Its `webhook-id` header stays the same however often it comes. */

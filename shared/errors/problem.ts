@@ -1,8 +1,6 @@
 import { z } from "zod";
 import { catalogue, ErrorCode } from "./catalogue.ts";
-
-export const FieldError = z.strictObject({ path: z.string(), message: z.string() });
-export type FieldError = z.infer<typeof FieldError>;
+import { explainIssue, FieldError, fieldErrors } from "./explain-request.ts";
 
 /** RFC 9457 problem details, with our code, the request id, and whether to retry. */
 export const Problem = z
@@ -84,28 +82,22 @@ export function problemResponse(error: unknown, requestId: string): Response {
   return new Response(JSON.stringify(problem), { status: problem.status, headers });
 }
 
-/** Zod's issues as the `errors` of an `invalid_request`. */
-export function invalidRequest(error: z.ZodError, detail = "Some fields are not valid."): ApiError {
-  return new ApiError("invalid_request", detail, { errors: fieldErrors(error).slice(0, 20) });
-}
+/** At most so many faults of one request are told. */
+const MAX_FIELD_ERRORS = 20;
 
-/** What is wrong with which field, in words for whoever sent it. */
-export const fieldErrors = (error: z.ZodError): { path: string; message: string }[] =>
-  error.issues.map((issue) => ({
-    path: issue.path.map(String).join("."),
-    message: messageOf(issue),
-  }));
-
-/** Zod says which type it lacks, also of a field that is left out and of a query's `limit=abc`, which mean nothing to whoever sent it. */
-function messageOf({ code, message }: z.core.$ZodIssue): string {
-  if (code !== "invalid_type") return message;
-  if (message.endsWith("received undefined")) return "is missing";
-  return message.endsWith("received NaN") ? "must be a number" : message;
+/** `schema.safeParse`, with what is wrong in words for whoever sent it. */
+export function checkRequest<T extends z.ZodType>(
+  schema: T,
+  value: unknown,
+): { ok: true; data: z.output<T> } | { ok: false; errors: FieldError[] } {
+  const { data, error } = schema.safeParse(value, { error: explainIssue });
+  if (error) return { ok: false, errors: fieldErrors(error.issues).slice(0, MAX_FIELD_ERRORS) };
+  return { ok: true, data: data as z.output<T> };
 }
 
 /** `schema.parse` with a catalogue error. */
 export function parseRequest<T extends z.ZodType>(schema: T, value: unknown): z.output<T> {
-  const parsed = schema.safeParse(value);
-  if (!parsed.success) throw invalidRequest(parsed.error);
-  return parsed.data;
+  const checked = checkRequest(schema, value);
+  if (checked.ok) return checked.data;
+  throw new ApiError("invalid_request", "Some fields are not valid.", { errors: checked.errors });
 }

@@ -52,11 +52,12 @@ const audio = { sha256: "ab".repeat(32), bytes: 9, duration_s: 1.5, extension: "
 test("each item becomes a job with its own bytes of one text, and what is wrong with one is its own", async () => {
   const { create, submitted, textsAt, get } = await ready({ residency: "eu" });
   const items = [
-    { text: "Olé!", voice_id: "nova", user_id: "u-1" },
-    { text: "" },
+    { input: "Olé!", voice: "nova", user_id: "u-1" },
+    { input: "" },
     { speed: 9 },
     null,
-    { text: "Last.", response_format: "wav", metadata: { a: "b" } },
+    { text: "Last.", voice_id: "echo", response_format: "wav", metadata: { a: "b" } },
+    { input: "Twice.", text: "Twice." },
   ];
   const { batch_id, job_ids, status_url } = await create(items, { deadline_s: 600 });
   expect(status_url).toBe(`https://edge.test/v1/batches/${batch_id}`);
@@ -71,10 +72,15 @@ test("each item becomes a job with its own bytes of one text, and what is wrong 
   expect(textOf(specs[0]!)).toBe("Olé!");
   expect(textOf(specs[4]!)).toBe("Last.");
   expect(specs[0]).toMatchObject({ priority: "batch", user_id: "u-1", speech: { voice: "slt" } });
-  expect(specs[4]).toMatchObject({ metadata: { a: "b" }, speech: { response_format: "wav" } });
-  expect(specs[1]!.fault).toEqual({ code: "invalid_request", detail: "text: must not be empty" });
-  expect(specs[2]!.fault!.detail).toBe("text: is missing; speed: must be 4 at most");
-  expect(specs[3]!.fault!.detail).toContain("expected object");
+  // By the names that items began with.
+  expect(specs[4]).toMatchObject({
+    metadata: { a: "b" },
+    speech: { voice: "rms", response_format: "wav" },
+  });
+  expect(specs[1]!.fault).toEqual({ code: "invalid_request", detail: "input: must not be empty" });
+  expect(specs[2]!.fault!.detail).toBe("speed: must be 4 at most; input: is missing");
+  expect(specs[3]!.fault!.detail).toBe("must be an object");
+  expect(specs[5]!.fault!.detail).toBe("text: is another name of `input`, which is there too");
   const deadline = Date.parse(specs[0]!.deadline_at!);
   expect(deadline - readId(batch_id)!.createdAtMs).toBe(600_000);
   expect(JSON.stringify(specs)).not.toContain("Last.");
@@ -83,7 +89,7 @@ test("each item becomes a job with its own bytes of one text, and what is wrong 
 
 test("a batch tells its counts, its window and, page by page, how each item ended", async () => {
   const { create, get, end } = await ready();
-  const items = Array.from({ length: 5 }, (_, n) => ({ text: `Item ${n}.` }));
+  const items = Array.from({ length: 5 }, (_, n) => ({ input: `Item ${n}.` }));
   const { batch_id, job_ids } = await create(items, { deadline_s: 3600 });
   const fresh = await get(batch_id);
   expect(fresh).toMatchObject({
@@ -121,7 +127,7 @@ test("a batch tells its counts, its window and, page by page, how each item ende
 
 test("a batch is nobody else's, and a cursor that was tampered with is none", async () => {
   const { create, call, regions, key } = await ready();
-  const { batch_id } = await create([{ text: "Mine." }]);
+  const { batch_id } = await create([{ input: "Mine." }]);
   const stranger = await regions.addKey({ tenant_id: newTenant("batch"), scopes: ["speak"] });
   expect(await codeOf(await call(`/v1/batches/${batch_id}`, { key: stranger }))).toBe(
     "batch_not_found",
@@ -144,7 +150,7 @@ test("what one region does not take the next is given, text and all, and only th
     if (region === "eu-west" && calls++ > 0) throw new ApiError("system_busy");
     return take(body);
   });
-  const items = Array.from({ length: MAX_BATCH_SUBMIT + 3 }, (_, n) => ({ text: `${n}.` }));
+  const items = Array.from({ length: MAX_BATCH_SUBMIT + 3 }, (_, n) => ({ input: `${n}.` }));
   const { batch_id, job_ids } = await create(items);
   const [, second] = regions.asked(asked).filter(({ region }) => region !== "ap-south");
   expect(specsOf(second!.body).every(({ dispatch }) => dispatch === 1)).toBe(true);
@@ -163,9 +169,9 @@ test("what one region does not take the next is given, text and all, and only th
 test("where nobody takes any of it there is no batch, and where some may have it the client is told to come again", async () => {
   const { post, regions, take, get, create } = await ready();
   regions.refuse(SUBMIT, "system_busy");
-  expect(await codeOf(await post([{ text: "One." }]))).toBe("system_busy");
+  expect(await codeOf(await post([{ input: "One." }]))).toBe("system_busy");
 
-  const items = Array.from({ length: MAX_BATCH_SUBMIT + 1 }, () => ({ text: "One." }));
+  const items = Array.from({ length: MAX_BATCH_SUBMIT + 1 }, () => ({ input: "One." }));
   let taken = 0;
   regions.on(SUBMIT, ({ body }) => {
     if (taken++ > 0) throw new ApiError("system_busy");
@@ -192,7 +198,7 @@ test("where nobody takes any of it there is no batch, and where some may have it
 test("ten thousand items are accepted in a few calls, one of them wrong, and a body too large in none", async () => {
   const { create, post, regions, submitted, get, end, call, key } = await ready();
   const items = Array.from({ length: 10_000 }, (_, n) => ({
-    text: n === 7777 ? "" : `Number ${n}.`,
+    input: n === 7777 ? "" : `Number ${n}.`,
   }));
   const { batch_id, job_ids } = await create(items);
   expect(job_ids.length).toBe(10_000);
@@ -202,7 +208,7 @@ test("ten thousand items are accepted in a few calls, one of them wrong, and a b
   expect(specs.flatMap(({ fault, batch }) => (fault ? batch!.item : []))).toEqual([7777]);
   const error = {
     code: "invalid_request",
-    detail: "text: must not be empty",
+    detail: "input: must not be empty",
     retryable: false,
   } as const;
   await end(job_ids[7777]!, { status: "failed", error });
@@ -215,8 +221,8 @@ test("ten thousand items are accepted in a few calls, one of them wrong, and a b
   expect(JSON.parse(lines[7777]!)).toMatchObject({ item: 7777, status: "failed", error });
 
   const before = regions.asked(asked).length;
-  expect(await codeOf(await post([...items, { text: "One too many." }]))).toBe("invalid_request");
+  expect(await codeOf(await post([...items, { input: "One too many." }]))).toBe("invalid_request");
   expect(await codeOf(await post([]))).toBe("invalid_request");
-  expect(await codeOf(await post([{ text: "x".repeat(16 * 2 ** 20) }]))).toBe("body_too_large");
+  expect(await codeOf(await post([{ input: "x".repeat(16 * 2 ** 20) }]))).toBe("body_too_large");
   expect(regions.asked(asked).length).toBe(before);
 });

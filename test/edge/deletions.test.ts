@@ -166,8 +166,8 @@ describe("a deletion", () => {
       Response.json({ taken: (body["jobs"] as unknown[]).length }, { status: 202 }),
     );
     const items = [
-      { text: "Tell nobody.", user_id: "u-mine" },
-      { text: "Good night.", user_id: "u-yours" },
+      { input: "Tell nobody.", user_id: "u-mine" },
+      { input: "Good night.", user_id: "u-yours" },
     ];
     const made = await call("/v1/audio/speech/batch", { key, body: { items } });
     const { batch_id, job_ids } = BatchAccepted.parse(await made.json());

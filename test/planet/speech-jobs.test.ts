@@ -18,7 +18,7 @@ test("a text that is spoken as a job is followed to its audio, which is what spe
 
 test("of a batch one bad item fails alone, and the others can be listened to", async () => {
   const items = Array.from({ length: 20 }, (_, n) => ({
-    text: n === 7 ? "Привет" : `Number ${n}.`,
+    input: n === 7 ? "Привет" : `Number ${n}.`,
   }));
   const { batch_id, job_ids } = await client.createSpeechBatch({ items, deadline_s: 600 });
   const done = await eventually(async () => {
