@@ -55,6 +55,12 @@ export interface ObjectStore {
   put(key: string, body: Uint8Array | string | Readable, options: PutObject): Promise<void>;
   /** Writes an object that is not there yet; false, without effect, when one is. */
   putNew(key: string, body: Uint8Array | string, options: PutObject): Promise<boolean>;
+  /** Writes over the object with the etag `ifMatch`; false, without effect, when that is no longer what is there. */
+  replace(
+    key: string,
+    body: Uint8Array | string,
+    options: PutObject & { ifMatch: string },
+  ): Promise<boolean>;
   /**
    * Copies within the bucket, on the server, with its content type; false when `from` is not there.
    * Throws when `from` is no longer the one with the etag `ifMatch`.

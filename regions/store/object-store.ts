@@ -17,7 +17,7 @@ import {
 import { findRegion } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { createHeadObject, type ObjectFacts } from "./head-object.ts";
-import type { ObjectCall, ObjectHead, ObjectStore } from "./object-store-port.ts";
+import type { ObjectCall, ObjectHead, ObjectStore, PutObject } from "./object-store-port.ts";
 import { sha256Of } from "./sha256-of.ts";
 
 export interface ObjectStoreOptions {
@@ -38,6 +38,10 @@ export interface ObjectStoreOptions {
 
 /** Versions that are removed at once. */
 const ERASE_CONCURRENCY = 8;
+
+/** What S3 says where a condition of a write does not hold. */
+const NOT_NEW = ["PreconditionFailed"];
+const NOT_REPLACED = [...NOT_NEW, "ConditionalRequestConflict", "NoSuchKey"];
 
 /** The S3 adapter; the only module that knows the SDK. */
 export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
@@ -68,6 +72,26 @@ export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
   });
   const at = (key: string) => ({ Bucket: bucket, Key: key });
   const abort = ({ signal }: ObjectCall = {}) => (signal ? { abortSignal: signal } : {});
+
+  /** False when the condition does not hold: also for another write at the same moment, or an object that has gone. */
+  async function putIf(
+    key: string,
+    body: Uint8Array | string,
+    { contentType, ...call }: PutObject,
+    condition: { IfNoneMatch: "*" } | { IfMatch: string },
+  ): Promise<boolean> {
+    const put = { ...at(key), Body: body, ContentType: contentType, ...condition };
+    return orAway(call, async () => {
+      try {
+        await client.send(new PutObjectCommand(put), abort(call));
+        return true;
+      } catch (error) {
+        const failed = "IfMatch" in condition ? NOT_REPLACED : NOT_NEW;
+        if (error instanceof S3ServiceException && failed.includes(error.name)) return false;
+        throw error;
+      }
+    });
+  }
 
   return {
     async head(key, call) {
@@ -124,24 +148,9 @@ export function createObjectStore(options: ObjectStoreOptions): ObjectStore {
       });
       await orAway(call, () => client.send(command, abort(call)));
     },
-    async putNew(key, body, { contentType, ...call }) {
-      const command = new PutObjectCommand({
-        ...at(key),
-        Body: body,
-        ContentType: contentType,
-        IfNoneMatch: "*",
-      });
-      return orAway(call, async () => {
-        try {
-          await client.send(command, abort(call));
-          return true;
-        } catch (error) {
-          const there = error instanceof S3ServiceException && error.name === "PreconditionFailed";
-          if (there) return false;
-          throw error;
-        }
-      });
-    },
+    putNew: (key, body, options) => putIf(key, body, options, { IfNoneMatch: "*" }),
+    replace: (key, body, { ifMatch, ...options }) =>
+      putIf(key, body, options, { IfMatch: ifMatch }),
     async copy(from, to, call) {
       const source = [bucket, ...from.split("/")].map(encodeURIComponent).join("/");
       const done = await orUndefined(call, () =>

@@ -131,6 +131,16 @@ describe("the AWS SDK", () => {
     await expect(
       client.send(new GetObjectCommand({ ...at("once"), IfMatch: '"other"' })),
     ).rejects.toMatchObject({ name: "PreconditionFailed" });
+    const replace = (Body: string) =>
+      client.send(new PutObjectCommand({ ...at("once"), Body, IfMatch: ETag }));
+    const replaced = await Promise.allSettled([replace("four"), replace("five"), replace("six")]);
+    expect(replaced.filter(({ status }) => status === "fulfilled")).toHaveLength(1);
+    expect(replaced.find(({ status }) => status === "rejected")).toMatchObject({
+      reason: { name: "PreconditionFailed" },
+    });
+    await expect(
+      client.send(new PutObjectCommand({ ...at("never"), Body: "", IfMatch: ETag })),
+    ).rejects.toMatchObject({ name: "NoSuchKey" });
   });
 
   test("copies, with the source's metadata or with its own", async () => {

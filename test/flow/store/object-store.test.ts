@@ -75,6 +75,18 @@ test("a copy is not made of an object that was replaced since it was read", asyn
   expect(await objects.copy("uploads/d", "audio/d.wav", { ifMatch: now!.etag! })).toBe(true);
 });
 
+test("an object is written over only as long as it is the one that was read", async () => {
+  const options = { contentType: "text/plain" };
+  await objects.put("texts/e", "one", options);
+  const { etag: ifMatch } = (await objects.head("texts/e"))!;
+  expect(await objects.replace("texts/e", "two", { ...options, ifMatch: ifMatch! })).toBe(true);
+  expect(await objects.replace("texts/e", "three", { ...options, ifMatch: ifMatch! })).toBe(false);
+  expect(await objects.getText("texts/e", 10)).toBe("two");
+  await objects.delete("texts/e");
+  expect(await objects.replace("texts/e", "four", { ...options, ifMatch: ifMatch! })).toBe(false);
+  expect(await objects.head("texts/e")).toBeUndefined();
+});
+
 test("a store that stumbles over one HEAD is asked again, and its second answer counts", async () => {
   const answers = [503, 200];
   const server = createServer((_, response) => {
