@@ -17,7 +17,7 @@ import { deletionCalls } from "./calls/deletions.ts";
 import { deadLetterCalls } from "./calls/dead-letters.ts";
 import { streamJobEvents } from "./calls/job-events.ts";
 import { getJob, listJobs } from "./calls/jobs.ts";
-import { listModels } from "./calls/models.ts";
+import { modelCalls } from "./calls/models.ts";
 import { opsCalls } from "./calls/ops.ts";
 import { primaryCalls } from "./calls/primary.ts";
 import { referenceCalls } from "./calls/reference.ts";
@@ -112,7 +112,11 @@ export function createApp(services: EdgeServices): Hono<EdgeHono> {
 
   const ops = opsCalls(services);
   app.get("/v1/regions", client, ops.regions);
-  app.get("/v1/models", client, listModels(services));
+
+  const models = modelCalls(services);
+  app.use("/v1/models/*", explainToOpenAiClients);
+  app.get("/v1/models", client, models.list);
+  app.get("/v1/models/:id", client, models.get);
 
   const webhooks = webhookCalls(services);
   app.post("/v1/webhook-endpoints", owner, requireApiKey, webhooks.createEndpoint);

@@ -44,12 +44,11 @@ export function adminCalls({ config, router, callRegion, once, keys, revocations
         timeoutMs: ADMIN_TIMEOUT_MS,
         trace: traceOf(c),
       });
-      // What is there stays as it is; a caller that asked for another residency must not believe it has it.
-      if (tenant.residency !== wanted.residency) {
-        throw new ApiError("invalid_request", "The tenant exists already.", {
-          errors: [{ path: "residency", message: `is ${tenant.residency}, and stays so` }],
-        });
-      }
+      // What is there stays as it is. The same as was asked for may be what an attempt before this one made.
+      const errors = (["name", "residency"] as const)
+        .filter((field) => tenant[field] !== wanted[field])
+        .map((path) => ({ path, message: `is ${tenant[path]}, and stays so` }));
+      if (errors.length > 0) throw new ApiError("tenant_exists", undefined, { errors });
       return json(tenant, 201);
     });
   }

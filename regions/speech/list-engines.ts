@@ -11,15 +11,18 @@ export function listEngines(manifest: ModelManifest, searchPath: string): ModelL
 
 const engine = {
   object: "model",
-  created: 0,
   model_sha256: null,
   quality: "fallback",
   commercial_use: true,
 } as const;
 
+/** Of the package that holds it. */
+const FLITE_PUBLISHED_S = Date.parse("2024-12-13T09:02:59Z") / 1000;
+
 function flite(): ModelInfo {
   return {
     ...engine,
+    created: FLITE_PUBLISHED_S,
     languages: ["en"],
     id: "flite",
     owned_by: "echogarden",
@@ -36,6 +39,7 @@ function pocketsphinx(searchPath: string): ModelInfo {
   const found = findPocketsphinx({ searchPath });
   return {
     ...engine,
+    created: 0,
     languages: ["en"],
     id: "pocketsphinx",
     owned_by: "cmusphinx",

@@ -32,7 +32,7 @@ import { DeletionReceipt, type DeletionScope } from "../contracts/deletions.ts";
 import type { CreateTenant } from "../contracts/internal-api.ts";
 import { KeyList, Tenant } from "../contracts/internal-api.ts";
 import type { CreateAnalysis } from "../contracts/job.ts";
-import { ModelList } from "../contracts/models.ts";
+import { ModelInfo, ModelList } from "../contracts/models.ts";
 import { PrimaryStatus } from "../contracts/primary.ts";
 import { type CreateSpeech, VoiceList } from "../contracts/speech.ts";
 import { type CreateSpeechJob, SpeechJobAccepted } from "../contracts/speech-jobs.ts";
@@ -286,6 +286,10 @@ export function createClient(options: ClientOptions) {
     return http.call("/v1/models", ModelList);
   }
 
+  function getModel(id: string): Promise<ModelInfo> {
+    return http.call(`/v1/models/${encodeURIComponent(id)}`, ModelInfo);
+  }
+
   /** What was used by day and stage, and what it cost; the last 30 days unless a range is given. */
   function getUsage(query: z.input<typeof GetUsage> = {}): Promise<UsageReport> {
     return http.call(`/v1/usage${searchOf(query)}`, UsageReport);
@@ -391,6 +395,7 @@ export function createClient(options: ClientOptions) {
     getBatch,
     listVoices,
     listModels,
+    getModel,
     getUsage,
     getUserHistory,
     listRegions,

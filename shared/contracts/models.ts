@@ -9,8 +9,10 @@ export const ModelInfo = z
   .strictObject({
     id: z.string(),
     object: z.literal("model"),
-    /** Unix seconds of when it was pinned here; 0 where its hashes come with the project. */
-    created: z.int().min(0),
+    created: z.int().min(0).meta({
+      description:
+        "Unix seconds: when it was published, else when it was pulled here; 0 where neither is known",
+    }),
     owned_by: z.string(),
     task: z.enum([
       "voice_activity",

@@ -30,11 +30,13 @@ export const adminPaths: ZodOpenApiPathsObject = {
         operationId: "createTenant",
         summary: "Create a tenant",
         tags: ["Admin"],
+        description:
+          "The same tenant again changes nothing; another one under an id that is taken is `tenant_exists`.",
         requestParams: { header: headers(idempotent) },
         requestBody: { required: true, content: json(CreateTenant) },
       },
       [{ status: 201, description: "The tenant", content: json(Tenant) }],
-      [...KEY_ERRORS, ...BODY_ERRORS],
+      [...KEY_ERRORS, ...BODY_ERRORS, "tenant_exists"],
     ),
   },
   "/v1/admin/tenants/{id}": {

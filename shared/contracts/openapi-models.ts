@@ -1,5 +1,6 @@
+import { z } from "zod";
 import type { ZodOpenApiPathsObject } from "zod-openapi";
-import { ModelList } from "./models.ts";
+import { ModelInfo, ModelList } from "./models.ts";
 import { call, headers, json, KEY_ERRORS, routed } from "./openapi-call.ts";
 
 /** What runs where; a part of the API's description. */
@@ -16,6 +17,19 @@ export const modelPaths: ZodOpenApiPathsObject = {
       },
       [{ status: 200, description: "The models", content: json(ModelList) }],
       [...KEY_ERRORS, "region_unavailable", "dependency_unavailable"],
+    ),
+  },
+  "/v1/models/{id}": {
+    get: call(
+      {
+        operationId: "getModel",
+        summary: "Get one model or engine",
+        tags: ["Operations"],
+        description: "As the list has it.",
+        requestParams: { path: z.object({ id: z.string() }), header: headers(routed) },
+      },
+      [{ status: 200, description: "The model", content: json(ModelInfo) }],
+      [...KEY_ERRORS, "model_not_found", "region_unavailable", "dependency_unavailable"],
     ),
   },
 };

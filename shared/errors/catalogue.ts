@@ -104,6 +104,12 @@ export const catalogue = {
     retryable: false,
     help: "Check the id; batches of other tenants are not shown, nor those older than 30 days.",
   },
+  model_not_found: {
+    status: 404,
+    title: "There is no such model",
+    retryable: false,
+    help: "Take an `id` of `GET /v1/models`.",
+  },
   upload_not_found: {
     status: 404,
     title: "The upload has not arrived",
@@ -127,6 +133,12 @@ export const catalogue = {
     title: "The job has already ended",
     retryable: false,
     help: "Read its result instead.",
+  },
+  tenant_exists: {
+    status: 409,
+    title: "There is another tenant of this id",
+    retryable: false,
+    help: "Take another id, or change what can be changed of that tenant with `PATCH /v1/admin/tenants/{id}`.",
   },
   not_replayable: {
     status: 409,

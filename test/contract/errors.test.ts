@@ -19,7 +19,6 @@ import {
 import {
   ApiError,
   checkRequest,
-  parseRequest,
   Problem,
   problemResponse,
   toProblem,
@@ -166,12 +165,9 @@ test.each(badRequests)(
   },
 );
 
-test("a request with very many faults is told of some", () => {
-  const events = Array.from({ length: 100 }, () => "job.done");
-  expect(() => parseRequest(CreateWebhookEndpoint, { url: HOOK, events })).toThrow(
-    expect.objectContaining({
-      code: "invalid_request",
-      errors: expect.objectContaining({ length: 20 }),
-    }),
-  );
+test("of a request with very many faults some are told", () => {
+  const parts = Array.from({ length: 50 }, () => ({ part_number: 1, etag: "" }));
+  const refused = checkRequest(CompleteUpload, { multipart_id: "m", parts });
+  const paths = refused.ok ? [] : refused.errors.map(({ path }) => path);
+  expect([paths.length, new Set(paths).size]).toEqual([20, 20]);
 });

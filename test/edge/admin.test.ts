@@ -48,7 +48,7 @@ test("a tenant is created through any region that answers", async () => {
   expect([response.status, await response.json()]).toEqual([201, expect.objectContaining(body)]);
 });
 
-test("a tenant that exists keeps its residency, and asking for another is refused", async () => {
+test("a tenant that exists stays as it is: the same again is no fault, another one is refused", async () => {
   const { call, regions, operator } = await ready();
   const id = newTenant();
   regions.on("POST /internal/admin/tenants", () => ({
@@ -57,11 +57,20 @@ test("a tenant that exists keeps its residency, and asking for another is refuse
     residency: "global",
     created_at: new Date().toISOString(),
   }));
-  const ask = (residency: string) =>
-    call("/v1/admin/tenants", { key: operator, body: { id, name: "Acme", residency } });
+  const ask = (residency: string, name = "Acme", headers = {}) =>
+    call("/v1/admin/tenants", { key: operator, body: { id, name, residency }, headers });
   const problem = await problemOf(await ask("eu"));
-  expect([problem.code, problem.errors?.[0]?.path]).toEqual(["invalid_request", "residency"]);
-  expect((await ask("global")).status).toBe(201);
+  expect(problem).toMatchObject({
+    status: 409,
+    code: "tenant_exists",
+    errors: [{ path: "residency", message: "is global, and stays so" }],
+  });
+  const renamed = await problemOf(await ask("global", "Apex"));
+  expect([renamed.code, renamed.errors?.[0]?.path]).toEqual(["tenant_exists", "name"]);
+  const once = { "idempotency-key": id };
+  for (const headers of [{}, once, once]) {
+    expect((await ask("global", "Acme", headers)).status).toBe(201);
+  }
 });
 
 test("names that the database cannot hold are refused before any region is asked", async () => {

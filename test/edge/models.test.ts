@@ -28,7 +28,8 @@ async function ready(more: { residency?: "global" | "eu"; scopes?: ("speak" | "a
     scopes: ["analyze"],
     ...more,
   });
-  return { ...edge, list: () => edge.call("/v1/models", { key, cf: NEAR_DUBLIN }) };
+  const list = (id = "") => edge.call(`/v1/models${id}`, { key, cf: NEAR_DUBLIN });
+  return { ...edge, list };
 }
 
 test("the models are those of the nearest region that answers, in OpenAI's form", async () => {
@@ -43,6 +44,21 @@ test("the models are those of the nearest region that answers, in OpenAI's form"
   expect(regions.asked("/internal/models").map(({ region }) => region)).toEqual([
     "eu-west",
     "us-east",
+  ]);
+});
+
+test("one model is as the list has it, and one that is not there is refused as OpenAI's clients expect", async () => {
+  const { regions, list } = await ready();
+  const other = { ...model, id: "distil-whisper-small.en" };
+  regions.on("GET /internal/models", () => ({ object: "list", data: [model, other] }));
+  expect(await (await list("/distil-whisper-small.en")).json()).toEqual(other);
+  const answer = await list("/whisper-9");
+  expect([answer.status, await answer.json()]).toEqual([
+    404,
+    expect.objectContaining({
+      code: "model_not_found",
+      error: expect.objectContaining({ code: "model_not_found", type: "invalid_request_error" }),
+    }),
   ]);
 });
 

@@ -102,6 +102,15 @@ test.each(SpeechFormat.options)(
   },
 );
 
+test("OpenAI's client lists the models, and gets one by its id", async () => {
+  const { data } = await openai.models.list();
+  const flite = data.find(({ id }) => id === "flite")!;
+  expect(new Date(flite.created * 1000).getUTCFullYear()).toBe(2024);
+  expect(await openai.models.retrieve("flite")).toEqual(flite);
+  const none = openai.models.retrieve("gpt-9");
+  await expect(none).rejects.toMatchObject({ status: 404, code: "model_not_found" });
+});
+
 test("OpenAI's client understands our refusals", async () => {
   const file = await toFile(Buffer.from("this is no audio at all"), "voice.wav");
   const noAudio = openai.audio.transcriptions.create({ ...asked, file });

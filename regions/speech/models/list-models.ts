@@ -1,8 +1,9 @@
+import { statSync } from "node:fs";
 import type { ModelInfo } from "../../../shared/contracts/models.ts";
 import type { ModelManifest } from "./load-manifest.ts";
 import { isPinned } from "./model-entry.ts";
 import type { ModelEntry } from "./model-entry.ts";
-import { resolveModel } from "./resolve-model.ts";
+import { resolveModel, type ResolvedModel } from "./resolve-model.ts";
 
 /** Every model of a manifest for clients: what it is, and whether its files are here in full. Hashes are not read anew. */
 export function listModels(manifest: ModelManifest): ModelInfo[] {
@@ -12,7 +13,7 @@ export function listModels(manifest: ModelManifest): ModelInfo[] {
     return {
       id: entry.name,
       object: "model",
-      created: createdAt(entry),
+      created: createdAt(entry, found),
       owned_by: ownerOf(entry),
       task: entry.task,
       version: entry.version,
@@ -33,9 +34,10 @@ export function listModels(manifest: ModelManifest): ModelInfo[] {
   });
 }
 
-function createdAt(entry: ModelEntry): number {
-  const at = isPinned(entry) ? entry.pinned_at : undefined;
-  return at === undefined ? 0 : Math.floor(Date.parse(at) / 1000);
+function createdAt(entry: ModelEntry, found: ResolvedModel): number {
+  const at = entry.published ?? (isPinned(entry) ? entry.pinned_at : undefined);
+  if (at !== undefined) return Math.floor(Date.parse(at) / 1000);
+  return found.status === "ready" ? Math.floor(statSync(found.model.path).mtimeMs / 1000) : 0;
 }
 
 /** Who publishes it: the owner on the hub, or the scope or name of the package. */

@@ -83,6 +83,8 @@ export const ModelEntry = z
     ]),
     /** The first one is what a task with a single graph loads. */
     files: z.array(ModelFileEntry).min(1).max(500).superRefine(refuseClashes),
+    /** When the files of `source` were published, where that is known. */
+    published: z.iso.datetime().optional(),
     /** SPDX identifier or expression. */
     licence: z.string().regex(/^[A-Za-z0-9][A-Za-z0-9.+() -]*$/),
     /** Whether the licence lets one earn money with it. */

@@ -1,4 +1,4 @@
-import { chmod, mkdir, writeFile } from "node:fs/promises";
+import { chmod, mkdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { ModelList } from "../../../shared/contracts/models.ts";
@@ -14,9 +14,12 @@ beforeAll(async () => {
 });
 afterAll(() => folder.remove());
 
+const PULLED_S = Date.parse("2026-11-01T12:00:00Z") / 1000;
+
 async function list(searchPath = "") {
   const models = folder.path("models");
   await install([emotionModel], models);
+  await utimes(join(models, "tiny-emotion@1", "emotion.onnx"), PULLED_S, PULLED_S);
   const own = await folder.write(
     "own.json",
     JSON.stringify({ models: [emotionModel, ageSexModel] }),
@@ -33,7 +36,7 @@ test("a region lists what is installed, what is not with the command that brings
   expect(models.get("tiny-emotion")).toEqual({
     id: "tiny-emotion",
     object: "model",
-    created: 0,
+    created: PULLED_S,
     owned_by: "someone",
     task: "emotion",
     version: "1",
@@ -45,11 +48,16 @@ test("a region lists what is installed, what is not with the command that brings
     installed: true,
   });
   expect(models.get("tiny-age-sex")).toMatchObject({
+    created: 0,
     installed: false,
     reason: "The model tiny-age-sex is not installed.",
     install: "npm run models -- pull tiny-age-sex",
   });
-  expect(models.get("silero-vad")).toMatchObject({ installed: true, owned_by: "livekit" });
+  expect(models.get("silero-vad")).toMatchObject({
+    created: Date.parse("2026-09-16T03:53:56Z") / 1000,
+    installed: true,
+    owned_by: "livekit",
+  });
   expect(models.get("whisper-base")).toMatchObject({
     installed: false,
     owned_by: "onnx-community",
