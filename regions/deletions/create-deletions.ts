@@ -16,7 +16,7 @@ export interface DeletionsParts {
   redis: EraseJobs;
   tombstones: Pick<Tombstones, "prune">;
   database: DatabaseDeletions;
-  objects: Pick<ObjectStore, "eraseVersions" | "get" | "put">;
+  objects: Pick<ObjectStore, "eraseVersions" | "get" | "replace">;
   logger: Logger;
   metrics: Metrics;
   /** Until a part that could not be done is tried again. */
