@@ -1,9 +1,9 @@
 import { createHash } from "node:crypto";
 import { createReadStream, openAsBlob } from "node:fs";
-import { stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { UsageError } from "./connection.ts";
+import { findFile } from "./find-file.ts";
 
 const CONTENT_TYPES: Record<string, string> = {
   ".wav": "audio/wav",
@@ -28,14 +28,13 @@ export interface AudioFile {
 
 /** Reads what an upload must declare of a file. @throws UsageError when there is no such file */
 export async function openAudioFile(path: string): Promise<AudioFile> {
-  const facts = await stat(path).catch(() => undefined);
-  if (!facts?.isFile()) throw new UsageError(`there is no file at ${path}`);
-  if (facts.size === 0) throw new UsageError(`${path} is empty`);
+  const { size } = await findFile(path);
+  if (size === 0) throw new UsageError(`${path} is empty`);
   const hash = createHash("sha256");
   await pipeline(createReadStream(path), hash);
   return {
     contentType: CONTENT_TYPES[extname(path).toLowerCase()] ?? "application/octet-stream",
-    bytes: facts.size,
+    bytes: size,
     sha256: hash.digest("hex"),
     blob: await openAsBlob(path),
   };

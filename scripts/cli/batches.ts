@@ -3,6 +3,7 @@ import { z } from "zod";
 import type { Batch } from "../../shared/contracts/batches.ts";
 import type { CreateSpeechBatch } from "../../shared/contracts/batches.ts";
 import { connect, UsageError, type ConnectionOptions } from "./connection.ts";
+import { findFile } from "./find-file.ts";
 
 export interface BatchesOptions extends ConnectionOptions {
   json?: boolean;
@@ -38,6 +39,7 @@ export async function createBatch(
 
 /** What is wrong with an item is for the API to say. */
 async function readItems(path: string): Promise<Wanted["items"]> {
+  await findFile(path);
   const text = await readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => {
     throw new UsageError(`cannot read ${path} (${error.code})`);
   });

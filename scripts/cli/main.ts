@@ -133,13 +133,11 @@ connected(
   "where events of jobs are sent: list, create <url>, pause, resume, rotate or delete <id>; deliveries [id]; redeliver <delivery>",
 )
   .addArgument(new Argument("[act]").choices(WEBHOOK_ACTS).default("list"))
-  .argument(
-    "[subject]",
-    "a URL, or an id; rotate without one: the secret for the webhook_url of jobs",
-  )
+  .argument("[subject]", "a URL, or an id")
   .option("--events <list>", "comma-separated (default: all)")
   .option("--include-result", "results up to 256 KiB go with the event")
-  .option("--overlap <seconds>", "how long the secret before signs too (default: a day)")
+  .option("--tenant-secret", "rotate: the secret that signs for the webhook_url of jobs")
+  .option("--overlap <seconds>", "rotate: how long the secret before signs too (default: a day)")
   .action(
     (act: (typeof WEBHOOK_ACTS)[number], subject: string | undefined, options: WebhooksOptions) =>
       run(() => webhooks(act, subject, options)),

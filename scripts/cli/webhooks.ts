@@ -19,6 +19,8 @@ export interface WebhooksOptions extends ConnectionOptions {
   includeResult?: boolean;
   /** Seconds. */
   overlap?: string;
+  /** Of `rotate`: the tenant's own secret, and no endpoint's. */
+  tenantSecret?: boolean;
 }
 
 /** Endpoints of webhooks and what was sent to them. Resolves to the exit code. */
@@ -61,8 +63,14 @@ export async function webhooks(
       await changeStatus("active");
       break;
     case "rotate": {
+      const target = options.tenantSecret
+        ? undefined
+        : needed("an endpoint's id, or --tenant-secret");
+      if (options.tenantSecret && subject !== undefined) {
+        throw new UsageError("webhooks rotate takes an endpoint's id or --tenant-secret, not both");
+      }
       const overlap_s = options.overlap === undefined ? undefined : Number(options.overlap);
-      const rotated = await calls.rotate(subject, overlap_s === undefined ? {} : { overlap_s });
+      const rotated = await calls.rotate(target, overlap_s === undefined ? {} : { overlap_s });
       print(rotated, [
         `secret (shown once): ${rotated.secret}`,
         `those before it sign until ${rotated.previous_expire_at}`,

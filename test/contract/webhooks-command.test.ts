@@ -94,7 +94,7 @@ test("the command makes endpoints, shows why one is paused, rotates either kind 
   expect(asked.at(-1)![1]).toEqual({ status: "active" });
   expect(await run("rotate", ENDPOINT.id, { overlap: "60" })).toContain(secret);
   expect(asked.at(-1)).toEqual([`POST ${path}/rotate`, { overlap_s: 60 }]);
-  await run("rotate");
+  await run("rotate", undefined, { tenantSecret: true });
   expect(asked.at(-1)![0]).toBe("POST /v1/webhook-secret/rotate");
   expect(await run("deliveries", DELIVERY.job_id)).toContain("17 tries  HTTP 500");
   expect(JSON.parse(await run("redeliver", DELIVERY.id, { json: true }))).toEqual(DELIVERY);
@@ -104,6 +104,8 @@ test("what the command lacks it says, and asks nothing", async () => {
   const { asked, run } = await startApi({});
   await expect(run("create")).rejects.toThrow("needs a URL");
   await expect(run("pause")).rejects.toThrow("needs an endpoint's id");
+  await expect(run("rotate")).rejects.toThrow("needs an endpoint's id, or --tenant-secret");
+  await expect(run("rotate", ENDPOINT.id, { tenantSecret: true })).rejects.toThrow("not both");
   await expect(run("create", ENDPOINT.url, { events: "job.started" })).rejects.toThrow(
     "no such event: job.started",
   );
