@@ -1,10 +1,11 @@
-/** One JSON line, as the regions write them. Fields must never hold a key, a secret or content. */
+/** One JSON line, with `level`, `time`, `service`, `msg` and `request_id` as the regions write them. Fields must never hold a key, a secret or content. */
 export function log(
   level: "info" | "warn" | "error",
   msg: string,
   fields: Record<string, unknown> = {},
 ): void {
-  const line = JSON.stringify({ level, time: Date.now(), service: "edge", msg, ...fields });
+  const time = new Date().toISOString();
+  const line = JSON.stringify({ level, time, service: "edge", msg, ...fields });
   // The console is what Workers have for standard output.
   console[level === "error" ? "error" : "log"](line);
 }

@@ -22,6 +22,8 @@ export function createLogger(service: string, region: string, level: string): Lo
         censor: "[redacted]",
       },
       timestamp: stdTimeFunctions.isoTime,
+      // The word, as the edge writes it.
+      formatters: { level: (level) => ({ level }) },
     },
     gatherLines(),
   );

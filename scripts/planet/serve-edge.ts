@@ -23,10 +23,11 @@ const environment = z
   })
   .parse(process.env);
 
-const say = (message: string, more: object = {}) =>
-  process.stdout.write(
-    `${JSON.stringify({ level: "info", time: Date.now(), service: "edge", msg: message, ...more })}\n`,
-  );
+/** A line as the Worker's own are. */
+function write(level: string, atMs: number, msg: string, more: object = {}): void {
+  const time = new Date(atMs).toISOString();
+  process.stdout.write(`${JSON.stringify({ level, time, service: "edge", msg, ...more })}\n`);
+}
 
 const bundleDir = join(environment.EDGE_DIR, `bundle-${randomUUID()}`);
 const modules = await bundle(environment.EDGE_CONFIG, bundleDir);
@@ -47,10 +48,8 @@ const miniflare = new Miniflare(
     telemetry: { enabled: false },
     handleStructuredLogs: ({ timestamp, level, message }) => {
       // What the Worker logs is a line as it should be; only what others say needs one.
-      const line = message.startsWith('{"level":')
-        ? message
-        : JSON.stringify({ level, time: timestamp, service: "edge", msg: message });
-      process.stdout.write(`${line}\n`);
+      if (message.startsWith('{"level":')) process.stdout.write(`${message}\n`);
+      else write(level === "log" ? "info" : level, timestamp, message);
     },
   }),
 );
@@ -66,7 +65,7 @@ async function stop(code: number): Promise<void> {
 for (const name of ["SIGTERM", "SIGINT"] as const) process.on(name, () => void stop(0));
 
 const url = await miniflare.ready;
-say("the edge serves", { url: url.href });
+write("info", Date.now(), "the edge serves", { url: url.href });
 
 /** Has wrangler build the Worker as for a deployment, and lists what it made. */
 async function bundle(config: string, outDir: string): Promise<V4ModuleDefinition[]> {

@@ -1,10 +1,30 @@
 import { exports } from "cloudflare:workers";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { RegionList } from "../../shared/contracts/api.ts";
 import { describeApi } from "../../shared/contracts/openapi.ts";
 import { catalogue, type ErrorCode } from "../../shared/errors/catalogue.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { codeOf, newTenant, problemOf, startEdge } from "./support/start-edge.ts";
+
+test("a line of the log has level, time, message and request as the regions' have them", async () => {
+  const written = vi.spyOn(console, "log").mockReturnValue();
+  onTestFinished(() => written.mockRestore());
+  const { call, regions } = startEdge();
+  regions.refuse("POST /internal/keys/lookup", "dependency_unavailable");
+  const headers = { "x-request-id": "mine" };
+  const key = await regions.addKey({ tenant_id: newTenant() });
+  expect((await call("/v1/jobs", { key, headers })).status).toBe(503);
+  const lines = written.mock.calls.map(([line]) => JSON.parse(String(line)) as object);
+  expect(lines).toContainEqual(
+    expect.objectContaining({
+      level: "warn",
+      time: expect.stringMatching(/^\d{4}-\d\d-\d\dT[\d:.]+Z$/) as string,
+      service: "edge",
+      msg: "a request failed",
+      request_id: "mine",
+    }),
+  );
+});
 
 describe("the API description", () => {
   test("names every route of the app, and no other", () => {
