@@ -9,6 +9,8 @@ export interface Entry {
   startedMs: number;
   /** Tries that failed before it was accepted. */
   failures: { atMs: number; what: string }[];
+  /** Each call that was made for it, with what it took: where a long wait went. */
+  calls: { what: string; tookMs: number; ok: boolean }[];
   accepted?: { atMs: number; jobId: string; region: string };
   /** The first final state that the client was shown. */
   final?: Outcome & { atMs: number };
@@ -50,6 +52,7 @@ export function createClientLedger(): ClientLedger {
         client,
         startedMs,
         failures: [],
+        calls: [],
         contradictions: [],
         waitedFor: new Set(),
         dispatch: 1,

@@ -40,7 +40,12 @@ export interface Verdict {
   rpoRows: string[];
   /** Longest time in which a new request of a tenant that may go elsewhere was accepted after the fault; null when there was none. */
   rtoMs: number | null;
+  /** Where that time went: the calls of that request, as text. */
+  slowest: string[];
 }
+
+const tellCall = ({ what, tookMs, ok }: Entry["calls"][number]): string =>
+  `${what} ${(tookMs / 1000).toFixed(1)} s${ok ? "" : ", failed"}`;
 
 /** Judges a round by what clients were told and shown, and by the rows behind it. Pure. */
 export function judge({
@@ -79,11 +84,12 @@ export function judge({
   const during = entries.filter(
     ({ client, startedMs }) => client === "free" && startedMs >= faultMs && startedMs < healedMs,
   );
-  const took = during.map(({ accepted: taken, startedMs, failures }) => {
+  const took = during.map(({ accepted: taken, startedMs, failures, calls }) => {
     // A request that was never accepted was without service until its last try.
     const until = taken?.atMs ?? failures.at(-1)?.atMs ?? healedMs;
-    return until - startedMs;
+    return { ms: until - startedMs, calls };
   });
+  const slowest = took.toSorted((a, b) => b.ms - a.ms)[0];
   return {
     accepted: accepted.length,
     refused: entries.length - accepted.length,
@@ -93,6 +99,7 @@ export function judge({
     waited: accepted.filter(({ waitedFor, final }) => waitedFor.size > 0 && final).length,
     redispatched: accepted.filter(({ final }) => final && final.dispatch > 1).length,
     rpoRows: [...missing],
-    rtoMs: took.length === 0 ? null : Math.max(...took),
+    rtoMs: slowest?.ms ?? null,
+    slowest: slowest?.calls.map(tellCall) ?? [],
   };
 }

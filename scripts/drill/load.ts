@@ -59,21 +59,43 @@ async function request(
 ): Promise<void> {
   const { client } = clients[kind]!;
   const entry = ledger.begin(kind, now());
-  const call = (ms = CALL_MS) => AbortSignal.any([stop, AbortSignal.timeout(ms)]);
+  /** One call of the client's, with its limit; what it took is noted. */
+  const call = async <T>(
+    what: string,
+    make: (signal: AbortSignal) => Promise<T>,
+    ms = CALL_MS,
+  ): Promise<T> => {
+    const began = now();
+    const within = AbortSignal.any([stop, AbortSignal.timeout(ms)]);
+    const outcome = await make(within).then(
+      (value) => ({ value }),
+      (error: unknown) => ({ error }),
+    );
+    const ok = "value" in outcome;
+    entry.calls.push({ what, tookMs: now() - began, ok });
+    if (ok) return outcome.value;
+    throw outcome.error;
+  };
   while (!entry.accepted && !stop.aborted && now() - entry.startedMs < GIVE_UP_MS) {
     try {
       const bytes = recording.size;
       const wanted = { content_type: "audio/wav", bytes, durability };
-      const upload = await client.createUpload(wanted, call());
-      await client.putUpload(upload, recording, call());
-      const job = await client.createAnalysis(
-        {
-          upload_id: upload.upload_id,
-          parts: ["features", "voice_activity"],
-          webhook_url: webhookUrl,
-        },
+      const upload = await call("upload", (within) => client.createUpload(wanted, within));
+      const put = `put to ${upload.region}`;
+      await call(put, (within) => client.putUpload(upload, recording, within));
+      const job = await call(
+        "analysis",
+        (within) =>
+          client.createAnalysis(
+            {
+              upload_id: upload.upload_id,
+              parts: ["features", "voice_activity"],
+              webhook_url: webhookUrl,
+            },
+            within,
+          ),
         // A second copy takes its time.
-        call(durability === "multi_region" ? DURABLE_CALL_MS : CALL_MS),
+        durability === "multi_region" ? DURABLE_CALL_MS : CALL_MS,
       );
       entry.accepted = { atMs: now(), jobId: job.id, region: job.region };
       onAccepted?.(entry);
@@ -99,6 +121,13 @@ function newRecording(original: Buffer, times: number): Blob {
   return new Blob([bytes]);
 }
 
+/** A recording that nobody has sent before, about so many seconds long. */
+export async function longRecording(seconds: number): Promise<Blob> {
+  const original = await readFile(SAMPLE);
+  const bytesPerSecond = original.readUInt32LE(28);
+  return newRecording(original, Math.ceil((seconds * bytesPerSecond) / original.length));
+}
+
 /** A client that leaves all retries to the load, so that each failure is seen. */
-export const drillClient = (baseUrl: string, apiKey: string): Client =>
-  createClient({ baseUrl, apiKey, retries: 0 });
+export const drillClient = (baseUrl: string, apiKey: string, region?: string): Client =>
+  createClient({ baseUrl, apiKey, region, retries: 0 });

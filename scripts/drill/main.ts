@@ -1,7 +1,9 @@
 import { join } from "node:path";
 import { Argument, Command, Option } from "commander";
+import { SLOW_START_MS } from "../../shared/policies/route.ts";
 import { regions } from "../../shared/contracts/regions.ts";
 import { type Fault, faults, type FaultName } from "./faults.ts";
+import { createOperator } from "./operator.ts";
 import { openPlanet } from "./planet-under-drill.ts";
 import { kept, runDrill, summarize } from "./run-drill.ts";
 import { writeReport } from "./write-report.ts";
@@ -9,12 +11,17 @@ import { positiveNumber } from "../positive-number.ts";
 
 /* `npm run drill -- …`: hurts a planet under load, and judges by what clients were told whether its promises hold. */
 
+/** How long the load goes on after a fault; after one that took a region, until that takes its whole share again. Milliseconds. */
+const AFTER_MS = 6_000;
+const RETURN_MS = SLOW_START_MS + 12_000;
+
 const ROOT = join(import.meta.dirname, "../..");
 
 interface Options {
   rounds: number;
   rate: number;
   hold?: number;
+  after?: number;
   settle: number;
   state: string;
   own: boolean;
@@ -41,6 +48,7 @@ for (const name of Object.keys(faults) as FaultName[]) {
     .option("--rounds <n>", "how often", positiveNumber, 1)
     .option("--rate <n>", "new requests a second", positiveNumber, 2)
     .option("--hold <s>", "how long the fault lasts, seconds", positiveNumber)
+    .option("--after <s>", "how long the load goes on after its end, seconds", positiveNumber)
     .option(
       "--settle <s>",
       "how long jobs may take to end afterwards, seconds",
@@ -62,7 +70,7 @@ for (const name of Object.keys(faults) as FaultName[]) {
 }
 
 async function drill(name: FaultName, region: string, options: Options): Promise<void> {
-  const { rounds, rate, hold, settle, state, own, out, json } = options;
+  const { rounds, rate, hold, after, settle, state, own, out, json } = options;
   const fault = faults[name];
   const say = (line: string) => void (json || process.stdout.write(`${line}\n`));
   const stop = new AbortController();
@@ -89,9 +97,11 @@ async function drill(name: FaultName, region: string, options: Options): Promise
     own: own || prepare !== undefined,
     ...(prepare ? { prepare: (folder: string) => prepare(folder, region) } : {}),
     workersPerRegion: 1,
+    clientsNear: region,
     signal: stop.signal,
     say,
   });
+  let ended = false;
   try {
     const reports = await runDrill({
       planet,
@@ -101,11 +111,12 @@ async function drill(name: FaultName, region: string, options: Options): Promise
       rate,
       holdMs,
       beforeMs: 6_000,
-      afterMs: 6_000,
+      afterMs: after === undefined ? (fault.takesRegion ? RETURN_MS : AFTER_MS) : after * 1000,
       settleMs: settle * 1000,
       signal: stop.signal,
       say,
     });
+    ended = true;
     const summary = summarize(name, region, reports);
     const whole = kept(summary, fault);
     const stamp = startedAt.toISOString().replaceAll(/[:.]/g, "-");
@@ -121,8 +132,11 @@ async function drill(name: FaultName, region: string, options: Options): Promise
     process.stdout.write(`${JSON.stringify(summary)}\n`);
     if (!whole) process.exitCode = 1;
   } finally {
-    // A fault that was broken off must not stay in a planet that is not the drill's own.
-    if (stop.signal.aborted) await fault.heal(planet, region).catch(() => undefined);
+    // A drill that broke off must not leave its fault in a planet that is not its own.
+    if (!ended) {
+      const operate = createOperator(planet.stateDir, { signal: AbortSignal.timeout(60_000) });
+      await fault.heal(planet, region, operate).catch(() => undefined);
+    }
     await planet.close();
   }
 }

@@ -22,13 +22,15 @@ export interface OpenPlanetOptions {
   own: boolean;
   prepare?: ((stateDir: string) => Promise<() => Promise<void>>) | undefined;
   workersPerRegion: number;
+  /** The region next to which the clients of a planet of its own sit: most requests go there. */
+  clientsNear: string;
   signal: AbortSignal;
   say(line: string): void;
 }
 
 /** The planet that runs in a folder; or, when none does, one of its own that ends with the drill. */
 export async function openPlanet(options: OpenPlanetOptions): Promise<PlanetUnderDrill> {
-  const { stateDir, own, prepare, workersPerRegion, signal, say } = options;
+  const { stateDir, own, prepare, workersPerRegion, clientsNear, signal, say } = options;
   if (!own && planetHolder(stateDir) !== undefined) {
     const connections = (await askPlanet(stateDir, "GET", "/connections")) as PlanetConnections;
     return {
@@ -51,6 +53,7 @@ export async function openPlanet(options: OpenPlanetOptions): Promise<PlanetUnde
       usePreferredPorts: false,
       environment: "test",
       workersPerRegion,
+      edgeHome: clientsNear,
       signal,
       onEvent: () => undefined,
     });

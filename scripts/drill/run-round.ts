@@ -9,13 +9,21 @@ import type { PlanetUnderDrill } from "./planet-under-drill.ts";
 import { readRows } from "./read-rows.ts";
 import { receiveWebhooks } from "./webhook-receiver.ts";
 import { createTimeline, type Moment } from "./timeline.ts";
+import type { Duty } from "./duty.ts";
+import { judgeReturn, tellReturn, type Return } from "./judge-return.ts";
+import { reignsOf, tellReigns, twoPrimariesMs } from "./judge-primaries.ts";
+import { createOperator, generalCommand } from "./operator.ts";
+import { watchRouting, type Routed } from "./watch-routing.ts";
+import { createWitness, type WitnessCommit } from "./witness.ts";
 
 export interface RoundOptions {
   planet: PlanetUnderDrill;
   region: string;
   fault: Fault;
-  clients: Record<ClientKind, Client>;
+  clients: DrillClients;
   operator: Client;
+  /** The region that has the primary when all is well. */
+  home: string;
   /** New requests a second, all clients together. */
   rate: number;
   /** How long the fault lasts, how long load runs before it and after its end, and how long all jobs may take to end. */
@@ -27,13 +35,25 @@ export interface RoundOptions {
   say(line: string): void;
 }
 
+/** Clients of the drill's own tenants; `there`: the free one's, all of whose requests go to the region. */
+export type DrillClients = Record<ClientKind | "there", Client>;
+
 export interface RoundReport {
   verdict: Verdict;
+  /** For how long two servers took writes as the primary; and who wrote when, as text. */
+  twoPrimariesMs: number;
+  reigns: string[];
+  /** How the region got its requests again, where that could be seen; and the same as text. */
+  return: Return | undefined;
+  returned: string;
   moments: readonly Moment[];
   /** Since the fault: when requests were accepted, and when tries failed. For the picture. */
   accepted: { atMs: number; region: string; client: ClientKind }[];
   failed: number[];
   healedMs: number;
+  /** The same of the witness's commits and of where requests were sent. */
+  commits: { atMs: number; region: string; timeline: number }[];
+  routed: Routed[];
 }
 
 /** How long webhooks may take to come after all else has come to rest. */
@@ -52,8 +72,20 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
   const until = (controller: AbortController) => AbortSignal.any([controller.signal, signal]);
   const pause = (ms: number) => sleep(ms, undefined, { signal });
   const urls = Object.values(planet.databases).map(({ postgres }) => postgres);
-  const boundShare = fault.durable ? 0 : BOUND_SHARE;
+  const boundShare = fault.durable || fault.unbound ? 0 : BOUND_SHARE;
   let faultMs = Number.POSITIVE_INFINITY;
+
+  const commanded: string[] = [];
+  const onCommand = (command: string) => void commanded.push(command);
+  const duty: Duty = {
+    region,
+    home: options.home,
+    operate: createOperator(planet.stateDir, { signal, onCommand }),
+    client: clients.free,
+    clientThere: clients.there,
+    note: (what) => timeline.note(what),
+    signal,
+  };
 
   const webhooks = await receiveWebhooks();
   const load = runLoad({
@@ -63,7 +95,7 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     durability: fault.durable ? "multi_region" : "region",
     clients: {
       free: { client: clients.free, everyMs: 1000 / (rate * (1 - boundShare)) },
-      ...(fault.durable
+      ...(boundShare === 0
         ? {}
         : { bound: { client: clients.bound, everyMs: 1000 / (rate * boundShare) } }),
     },
@@ -97,22 +129,43 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     timeline.first(`term ${term}`, `${holder} has the database's primary (term ${term})`),
   );
 
+  let writing: string | undefined;
+  const witness = createWitness({
+    databases: planet.databases,
+    now,
+    onCommit({ region: writer, timeline: log }) {
+      if (writing !== undefined && writing !== writer) {
+        timeline.first(
+          `${writer} writes ${log}`,
+          `${writer}'s Postgres takes writes as the primary (timeline ${log})`,
+        );
+      }
+      writing = writer;
+    },
+  });
+  const routing = watchRouting(clients.free, now, until(loading));
+
   try {
     await pause(options.beforeMs);
+    if (witness.commits.length === 0) throw new Error("no Postgres takes the drill's own writes");
     const before = await readRows(urls, idsOf(ledger.entries));
     timeline.note(`${idsOf(ledger.entries).length} jobs accepted, ${before.size} with rows`);
     faultMs = now();
     timeline.begin();
     timeline.first("fault", fault.does.replace("{region}", region));
-    await fault.inflict(planet, region);
-    await pause(holdMs);
+    await fault.inflict(planet, region, duty);
+    await Promise.all([pause(holdMs), fault.meanwhile?.(duty)]);
     const healedMs = now();
     timeline.first("mended", "the fault ends");
-    await fault.heal(planet, region);
+    await fault.heal(planet, region, duty.operate);
     timeline.first("back", `${region} runs again`);
     await pause(options.afterMs);
+    const returnedMs = now();
+    await fault.afterwards?.(duty);
+    assertCommanded(fault, commanded, region);
     loading.abort();
     await load;
+    const routed = await routing;
     timeline.first("load ended", `${idsOf(ledger.entries).length} jobs accepted in all`);
     await settled(() => ledger.open().length === 0, options.settleMs, signal);
     const left = ledger.open().length;
@@ -124,22 +177,54 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     await look(final, { ...follow, signal });
     await settled(() => webhooks.ids.size >= final.length, WEBHOOKS_MS, signal);
     timeline.first("all told", `${webhooks.ids.size} webhooks came`);
+    await witness.close();
+    const reigns = reignsOf(witness.commits);
+    const twoAtOnce = twoPrimariesMs(reigns);
+    for (const ended of reigns.slice(0, -1)) {
+      const { region: writer, timeline: log, untilMs } = ended;
+      timeline.was(untilMs, `${writer}'s Postgres took its last write (timeline ${log})`);
+    }
+    const told = tellReigns(reigns, faultMs);
+    const share = judgeReturn(routed, region, { faultMs, healedMs, untilMs: returnedMs });
+    const returned = tellReturn(region, share);
+    for (const line of [...told, ...(fault.takesRegion ? [returned] : [])]) say(`  ${line}`);
     const facts = { entries: ledger.entries, faultMs, healedMs, rows, webhooks: webhooks.ids };
     const verdict = judge({ ...facts, committedBefore: new Set(before.keys()) });
     return {
       verdict,
+      twoPrimariesMs: Math.round(twoAtOnce),
+      reigns: told,
+      return: share,
+      returned,
       moments: timeline.moments,
       accepted: ledger.entries.flatMap(({ accepted, client }) =>
         accepted ? [{ atMs: accepted.atMs - faultMs, region: accepted.region, client }] : [],
       ),
       failed: ledger.entries.flatMap(({ failures }) => failures.map(({ atMs }) => atMs - faultMs)),
       healedMs: healedMs - faultMs,
+      commits: witness.commits.map((commit) => sinceFault(commit, faultMs)),
+      routed: routed.map(({ atMs, region: to }) => ({ atMs: atMs - faultMs, region: to })),
     };
   } finally {
     loading.abort();
     following.abort();
-    await Promise.allSettled([load, watching, health, leader]);
+    await Promise.allSettled([load, watching, health, leader, routing, witness.close()]);
     await webhooks.close();
+  }
+}
+
+const sinceFault = ({ region, timeline, answeredMs }: WitnessCommit, faultMs: number) => ({
+  atMs: answeredMs - faultMs,
+  region,
+  timeline,
+});
+
+/** @throws when a command of the runbook that this drill is to give was not given */
+function assertCommanded({ runbook }: Fault, commanded: readonly string[], region: string): void {
+  const given = new Set(commanded.map((command) => generalCommand(command)));
+  const missing = runbook.filter((command) => !given.has(command));
+  if (missing.length > 0) {
+    throw new Error(`the drill of ${region} did not give: ${missing.join(", ")}`);
   }
 }
 

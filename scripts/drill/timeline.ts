@@ -12,6 +12,8 @@ export interface Timeline {
   note(what: string): void;
   /** Notes the first time that something happens; later calls of the same name are nothing. */
   first(name: string, what?: string): void;
+  /** Notes when something happened that is known only now; `atMs` by the clock. */
+  was(atMs: number, what: string): void;
   /** When a milestone came, milliseconds since the fault. */
   at(name: string): number | undefined;
   /** The fault begins now. */
@@ -39,6 +41,11 @@ export function createTimeline(now: () => number, say: (line: string) => void): 
     first(name, what = name) {
       if (faultMs === undefined || firsts.has(name)) return;
       firsts.set(name, add(what, true));
+    },
+    was(atMs, what) {
+      const moment = { atMs: Math.round(atMs - (faultMs ?? start)), what, milestone: true };
+      const after = moments.findIndex((each) => each.atMs > moment.atMs);
+      moments.splice(after === -1 ? moments.length : after, 0, moment);
     },
     at: (name) => firsts.get(name),
     begin() {

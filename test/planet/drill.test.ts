@@ -26,7 +26,7 @@ test("a region that is killed under load costs no accepted job, doubles none, an
     say: () => undefined,
   });
   const summary = summarize("kill", "eu-west", reports);
-  expect(summary).toMatchObject({ lost: 0, doubled: 0, rpo_rows: 0 });
+  expect(summary).toMatchObject({ lost: 0, doubled: 0, rpo_rows: 0, two_primaries_ms: 0 });
   expect(summary.accepted).toBeGreaterThan(5);
   expect(kept(summary, faults.kill)).toBe(true);
   expect(reports[0]!.moments.map(({ what }) => what)).toContain("eu-west counts as healthy again");

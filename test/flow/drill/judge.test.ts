@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import type { Job } from "../../../shared/contracts/api.ts";
 import { createClientLedger, type Entry } from "../../../scripts/drill/client-ledger.ts";
 import { faults } from "../../../scripts/drill/faults.ts";
+import type { RoundReport } from "../../../scripts/drill/run-round.ts";
 import { judge, type JobRows, type RoundFacts } from "../../../scripts/drill/judge.ts";
 import { kept, summarize } from "../../../scripts/drill/run-drill.ts";
 
@@ -137,19 +138,33 @@ describe("a drill's judge says of a round", () => {
 test("a drill keeps its promises only when nothing is lost or doubled and service is back in five seconds", () => {
   const { facts, entries, finish } = round();
   finish();
-  const report = () => ({
+  const report = (more: Partial<RoundReport> = {}): RoundReport => ({
     verdict: judge(facts),
+    twoPrimariesMs: 0,
+    reigns: [],
+    return: undefined,
+    returned: "",
     moments: [],
     accepted: [],
     failed: [],
     healedMs: 4000,
+    commits: [],
+    routed: [],
+    ...more,
   });
   const good = summarize("kill", "us-east", [report(), report()]);
   expect(good).toMatchObject({ rounds: 2, accepted: 8, rto_ms: { p50: 100, max: 100 } });
   expect(kept(good, faults.kill)).toBe(true);
-  for (const broken of [{ lost: 1 }, { doubled: 1 }, { failed: 1 }, { rpo_rows: 1 }]) {
-    expect(kept({ ...good, ...broken }, faults.kill)).toBe(false);
-  }
+  const breaks = [
+    { lost: 1 },
+    { doubled: 1 },
+    { failed: 1 },
+    { rpo_rows: 1 },
+    { two_primaries_ms: 1 },
+  ];
+  for (const broken of breaks) expect(kept({ ...good, ...broken }, faults.kill)).toBe(false);
+  const twice = [report({ twoPrimariesMs: 30 }), report({ twoPrimariesMs: 20 }), report()];
+  expect(summarize("partition", "us-east", twice).two_primaries_ms).toBe(30);
   const slow = { ...good, rto_ms: { p50: 100, max: 5001 } };
   expect(kept(slow, faults.kill)).toBe(false);
   expect(kept(slow, faults["kill-worker"])).toBe(true);
