@@ -1,15 +1,19 @@
 import type { DeletionOrder, JobIdentity } from "../../shared/contracts/deletions.ts";
 import { hashUser } from "../../shared/signing/hash-user.ts";
 import type { Redis } from "./redis.ts";
+import { define } from "./scripts.ts";
 
 /**
- * How long a region remembers what was deleted: longer than any message, run or replica can be late. The database and the ledger
- * remember for longer.
+ * How long a region remembers what was deleted: longer than any message, run, replica or stored upload can be late. The database
+ * remembers for as long as it could have rows.
  */
 export const TOMBSTONE_KEPT_MS = 90 * 24 * 3_600_000;
 
 /** One hash for each tenant: `all` and `user:<hash>` up to when (Unix ms), `job:<id>`. */
 const keyOf = (tenantId: string) => `antiphon:tombstones:${tenantId}`;
+const PRUNED_AT_ONCE = 500;
+/** What an order says of when it was asked for is the edge's clock. */
+const CLOCKS_DIFFER_MS = 24 * 3_600_000;
 /** `<tenant> <field>` by when it was written last. */
 const INDEX = "antiphon:tombstones";
 
@@ -20,20 +24,22 @@ export interface Tombstones {
   add(tenantId: string, jobIds: readonly string[]): Promise<void>;
   /** Whether a job was deleted. @throws while Redis is away: what cannot be told apart must not be shown, or written */
   covers(tenantId: string, job: JobIdentity): Promise<boolean>;
-  /** Drops those past their time. */
-  prune(): Promise<void>;
+  /** Drops those past their time, a bounded number at a time. Settles to how many there were. */
+  prune(): Promise<number>;
 }
 
 /** @param now Unix ms */
 export function createTombstones(redis: Redis, now: () => number = Date.now): Tombstones {
+  const dropOld = define(redis, "drop-old", 1);
+
+  /** Not in one step, since a tenant's hash and the index lie in two slots; whoever has an order writes both again until both are there. */
   async function put(tenantId: string, fields: ReadonlyMap<string, number>): Promise<void> {
     if (fields.size === 0) return;
-    const step = redis.multi();
-    for (const [field, before] of fields) {
-      step.hset(keyOf(tenantId), field, before);
-      step.zadd(INDEX, now(), `${tenantId} ${field}`);
-    }
-    for (const [error] of (await step.exec()) ?? []) if (error) throw error;
+    await redis.zadd(
+      INDEX,
+      ...[...fields.keys()].flatMap((field) => [now(), `${tenantId} ${field}`]),
+    );
+    await redis.hset(keyOf(tenantId), fields);
   }
 
   return {
@@ -66,18 +72,17 @@ export function createTombstones(redis: Redis, now: () => number = Date.now): To
     },
 
     async prune() {
-      const old = await redis.zrangebyscore(
-        INDEX,
-        "-inf",
-        now() - TOMBSTONE_KEPT_MS,
-        "LIMIT",
-        0,
-        1000,
-      );
-      for (const member of old) {
-        const [tenantId, field] = member.split(" ") as [string, string];
-        await redis.hdel(keyOf(tenantId), field);
-        await redis.zrem(INDEX, member);
+      const cutoff = now() - TOMBSTONE_KEPT_MS;
+      let pruned = 0;
+      for (;;) {
+        const old = await redis.zrangebyscore(INDEX, "-inf", cutoff, "LIMIT", 0, PRUNED_AT_ONCE);
+        for (const [tenantId, members] of Map.groupBy(old, (each) => each.split(" ")[0]!)) {
+          const fields = members.map((member) => member.slice(tenantId.length + 1));
+          await dropOld(keyOf(tenantId), String(cutoff + CLOCKS_DIFFER_MS), ...fields);
+        }
+        if (old.length > 0) await redis.zrem(INDEX, ...old);
+        pruned += old.length;
+        if (old.length < PRUNED_AT_ONCE) return pruned;
       }
     },
   };

@@ -104,7 +104,9 @@ const keysOf = async ({ jobId, sha256, spec, owner }: Finished) => {
   };
 };
 const inRedis = async ({ jobId, sha256 }: Finished) => ({
-  job: await bench.client.exists(resultKeys.spec(jobId), resultKeys.result(jobId)),
+  job:
+    (await bench.client.exists(resultKeys.spec(jobId))) +
+    (await bench.client.exists(resultKeys.result(jobId))),
   stages: (await bench.client.keys("{antiphon-stages}:*")).filter((key) => key.includes(sha256))
     .length,
 });
