@@ -194,6 +194,9 @@ const load = createWatchLoad({
 const usage = createUsageRollup(database);
 
 let schemaIsCurrent = false;
+/** What is looked after in the database alone has nothing to do before; it ends too when the keeper is to stop. */
+const schema = Promise.withResolvers<void>();
+signal.addEventListener("abort", () => schema.resolve(), { once: true });
 let tenantsAreThere = config.BOOTSTRAP_TENANTS === undefined;
 
 async function keepSchema(): Promise<void> {
@@ -214,6 +217,7 @@ async function keepSchema(): Promise<void> {
   if (made.length > 0) logger.info({ partitions: made }, "made partitions");
   if (dropped.length > 0) logger.info({ partitions: dropped }, "dropped partitions past retention");
   schemaIsCurrent = true;
+  schema.resolve();
   if (!tenantsAreThere) {
     const stores = { tenants: createTenants(database), apiKeys: createApiKeys(database) };
     await bootstrapTenants(config.BOOTSTRAP_TENANTS ?? [], stores, stop.signal);
@@ -259,6 +263,12 @@ async function keepDatabase(): Promise<void> {
   await keepPrimary({ region, control, askForOrders, trimmed: writer.trimmed, logger }, signal);
 }
 
+/** Repeats work that needs the tables. */
+async function keepRows(...work: Parameters<typeof repeat>): Promise<void> {
+  await schema.promise;
+  await repeat(...work);
+}
+
 // Else each loop would begin with a warning that Redis is away, at every start.
 await firstConnection(redis);
 
@@ -273,7 +283,7 @@ const loops = Promise.all([
     signal,
     onError: (error) => logger.warn({ err: error }, "cannot look after the schema now"),
   }),
-  repeat(() => usage.roll(USAGE_EVERY_MS), {
+  keepRows(() => usage.roll(USAGE_EVERY_MS), {
     everyMs: USAGE_EVERY_MS,
     signal,
     onError: (error) => logger.warn({ err: error }, "cannot sum usage now"),
@@ -283,17 +293,17 @@ const loops = Promise.all([
     signal,
     onError: (error) => logger.warn({ err: error }, "cannot look for deletions now"),
   }),
-  repeat(() => retention.work(signal), {
+  keepRows(() => retention.work(signal), {
     everyMs: RETENTION_EVERY_MS,
     signal,
     onError: (error) => logger.warn({ err: error }, "cannot look after retention now"),
   }),
-  repeat(() => settling.work(signal), {
+  keepRows(() => settling.work(signal), {
     everyMs: SETTLE_EVERY_MS,
     signal,
     onError: (error) => logger.warn({ err: error }, "cannot tell of settled jobs now"),
   }),
-  repeat(() => deletions.prune(), {
+  keepRows(() => deletions.prune(), {
     everyMs: PARTITIONS_EVERY_MS,
     signal,
     onError: (error) => logger.warn({ err: error }, "cannot prune tombstones now"),

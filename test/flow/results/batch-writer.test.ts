@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { hashApiKey } from "../../../shared/contracts/api-key.ts";
 import { createRedis, type Redis } from "../../../regions/results/redis.ts";
+import { advisoryLocks } from "../../../regions/store/migrate.ts";
 import { openPool, type Pool } from "../../../regions/store/postgres-pool.ts";
 import { startPostgres, type TestCluster } from "../../support/postgres.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
@@ -55,7 +56,6 @@ beforeAll(async () => {
     LINK_SECRETS: SECRET,
     BOOTSTRAP_TENANTS: JSON.stringify(tenants),
   };
-  keeper = await startKeeper(environment);
 }, 90_000);
 afterAll(async () => {
   await keeper?.end("SIGKILL");
@@ -64,6 +64,11 @@ afterAll(async () => {
   await Promise.all([cluster?.close(), server?.close(), edge?.close()]);
 });
 
+async function waitingForMigrations() {
+  const [{ count }] = await primary<[{ count: number }]>`
+    select count(*)::int from pg_locks where locktype = 'advisory' and not granted`;
+  return count;
+}
 const put = (run: ReturnType<typeof makeRun>) =>
   redis.xadd(outbox, "*", "envelope", JSON.stringify(run.envelope));
 const drained = (timeout = 20_000) => expect.poll(() => redis.xlen(outbox), { timeout }).toBe(0);
@@ -75,12 +80,23 @@ async function counts(jobId: string) {
   return row;
 }
 
-test("a keeper brings up schema, partitions and first tenants, and is then ready", async () => {
+test("a keeper brings up schema, partitions and first tenants, and is then ready, without a warning", async () => {
+  // It comes before there is any table, and waits for another region's keeper to make them.
+  await primary.begin(async (other) => {
+    await other`select pg_advisory_xact_lock(${advisoryLocks.migrations})`;
+    keeper = await startKeeper(environment);
+    await expect.poll(waitingForMigrations).toBe(1);
+  });
   await expect
     .poll(async () => (await fetch(`${keeper.opsUrl}/readyz`)).status, { timeout: 20_000 })
     .toBe(200);
   const [row] = await primary`select tenant_id, scopes::text from api_keys`;
   expect(row).toEqual({ tenant_id: "ten_demo", scopes: "{analyze}" });
+  const warnings = keeper
+    .log()
+    .split("\n")
+    .filter((line) => !line.startsWith('{"level":"info"'));
+  expect(warnings).toEqual([""]);
 });
 
 test("accepted runs of every kind get into the database, and the outbox empties", async () => {
