@@ -23,7 +23,7 @@ export interface DatabaseDeletions {
   ): Promise<{ jobs: number; results: number; webhooks: number }>;
   /** Of these recordings of a tenant, those that one of its jobs still has. */
   stillUsed(tenantId: string, sha256: readonly string[]): Promise<Set<string>>;
-  /** Removes tombstones that are older than any row can be. */
+  /** Removes tombstones that are older than any row can be, a page at a time. */
   forget(beforeMs: number): Promise<number>;
 }
 
@@ -119,11 +119,16 @@ export function createDatabaseDeletions({ primary }: Pick<Database, "primary">):
     },
 
     async forget(beforeMs) {
-      const { count } = await orUnavailable(
-        () => primary`
-          delete from tombstones where created_at < ${new Date(beforeMs).toISOString()}::text::timestamptz`,
-      );
-      return count;
+      const before = new Date(beforeMs).toISOString();
+      for (let forgotten = 0; ;) {
+        const { count } = await orUnavailable(
+          () => primary`
+            delete from tombstones where ctid = any (array(
+              select ctid from tombstones where created_at < ${before}::text::timestamptz limit ${PAGE}))`,
+        );
+        forgotten += count;
+        if (count < PAGE) return forgotten;
+      }
     },
   };
 }

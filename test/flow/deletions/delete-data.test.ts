@@ -370,3 +370,46 @@ test("a part that is away keeps the order open, and it goes on where it was", as
   expect(state.stores.map(({ store }) => store).sort()).toEqual(["objects", "postgres", "redis"]);
   expect(await look(job)).toEqual(gone);
 });
+
+test("a region forgets a deletion after 90 days, the database once no row can be so old, and neither before", async () => {
+  const DAY_MS = 86_400_000;
+  const [old, renewed] = [newTenant(), newTenant()];
+  const jobs = Array.from({ length: 600 }, () => ({ id: newJobId() }));
+  const covers = (tenant: string, { id } = jobs[0]!) =>
+    region.tombstones.covers(tenant, { id, createdAtMs: Date.now() - 1000 });
+  const inDatabase = async (tenant: string) => {
+    const rows = await database.primary`
+      select count(*)::int as count from tombstones where tenant_id = ${tenant}`;
+    return rows[0]!["count"] as number;
+  };
+  await region.tombstones.prune();
+  await region.untilDone(orderOf(old, { user_id: "u" }, { jobs }));
+  await region.untilDone(orderOf(renewed, { all: true }));
+  region.advance(89 * DAY_MS);
+  await region.deletions.prune();
+  expect([await covers(old), await covers(renewed)]).toEqual([true, true]);
+  // Another order for what is remembered makes it be remembered for longer.
+  const requested_at = new Date(Date.now() + 89 * DAY_MS).toISOString();
+  await region.tombstones.write(orderOf(renewed, { all: true }, { requested_at }));
+  region.advance(2 * DAY_MS);
+  await region.deletions.prune();
+  expect([await covers(old), await covers(renewed)]).toEqual([false, true]);
+  expect(await bench.client.exists(`antiphon:tombstones:${old}`)).toBe(0);
+  const kept = await bench.client.zrange("antiphon:tombstones", 0, -1);
+  expect(kept.filter((member) => member.startsWith(`${old} `))).toEqual([]);
+  expect(kept).toContain(`${renewed} all`);
+
+  // What is written anew while old ones are looked through stays.
+  await bench.client.zadd("antiphon:tombstones", 1, `${renewed} all`);
+  await region.deletions.prune();
+  expect(await covers(renewed)).toBe(true);
+
+  expect(await inDatabase(old)).toBe(601);
+  await database.primary`
+    insert into tombstones select 'del_many', ${old}, 'job_' || n, null, now(), now()
+    from generate_series(1, 1500) as n`;
+  await database.primary`
+    update tombstones set created_at = now() - interval '27 months' + interval '91 days' where tenant_id = ${old}`;
+  await region.deletions.prune();
+  expect([await inDatabase(old), await inDatabase(renewed)]).toEqual([0, 1]);
+});
