@@ -25,6 +25,15 @@ const MAX_RETRY_MS = 5 * 60_000;
 /** Every isolate asks at most once in five seconds; links and lists that may still show what was deleted live an hour, or seconds. */
 const RECENT_MS = 48 * 3_600_000;
 const CALL_TIMEOUT_MS = 2_000;
+/**
+ * How long a receipt can be read after its deletion is complete. It proves, and fences nothing any more: its holder has it signed, and
+ * what keeps data from coming back are the tombstones of ledger, regions and database, each for as long as its own store could bring any.
+ */
+const RECEIPT_KEPT_MS = 400 * 24 * 3_600_000;
+/** Of one tenant; the oldest go first. An object has room for a multiple of them. */
+export const MAX_RECEIPTS = 100_000;
+const SWEPT_AT_ONCE = 200;
+const SWEEP_EVERY_MS = 10 * 60_000;
 const KEPT = ["usage: quantities and cost by job and stage, without content"];
 
 export type NewDeletion = {
@@ -66,6 +75,7 @@ export class Deletions extends DurableObject<EdgeBindings> {
   config: () => EdgeConfig = () => readEdgeConfig(this.env);
   readonly #sql: SqlStorage;
   readonly #clock: AlarmClock;
+  #sweepAt = 0;
 
   constructor(ctx: DurableObjectState, env: EdgeBindings) {
     super(ctx, env);
@@ -86,6 +96,13 @@ export class Deletions extends DurableObject<EdgeBindings> {
     if (!columns.some(({ name }) => name === "asked_by")) {
       this.#sql.exec("ALTER TABLE deletions ADD COLUMN asked_by TEXT");
     }
+    if (!columns.some(({ name }) => name === "names_jobs")) {
+      this.#sql.exec("ALTER TABLE deletions ADD COLUMN names_jobs INTEGER NOT NULL DEFAULT 1");
+    }
+    this.#sql.exec(`
+      CREATE INDEX IF NOT EXISTS deletions_by_end ON deletions (names_jobs, completed_at);
+      CREATE INDEX IF NOT EXISTS deletions_by_due ON deletions (due_at);
+    `);
   }
 
   /** Writes the tombstone, and begins; a deletion that is here already goes on. Null while too many others are open. */
@@ -123,8 +140,7 @@ export class Deletions extends DurableObject<EdgeBindings> {
     const since = this.now() - RECENT_MS;
     const rows = this.#sql
       .exec<Row>(
-        "SELECT * FROM deletions WHERE requested_at >= ? OR completed_at IS NULL OR completed_at >= ?",
-        since,
+        "SELECT * FROM deletions WHERE names_jobs = 1 AND (completed_at IS NULL OR completed_at >= ?)",
         since,
       )
       .toArray();
@@ -153,14 +169,70 @@ export class Deletions extends DurableObject<EdgeBindings> {
         .exec<Row>("SELECT * FROM deletions WHERE due_at <= ? ORDER BY due_at LIMIT 20", this.now())
         .toArray();
       for (const { id } of due) await this.#advance(id);
+      this.#sweep();
     } catch (error) {
       log("error", "the alarm of a tenant's deletions failed", { error: describeError(error) });
     } finally {
-      const [next] = this.#sql
+      const { at } = this.#sql
         .exec<{ at: number | null }>("SELECT min(due_at) AS at FROM deletions")
-        .toArray();
-      if (next?.at != null) await this.#clock.wakeBy(Math.max(next.at, this.now() + 1_000));
+        .one();
+      const next = Math.min(at ?? Number.POSITIVE_INFINITY, this.#nextSweep());
+      if (Number.isFinite(next)) await this.#clock.wakeBy(Math.max(next, this.now() + 1_000));
     }
+  }
+
+  /**
+   * Drops what nobody asks for any more, a bounded number at a time: first which jobs a deletion named, as soon as no reader of `recent`
+   * needs them; later its receipt.
+   */
+  #sweep(): void {
+    if (this.now() < this.#sweepAt) return;
+    const named = this.#ended(1, this.now() - RECENT_MS, SWEPT_AT_ONCE);
+    for (const id of named) {
+      this.#sql.exec("UPDATE parts SET jobs = '[]' WHERE deletion_id = ?", id);
+      this.#sql.exec("UPDATE deletions SET names_jobs = 0 WHERE id = ?", id);
+    }
+    const { receipts } = this.#sql
+      .exec<{ receipts: number }>("SELECT count(*) AS receipts FROM deletions WHERE names_jobs = 0")
+      .one();
+    const tooMany = Math.min(Math.max(0, receipts - MAX_RECEIPTS), SWEPT_AT_ONCE);
+    const over = new Set([
+      ...this.#ended(0, this.now() - RECEIPT_KEPT_MS, SWEPT_AT_ONCE),
+      ...this.#ended(0, this.now(), tooMany),
+    ]);
+    for (const id of over) {
+      this.#sql.exec("DELETE FROM parts WHERE deletion_id = ?", id);
+      this.#sql.exec("DELETE FROM deletions WHERE id = ?", id);
+    }
+    const isFull = named.length === SWEPT_AT_ONCE || over.size >= SWEPT_AT_ONCE;
+    this.#sweepAt = isFull ? 0 : this.now() + SWEEP_EVERY_MS;
+  }
+
+  /** When there is something to sweep next. */
+  #nextSweep(): number {
+    const first = (namesJobs: 0 | 1, keptMs: number) => {
+      const { at } = this.#sql
+        .exec<{ at: number | null }>(
+          "SELECT min(completed_at) AS at FROM deletions WHERE names_jobs = ?",
+          namesJobs,
+        )
+        .one();
+      return at === null ? Number.POSITIVE_INFINITY : at + keptMs + 1;
+    };
+    return Math.max(this.#sweepAt, Math.min(first(1, RECENT_MS), first(0, RECEIPT_KEPT_MS)));
+  }
+
+  /** Complete deletions that ended before then, the oldest first. */
+  #ended(namesJobs: 0 | 1, beforeMs: number, most: number): string[] {
+    return this.#sql
+      .exec<{ id: string }>(
+        "SELECT id FROM deletions WHERE names_jobs = ? AND completed_at < ? ORDER BY completed_at LIMIT ?",
+        namesJobs,
+        beforeMs,
+        most,
+      )
+      .toArray()
+      .map(({ id }) => id);
   }
 
   #row(id: string): Row | undefined {
@@ -169,7 +241,9 @@ export class Deletions extends DurableObject<EdgeBindings> {
 
   #open(): number {
     return this.#sql
-      .exec<{ open: number }>("SELECT count(*) AS open FROM deletions WHERE completed_at IS NULL")
+      .exec<{ open: number }>(
+        "SELECT count(*) AS open FROM deletions WHERE names_jobs = 1 AND completed_at IS NULL",
+      )
       .one().open;
   }
 

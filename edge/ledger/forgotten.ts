@@ -37,6 +37,7 @@ export function createForgotten(sql: SqlStorage, now: () => number) {
     CREATE TABLE IF NOT EXISTS forgotten_scopes (
       deletion_id TEXT PRIMARY KEY, scope TEXT NOT NULL, before INTEGER NOT NULL, at INTEGER NOT NULL
     ) WITHOUT ROWID;
+    CREATE INDEX IF NOT EXISTS forgotten_scopes_by_before ON forgotten_scopes (before);
   `);
 
   const describe = (jobId: string, draft: string, offer: string | null): DeletedJob => {

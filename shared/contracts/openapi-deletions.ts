@@ -35,7 +35,7 @@ export const deletionPaths: ZodOpenApiPathsObject = {
         summary: "The signed receipt of a deletion",
         tags: ["Deletion"],
         description:
-          "`jws` is the receipt as a compact JWS (EdDSA, Ed25519); any JOSE library verifies it with the keys at `/.well-known/jwks.json`.",
+          "`jws` is the receipt as a compact JWS (EdDSA, Ed25519); any JOSE library verifies it with the keys at `/.well-known/jwks.json`. It can be read for 400 days after the deletion is complete, the newest 100,000 of a tenant: keep it yourself for longer.",
         requestParams: { path: z.object({ id: DeletionId }), header: headers() },
       },
       [receipt(200, "The receipt")],

@@ -1,7 +1,7 @@
 import { compactVerify, importJWK } from "jose";
 import { env, runInDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
-import type { Deletions } from "../../edge/ledger/deletions.ts";
+import { MAX_RECEIPTS, type Deletions } from "../../edge/ledger/deletions.ts";
 import { DeletionReceipt, MAX_OPEN_DELETIONS } from "../../shared/contracts/deletions.ts";
 import { signAudioUrl } from "../../shared/signing/audio-url.ts";
 import { ReceiptKeySet, verifyReceipt } from "../../shared/signing/receipt.ts";
@@ -12,6 +12,7 @@ import { codeOf, newTenant, startEdge } from "./support/start-edge.ts";
 import { BatchAccepted, BatchEntry } from "../../shared/contracts/batches.ts";
 import { textUploadId } from "../../shared/contracts/ids.ts";
 
+const DAY_MS = 24 * 3_600_000;
 const DONE_AT = "2026-11-21T10:00:00.000Z";
 const done = {
   done_at: DONE_AT,
@@ -289,6 +290,75 @@ describe("a deletion", () => {
     expect(await codeOf(await call("/v1/analyses", { key, body, headers }))).toBe("job_not_found");
     const again = await call("/v1/uploads", { key, body: wave, headers });
     expect(await codeOf(again)).toBe("job_not_found");
+  });
+
+  test("can be read as a receipt for 400 days; which jobs it named is dropped once no reader needs it", async () => {
+    const { tenant, finished, order, call, key } = await ready();
+    const { draft } = await finished();
+    const open = await finished();
+    const begun = await receiptOf(await order({ job_id: draft.id }));
+    const read = () => call(`/v1/deletions/${begun.id}`, { key });
+    const later = (days: number) =>
+      runInDurableObject(objectOf(tenant), async (object, { storage }) => {
+        object.now = () => Date.now() + days * DAY_MS;
+        await object.alarm();
+        const { jobs } = await object.recent();
+        const named = storage.sql.exec("SELECT 1 FROM parts WHERE jobs <> '[]'").toArray().length;
+        return { jobs, named, rings: await storage.getAlarm() };
+      });
+    expect(await later(1.9)).toMatchObject({ jobs: [draft.id], named: REGION_IDS.length });
+    const slim = await later(2.1);
+    expect(slim).toMatchObject({ jobs: [], named: 0 });
+    expect(slim.rings).toBeGreaterThan(Date.now() + 399 * DAY_MS);
+    await later(399);
+    const receipt = DeletionReceipt.parse(await (await read()).json());
+    expect(receipt).toMatchObject({ status: "completed", completed_at: expect.any(String) });
+    expect(receipt.regions).toHaveLength(REGION_IDS.length);
+    // Another that is not complete is not dropped, however old.
+    await runInDurableObject(objectOf(tenant), (object, { storage }) => {
+      object.now = () => Date.now();
+      storage.sql.exec(
+        "INSERT INTO deletions (id, tenant_id, residency, scope, requested_at) VALUES (?, ?, 'global', ?, 0)",
+        "del_open",
+        tenant,
+        JSON.stringify({ job_id: open.draft.id }),
+      );
+    });
+    await later(401);
+    expect(await codeOf(await read())).toBe("not_found");
+    await runInDurableObject(objectOf(tenant), (_object, { storage }) => {
+      const left = storage.sql.exec("SELECT id FROM deletions").toArray();
+      expect(left).toEqual([{ id: "del_open" }]);
+      expect(storage.sql.exec("SELECT * FROM parts").toArray()).toEqual([]);
+    });
+  });
+
+  test("makes no tenant's object grow without end: of too many receipts the oldest go, a bounded number at a time", async () => {
+    const tenant = newTenant("del");
+    await runInDurableObject(objectOf(tenant), async (object, { storage }) => {
+      const start = Date.now();
+      const many = MAX_RECEIPTS + 250;
+      storage.sql.exec(
+        `WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < ?)
+         INSERT INTO deletions (id, tenant_id, residency, scope, requested_at, completed_at, names_jobs)
+         SELECT 'del_' || n, ?, 'global', '{}', 0, ? + n, 0 FROM n`,
+        many,
+        tenant,
+        start - DAY_MS,
+      );
+      const left = () =>
+        storage.sql
+          .exec<{ count: number; oldest: number }>(
+            "SELECT count(*) AS count, min(completed_at) AS oldest FROM deletions",
+          )
+          .one();
+      await object.alarm();
+      expect(left().count).toBe(many - 200);
+      await object.alarm();
+      expect(left()).toEqual({ count: MAX_RECEIPTS, oldest: start - DAY_MS + 251 });
+      // Nothing is looked through again and again.
+      expect(await storage.getAlarm()).toBeGreaterThan(start + 9 * 60_000);
+    });
   });
 
   test.each([{}, { all: false }, { job_id: "job_x" }, { all: true, user_id: "u" }])(
