@@ -17,6 +17,8 @@ interface Seen {
   failingSince: number | null;
   wasEjected: boolean;
   backSince: number | null;
+  /** It said that it had no workers. */
+  workless: boolean;
   latencyMs: number | null;
   usualMs: number | null;
   waits?: { at: number; values: NonNullable<RegionProbe["waits"]> };
@@ -33,6 +35,7 @@ export function createProbeBook(now: () => number) {
       failingSince: null,
       wasEjected: false,
       backSince: null,
+      workless: false,
       latencyMs: null,
       usualMs: null,
     };
@@ -55,6 +58,15 @@ export function createProbeBook(now: () => number) {
     it.failures++;
     it.failingSince ??= now();
     it.wasEjected ||= it.failures >= EJECT_AFTER;
+  }
+
+  function loaded(region: string, values: NonNullable<RegionProbe["waits"]>): void {
+    const it = seen(region);
+    const works = Object.values(values).some((wait) => wait !== null);
+    // Its API is back before its workers are: what counts is when it can take work again.
+    if (works && it.workless) it.backSince = now();
+    it.workless = !works;
+    it.waits = { at: now(), values };
   }
 
   function view(vantage: string): VantageView {
@@ -80,8 +92,7 @@ export function createProbeBook(now: () => number) {
   return {
     answered,
     failed,
-    loaded: (region: string, values: NonNullable<RegionProbe["waits"]>) =>
-      void (seen(region).waits = { at: now(), values }),
+    loaded,
     roundEnded: () => void (lastRound = now()),
     /** Whether a region has failed that is not ejected yet. */
     isInDoubt: () =>

@@ -11,6 +11,8 @@ import { UNKNOWN_REGION, type RegionView } from "../../shared/policies/route.ts"
 /** How long a region is passed over after its first failure; twice as long after each further one. */
 const PASS_OVER_MS = 1_000;
 const PASS_OVER_MAX_MS = 15_000;
+/** One that was passed over for so long takes its requests again step by step, as one does that the probes saw come back. */
+const AWAY_MS = 4_000;
 /** How long a region that is tried again has to answer before another request may try it. */
 const TRIAL_MS = 5_000;
 /** Latest answers by which the time is told that 95 of 100 stay below. */
@@ -37,6 +39,7 @@ export interface RegionHealth {
 
 interface Circuit {
   failures: number;
+  since: number;
   openUntil: number;
   trialUntil: number;
 }
@@ -48,6 +51,8 @@ interface Circuit {
  */
 export function createRegionHealth(now: () => number = Date.now): RegionHealth {
   const circuits = new Map<string, Circuit>();
+  /** When a region that had been passed over could be used again. */
+  const backAt = new Map<string, number>();
   const reads = new Map<string, number[]>();
   let known: readonly VantageView[] = [];
   let knownAt = 0;
@@ -68,22 +73,41 @@ export function createRegionHealth(now: () => number = Date.now): RegionHealth {
     const probes = probesOf(views, regionId);
     const nearest = views.filter((each) => each.vantage === vantage);
     const [probe = probes[0]] = probesOf(nearest, regionId);
-    if (!probe) return { ...UNKNOWN_REGION, healthy: !isOpen(regionId) };
+    const own = backAt.get(regionId);
+    const ownBacks = own === undefined ? [] : [now() - own];
+    if (!probe) {
+      const [backForMs = null] = ownBacks;
+      return { ...UNKNOWN_REGION, healthy: !isOpen(regionId), backForMs };
+    }
     const waits = probes.find((each) => each.waits)?.waits;
-    const backs = probes.flatMap(({ backForMs }) => (backForMs === null ? [] : [backForMs]));
+    const since = now() - knownAt;
+    const seenBacks = probes.flatMap(({ backForMs }) =>
+      backForMs === null ? [] : [backForMs + since],
+    );
+    const backs = [...seenBacks, ...ownBacks];
     return {
       healthy: !isOpen(regionId) && isEjected(views, regionId) !== true,
       slow: isSlow(probe),
       latencyMs: probe.latencyMs,
       expectedWaitS: waits ? (waits[priority] ?? Number.POSITIVE_INFINITY) : null,
-      backForMs: backs.length === 0 ? null : Math.min(...backs) + (now() - knownAt),
+      backForMs: backs.length === 0 ? null : Math.min(...backs),
     };
   }
 
   function failed(regionId: string): void {
-    const failures = (circuits.get(regionId)?.failures ?? 0) + 1;
+    const known = circuits.get(regionId);
+    const failures = (known?.failures ?? 0) + 1;
     const pause = Math.min(PASS_OVER_MS * 2 ** Math.min(failures - 1, 10), PASS_OVER_MAX_MS);
-    circuits.set(regionId, { failures, openUntil: now() + pause, trialUntil: 0 });
+    const since = known?.since ?? now();
+    circuits.set(regionId, { failures, since, openUntil: now() + pause, trialUntil: 0 });
+  }
+
+  function answered(regionId: string): void {
+    const circuit = circuits.get(regionId);
+    if (circuit === undefined) return;
+    const { since, openUntil } = circuit;
+    if (openUntil - since >= AWAY_MS) backAt.set(regionId, Math.min(now(), openUntil));
+    circuits.delete(regionId);
   }
 
   function readTook(regionId: string, ms: number): void {
@@ -101,7 +125,7 @@ export function createRegionHealth(now: () => number = Date.now): RegionHealth {
       const circuit = circuits.get(regionId);
       if (circuit && !isOpen(regionId)) circuit.trialUntil = now() + TRIAL_MS;
     },
-    answered: (regionId) => void circuits.delete(regionId),
+    answered,
     failed,
     readTook,
     usualReadMs(regionId) {

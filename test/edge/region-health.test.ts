@@ -162,6 +162,28 @@ describe("a region is ejected", () => {
   });
 });
 
+test("a region without workers is back when it has some, not when its API answers", () => {
+  const { now, pass } = clock();
+  const book = createProbeBook(now);
+  const back = () => book.view("us").regions[0]!.backForMs;
+  const waits = (seconds: number | null) =>
+    book.loaded("us-east", { interactive: seconds, standard: seconds, batch: seconds });
+  waits(0);
+  expect(back()).toBeNull();
+  book.failed("us-east");
+  book.failed("us-east");
+  book.answered("us-east", 5);
+  pass(12_000);
+  expect(back()).toBe(12_000);
+  waits(null);
+  expect(back()).toBe(12_000);
+  waits(0.5);
+  expect(back()).toBe(0);
+  pass(3_000);
+  waits(0);
+  expect(back()).toBe(3_000);
+});
+
 test("a region is slow by its own measure, not by how far it is", () => {
   const book = createProbeBook(() => 0);
   const probe = () => book.view("us").regions[0]!;
@@ -193,6 +215,34 @@ describe("an isolate", () => {
     expect(health.isHealthy("us-east")).toBe(true);
     health.failed("us-east");
     expect(pausesFor()).toBe(1_000);
+  });
+
+  test("gives a region that it passed over for long its requests step by step, and at once after a hiccup", () => {
+    const { now, pass } = clock();
+    const health = createRegionHealth(now);
+    const back = () => health.view("us-east").backForMs;
+    health.failed("us-east");
+    health.failed("us-east");
+    health.answered("us-east");
+    expect(back()).toBeNull();
+    for (let i = 0; i < 3; i++) health.failed("us-east");
+    pass(2_000);
+    health.answered("us-east");
+    expect(back()).toBe(0);
+    pass(5_000);
+    expect(back()).toBe(5_000);
+    // The probes saw it come back before this isolate could use it: the later counts.
+    const views = seen();
+    for (const { regions } of views) for (const probe of regions) probe.backForMs = 20_000;
+    health.learn(views, now());
+    expect(back()).toBe(5_000);
+    pass(1_000);
+    expect(health.view("eu-west").backForMs).toBe(21_000);
+    // Nobody asked it for long after it could be used again: it counts from then.
+    for (let i = 0; i < 5; i++) health.failed("us-east");
+    pass(60_000);
+    health.answered("us-east");
+    expect(back()).toBe(45_000);
   });
 
   test("believes the probes while they are fresh, and itself alone after that", () => {
