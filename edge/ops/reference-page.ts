@@ -1,5 +1,5 @@
 import type { oas31 } from "zod-openapi";
-import { toCurl, type ApiExample } from "../../shared/contracts/api-examples.ts";
+import { toCurl, type ApiExample } from "../../shared/contracts/api-example.ts";
 
 type Schema = oas31.SchemaObject | oas31.ReferenceObject | undefined;
 
@@ -117,9 +117,15 @@ function renderExamples(
   return examples
     .filter(({ operationId }) => operationId === operation.operationId)
     .map((example) => {
-      const { status, body } = example.answer;
-      const answer = body === undefined ? "" : `\n${JSON.stringify(body, null, 2)}`;
-      return `<h4>Example</h4><pre>${escape(toCurl(example))}</pre><pre>${escape(`HTTP ${status}${answer}`)}</pre>`;
+      const { status, body, lines = [] } = example.answer;
+      const answer = [
+        `HTTP ${status}`,
+        ...(body === undefined ? [] : [JSON.stringify(body, null, 2)]),
+        ...lines.map((line) => JSON.stringify(line)),
+      ].join("\n");
+      const { title, text } = example.program ?? {};
+      const program = text ? `<h4>${escape(title!)}</h4><pre>${escape(text)}</pre>` : "";
+      return `<h4>Example</h4><pre>${escape(toCurl(example))}</pre><pre>${escape(answer)}</pre>${program}`;
     })
     .join("");
 }

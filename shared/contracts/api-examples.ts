@@ -1,26 +1,9 @@
-import { batchJobId } from "./ids.ts";
+import { exampleIds, type ApiExample } from "./api-example.ts";
+import { batchExamples } from "./batch-examples.ts";
+import { deletionExamples } from "./deletion-examples.ts";
+import { webhookExamples } from "./webhook-examples.ts";
 
-/** One call as the reference shows it, word for word, and as a test makes it. */
-export interface ApiExample {
-  operationId: string;
-  method: "GET" | "POST" | "PATCH" | "DELETE";
-  /** With query, as sent. */
-  path: string;
-  headers?: Record<string, string>;
-  /** A JSON body. */
-  json?: unknown;
-  /** Fields of a multipart form; `@name` is a file. */
-  form?: Record<string, string>;
-  /** What comes back; ids, times, addresses and secrets differ. `body` is left out where it is audio. */
-  answer: { status: number; body?: unknown };
-}
-
-const JOB = "job_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d";
-const BATCH = "bat_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d";
-const UPLOAD = "upl_use_0199c2a4-77aa-7d31-8c3e-0c7a5a4f1b2d";
-const SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
-const created_at = "2026-01-05T09:30:00.000Z";
-const finished_at = "2026-01-05T09:30:01.200Z";
+const { job: JOB, upload: UPLOAD, sha256: SHA256, created_at, finished_at } = exampleIds;
 
 const queued = {
   id: JOB,
@@ -35,6 +18,21 @@ const queued = {
   queue_position: 0,
 };
 
+const flite = {
+  id: "flite",
+  object: "model",
+  created: 1_734_080_579,
+  owned_by: "echogarden",
+  task: "synthesize",
+  version: "2.3-current-2022-03",
+  model_sha256: SHA256,
+  licence: "BSD-4-Clause",
+  commercial_use: true,
+  quality: "fallback",
+  languages: ["en"],
+  memory_mb: 64,
+  installed: true,
+};
 const limits = { per_second: 50, per_minute: 1_000, in_flight: 100 };
 const issuer = {
   issuer: "https://login.acme.example/",
@@ -206,23 +204,45 @@ export const apiExamples: readonly ApiExample[] = [
       },
     },
   },
+  ...batchExamples,
+  ...webhookExamples,
+  ...deletionExamples,
   {
-    operationId: "createSpeechBatch",
-    method: "POST",
-    path: "/v1/audio/speech/batch",
-    headers: { "idempotency-key": "batch-1" },
-    json: {
-      items: [{ input: "Good morning." }, { input: "Good night.", voice: "rms", speed: 0.9 }],
-      deadline_s: 3_600,
-    },
+    operationId: "getUsage",
+    method: "GET",
+    path: "/v1/usage?from=2026-01-05&to=2026-01-05",
     answer: {
-      status: 202,
+      status: 200,
       body: {
-        batch_id: BATCH,
-        job_ids: [batchJobId(BATCH, 0), batchJobId(BATCH, 1)],
-        status_url: `https://api.example/v1/batches/${BATCH}`,
+        from: "2026-01-05",
+        to: "2026-01-05",
+        as_of: "2026-01-05T09:30:10.000Z",
+        data: [
+          {
+            day: "2026-01-05",
+            usd: 0.0005,
+            stages: [
+              { stage: "features", unit: "compute_second", quantity: 0.6, usd: 0.0004, events: 1 },
+              { stage: "speech", unit: "compute_second", quantity: 0.1, usd: 0.0001, events: 1 },
+              { stage: "speech_text", unit: "character", quantity: 21, usd: 0, events: 1 },
+            ],
+          },
+        ],
+        next_cursor: null,
       },
     },
+  },
+  {
+    operationId: "listModels",
+    method: "GET",
+    path: "/v1/models",
+    answer: { status: 200, body: { object: "list", data: [flite] } },
+  },
+  {
+    operationId: "getModel",
+    method: "GET",
+    path: "/v1/models/flite",
+    answer: { status: 200, body: flite },
   },
   {
     operationId: "createTenant",
@@ -289,19 +309,3 @@ export const apiExamples: readonly ApiExample[] = [
     },
   },
 ];
-
-/** An example as a line for a shell; `$URL` is the API, `$KEY` a key. */
-export function toCurl({ method, path, headers = {}, json, form }: ApiExample): string {
-  const quote = (text: string) => `'${text.replaceAll("'", "'\\''")}'`;
-  const sent = {
-    ...headers,
-    ...(json === undefined ? {} : { "content-type": "application/json" }),
-  };
-  const implied = json !== undefined || form !== undefined ? "POST" : "GET";
-  return [
-    `curl "$URL${path}"${method === implied ? "" : ` -X ${method}`} -H "authorization: Bearer $KEY"`,
-    ...Object.entries(sent).map(([name, value]) => `-H ${quote(`${name}: ${value}`)}`),
-    ...Object.entries(form ?? {}).map(([name, value]) => `-F ${quote(`${name}=${value}`)}`),
-    ...(json === undefined ? [] : [`-d ${quote(JSON.stringify(json))}`]),
-  ].join(" \\\n  ");
-}

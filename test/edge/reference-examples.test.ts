@@ -1,16 +1,30 @@
+import { runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { expect, test } from "vitest";
 import type { z } from "zod";
+import { readEdgeConfig } from "../../edge/env.ts";
+import type { Deletions } from "../../edge/ledger/deletions.ts";
 import type { Ledger } from "../../edge/ledger/ledger.ts";
-import { apiExamples, toCurl, type ApiExample } from "../../shared/contracts/api-examples.ts";
+import { exampleIds, toCurl, type ApiExample } from "../../shared/contracts/api-example.ts";
+import { apiExamples } from "../../shared/contracts/api-examples.ts";
 import { CreatedKey, Job, JobList, RotatedKey, Upload } from "../../shared/contracts/api.ts";
-import { BatchAccepted } from "../../shared/contracts/batches.ts";
+import { Batch, BatchAccepted, BatchEntry } from "../../shared/contracts/batches.ts";
+import { DeletionReceipt } from "../../shared/contracts/deletions.ts";
 import { readId } from "../../shared/contracts/ids.ts";
 import { Tenant } from "../../shared/contracts/internal-api.ts";
 import { describeApi } from "../../shared/contracts/openapi.ts";
 import { SpeechJobAccepted } from "../../shared/contracts/speech-jobs.ts";
 import { TenantSettings } from "../../shared/contracts/tenant-settings.ts";
 import { VerboseTranscription } from "../../shared/contracts/transcription.ts";
+import { ModelInfo, ModelList } from "../../shared/contracts/models.ts";
+import { UsageReport } from "../../shared/contracts/usage.ts";
+import {
+  CreatedWebhookEndpoint,
+  RotatedWebhookSecret,
+  WebhookDelivery,
+  WebhookDeliveryList,
+} from "../../shared/contracts/webhooks.ts";
+import { ReceiptKeySet } from "../../shared/signing/receipt.ts";
 import { ledgerShardName } from "../../shared/policies/ledger-shard.ts";
 import { draftOf, offerOf, shardOf } from "./support/jobs.ts";
 import { newTenant, startEdge } from "./support/start-edge.ts";
@@ -25,6 +39,20 @@ const answers: Record<string, z.ZodType | "audio"> = {
   createSpeech: "audio",
   createSpeechJob: SpeechJobAccepted,
   createSpeechBatch: BatchAccepted,
+  getBatch: Batch,
+  getBatchManifest: BatchEntry,
+  createWebhookEndpoint: CreatedWebhookEndpoint,
+  rotateWebhookEndpointSecret: RotatedWebhookSecret,
+  rotateWebhookSecret: RotatedWebhookSecret,
+  listWebhookDeliveries: WebhookDeliveryList,
+  redeliverWebhook: WebhookDelivery,
+  createDeletion: DeletionReceipt,
+  getDeletion: DeletionReceipt,
+  deleteJob: DeletionReceipt,
+  getReceiptKeys: ReceiptKeySet,
+  getUsage: UsageReport,
+  listModels: ModelList,
+  getModel: ModelInfo,
   createTenant: Tenant,
   changeTenant: TenantSettings,
   createKey: CreatedKey,
@@ -107,12 +135,54 @@ async function ready() {
     const { tenant_id: tenant, name, scopes, old_expires_at } = bodyOf("rotateKey");
     return { tenant_id: tenant, name, scopes, key_hash: "0".repeat(64), old_expires_at };
   });
-  return { ...edge, key };
+  const webhooks = "POST /internal/webhooks";
+  regions.on(`${webhooks}/endpoints/create`, () => bodyOf("createWebhookEndpoint"));
+  regions.on(`${webhooks}/secrets/rotate`, () => bodyOf("rotateWebhookSecret"));
+  regions.on(`${webhooks}/deliveries/list`, () => bodyOf("listWebhookDeliveries"));
+  regions.on(`${webhooks}/deliveries/redeliver`, () => bodyOf("redeliverWebhook"));
+  regions.on("POST /internal/usage/read", () => bodyOf("getUsage"));
+  regions.on("GET /internal/models", () => bodyOf("listModels"));
+  regions.on("POST /internal/deletions", ({ region }) => {
+    const { regions: all } = DeletionReceipt.parse(bodyOf("getDeletion"));
+    const { region: _, ...state } = all.find((each) => each.region === region)!;
+    return state;
+  });
+  const deletions = (env as unknown as { DELETIONS: DurableObjectNamespace<Deletions> }).DELETIONS;
+  await runInDurableObject(deletions.get(deletions.idFromName(tenant_id)), (object) => {
+    object.config = () => readEdgeConfig(edge.bindings);
+  });
+  return { ...edge, key, tenant_id };
+}
+
+/** What an example speaks of and only another one makes: the ids that stand for its ids here. */
+async function makeWhatIsNamed(path: string, edge: Awaited<ReturnType<typeof ready>>) {
+  const make = async (operationId: string) => {
+    const { path: at, json: body } = exampleOf(operationId);
+    return (await edge.call(at, { key: edge.key, body })).json();
+  };
+  if (path.includes(exampleIds.batch)) {
+    const { batch_id, job_ids } = BatchAccepted.parse(await make("createSpeechBatch"));
+    const job = { id: job_ids[0]!, tenant_id: edge.tenant_id };
+    const { data } = Batch.parse(bodyOf("getBatch"));
+    const { audio_sha256: sha256, duration_s, cost_usd: usd } = data[0]!;
+    const audio = { sha256: sha256!, bytes: 1, duration_s: duration_s!, extension: "mp3" };
+    await shardOf(job).complete([
+      offerOf(job, { dispatch: 1, attempt: 1 }, { audio, cost: { usd: usd!, stages: [] } }),
+    ]);
+    return path.replace(exampleIds.batch, batch_id);
+  }
+  if (path.includes(exampleIds.deletion)) {
+    const { id } = DeletionReceipt.parse(await make("createDeletion"));
+    return path.replace(exampleIds.deletion, id);
+  }
+  return path;
 }
 
 async function run(example: ApiExample): Promise<Response> {
-  const { call, key } = await ready();
-  const { method, path, headers = {}, json, form } = example;
+  const edge = await ready();
+  const { call, key } = edge;
+  const { method, headers = {}, json, form } = example;
+  const path = await makeWhatIsNamed(example.path, edge);
   if (!form) return call(path, { method, key, headers, body: json });
   const data = new FormData();
   for (const [name, value] of Object.entries(form)) {
@@ -151,6 +221,16 @@ test.each(apiExamples.map((example) => [example.operationId, example] as const))
       expect(example.answer.body).toBeUndefined();
       return;
     }
+    const { lines } = example.answer;
+    if (lines) {
+      const sent = (await answer.text())
+        .trim()
+        .split("\n")
+        .map((line): unknown => JSON.parse(line));
+      for (const line of [...sent, ...lines]) schema.parse(line);
+      expect(shapeOf(sent)).toEqual(shapeOf(lines));
+      return;
+    }
     const body: unknown = await answer.json();
     schema.parse(body);
     schema.parse(JSON.parse(JSON.stringify(example.answer.body)));
@@ -175,6 +255,7 @@ test("the main calls have examples, each of a call that exists, and the page sho
     const pattern = new RegExp(`^${operation.path.replace(/\{\w+\}/g, "[^/]+")}$`);
     expect(example.path.split("?")[0]).toMatch(pattern);
     expect(unescaped).toContain(toCurl(example));
+    expect(unescaped).toContain(example.program?.text ?? "");
   }
   expect(readId(Job.parse(bodyOf("getJob")).id)).toBeDefined();
   expect(new Set(apiExamples.map(({ operationId }) => operationId))).toEqual(
