@@ -1,3 +1,4 @@
+import { regions as known } from "../../shared/contracts/regions.ts";
 import type { RoundReport } from "./run-round.ts";
 
 const WIDTH = 960;
@@ -21,9 +22,9 @@ export function drawRound({
   commits,
   routed,
 }: RoundReport): string {
-  const names = [...accepted, ...commits, ...routed].map(({ region }) => region);
-  const regions = [...new Set(names)].toSorted();
-  const colourOf = (region: string) => colours[regions.indexOf(region) % colours.length];
+  // In the same order and colours in every picture.
+  const regions = known.map(({ id }) => id);
+  const colourOf = (region: string) => colours[regions.indexOf(region) % colours.length]!;
   const milestones = moments.filter(({ milestone }) => milestone);
   const times = [
     ...accepted.map(({ atMs }) => atMs),
