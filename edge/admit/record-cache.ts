@@ -1,10 +1,17 @@
+import { waitUntil } from "cloudflare:workers";
 import { z } from "zod";
 import { describeError, log } from "../ops/log.ts";
 import type { Introduce } from "./strangers.ts";
+import { withTimeout } from "./with-timeout.ts";
 
 /** How long this isolate answers from memory, without asking KV. */
 const IN_MEMORY_MS = 5_000;
-const KNOWN_FOR_MS = 60_000;
+/** With the time in which it is asked for again, less than a minute. */
+const KNOWN_FOR_MS = 55_000;
+/** While one request asks again, those beside it go on with what is known. */
+const ASKING_MS = 2_000;
+/** A store or a region that hangs holds up whom we know for no longer. */
+const PATIENCE_MS = 500;
 /** Short, so that what a lagging replica did not know yet is soon asked for again. */
 const UNKNOWN_FOR_MS = 10_000;
 /** While nobody can be asked, what was known is believed for so long after it should have been asked again. */
@@ -31,7 +38,8 @@ interface Entry<T> {
 
 /**
  * Records that decide who may call, cached: seconds in this isolate, a minute in KV. That there is none is remembered for ten seconds, in
- * this isolate alone: of made-up names KV would have one each. All are bounded. What is withdrawn at once, such as a key, is on the list of revocations, which is asked besides.
+ * this isolate alone: of made-up names KV would have one each. All are bounded. Whoever is known waits for no store and no region that
+ * hangs: one request asks again, and goes on without the answer when it is late. What is withdrawn at once, such as a key, is on the list of revocations, which is asked besides.
  */
 export function createRecordCache<T>(
   kv: KVNamespace,
@@ -94,7 +102,13 @@ export function createRecordCache<T>(
     const near = memory.get(name);
     if (near && near.freshUntil > now()) return near.record;
     if ((unknown.get(name) ?? 0) > now()) return null;
-    return near ? find(name, lookUp) : introduce(name, () => find(name, lookUp));
+    if (!near) return introduce(name, () => find(name, lookUp));
+    if (near.until + STALE_FOR_MS <= now()) return find(name, lookUp);
+    memory.set(name, { ...near, freshUntil: now() + ASKING_MS });
+    const asking = find(name, lookUp).then((record) => ({ record }));
+    waitUntil(asking.catch(() => undefined));
+    const { record } = await withTimeout(asking, PATIENCE_MS).catch(() => near);
+    return record;
   }
 
   async function forget(name: string): Promise<void> {

@@ -1,6 +1,8 @@
 import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { z } from "zod";
+import { createRecordCache } from "../../edge/admit/record-cache.ts";
 import { createRevocationList, createRevocationSource } from "../../edge/admit/revocation-list.ts";
 import { readBytes, readText } from "../../edge/admit/read-body.ts";
 import type { Revocations } from "../../edge/admit/revocations.ts";
@@ -125,6 +127,50 @@ describe("an API key", () => {
     const problem = await problemOf(response);
     expect(problem).toMatchObject({ code: "insufficient_scope" });
     expect(problem.detail).toContain("admin");
+  });
+});
+
+describe("a record that is known", () => {
+  /** A cache whose look-ups hang until they are answered, each told of. */
+  function hanging() {
+    let at = 1_000_000;
+    const asked: PromiseWithResolvers<string | null>[] = [];
+    const { KEYS } = env as unknown as { KEYS: KVNamespace };
+    const cache = createRecordCache(KEYS, crypto.randomUUID(), z.string(), () => at);
+    const get = () =>
+      cache.get("one", () => {
+        asked.push(Promise.withResolvers());
+        return asked.at(-1)!.promise;
+      });
+    const know = async () => {
+      const first = get();
+      await vi.waitFor(() => expect(asked).toHaveLength(1));
+      asked[0]!.resolve("first");
+      expect(await first).toBe("first");
+    };
+    return { get, know, asked, pass: (ms: number) => void (at += ms) };
+  }
+
+  test("lets its owner in while those who would know hang, and asks them once for all", async () => {
+    const { get, know, asked, pass } = hanging();
+    await know();
+    pass(60_000);
+    expect(await Promise.all(Array.from({ length: 20 }, get))).toEqual(Array(20).fill("first"));
+    expect(asked).toHaveLength(2);
+    // What comes late is known from then on.
+    asked[1]!.resolve("second");
+    await expect.poll(get).toBe("second");
+    expect(asked).toHaveLength(2);
+  });
+
+  test("is asked for in earnest once it has not been heard of for ten minutes", async () => {
+    const { get, know, asked, pass } = hanging();
+    await know();
+    pass(60_000 + 10 * 60_000);
+    const late = get();
+    await vi.waitFor(() => expect(asked).toHaveLength(2));
+    asked[1]!.reject(new ApiError("dependency_unavailable"));
+    await expect(late).rejects.toMatchObject({ code: "dependency_unavailable" });
   });
 });
 
