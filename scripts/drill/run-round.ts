@@ -58,6 +58,7 @@ export interface RoundReport {
 
 /** How long webhooks may take to come after all else has come to rest. */
 const WEBHOOKS_MS = 30_000;
+const PRIMARY_WITHIN_MS = 30_000;
 /** One of five requests is of the tenant that is bound to the region. */
 const BOUND_SHARE = 0.2;
 
@@ -148,7 +149,7 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
   try {
     await pause(options.beforeMs);
     if (witness.commits.length === 0) throw new Error("no Postgres takes the drill's own writes");
-    const before = await readRows(urls, idsOf(ledger.entries));
+    const before = await rowsOnce(urls, idsOf(ledger.entries), signal);
     timeline.note(`${idsOf(ledger.entries).length} jobs accepted, ${before.size} with rows`);
     faultMs = now();
     timeline.begin();
@@ -235,6 +236,23 @@ const idsOf = (entries: readonly Entry[]): string[] =>
 async function settled(done: () => boolean, ms: number, signal: AbortSignal): Promise<void> {
   const end = performance.now() + ms;
   while (!done() && performance.now() < end) await sleep(200, undefined, { signal });
+}
+
+/** The rows of jobs as they are once a primary answers: one that has just been moved takes a moment. */
+async function rowsOnce(
+  urls: readonly string[],
+  jobIds: readonly string[],
+  signal: AbortSignal,
+): Promise<Map<string, JobRows>> {
+  const end = performance.now() + PRIMARY_WITHIN_MS;
+  for (;;) {
+    try {
+      return await readRows(urls, jobIds);
+    } catch (error) {
+      if (performance.now() > end) throw error;
+      await sleep(500, undefined, { signal });
+    }
+  }
 }
 
 /** The rows of all that is final, once they are all there, or after so long at most. */
