@@ -1,7 +1,7 @@
 import { regions, roundTripMs } from "../../shared/contracts/regions.ts";
 import { batchPool, jobPool } from "../../shared/policies/scale.ts";
 import { makeWorkload, meanOf } from "./make-workload.ts";
-import type { SimulatedPolicy, SimulatedScaling, Simulation } from "./simulate.ts";
+import type { SimulatedPolicy, SimulatedScaling, Simulation } from "./simulation.ts";
 import { simulate } from "./simulate.ts";
 import type { Figures } from "./summarise.ts";
 import { mean, meanFigures, summarise, summariseEnds } from "./summarise.ts";

@@ -1,4 +1,4 @@
-import type { SimulatedEnd, Simulation } from "./simulate.ts";
+import type { SimulatedEnd, Simulation } from "./simulation.ts";
 
 /** Seconds are from a job's arrival to its end, unless they say otherwise. */
 export interface Figures {

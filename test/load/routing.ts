@@ -1,4 +1,4 @@
-import type { SimulatedEstimates, SimulatedPolicy } from "../../scripts/simulate/simulate.ts";
+import type { SimulatedEstimates, SimulatedPolicy } from "../../scripts/simulate/simulation.ts";
 import type { Figures } from "../../scripts/simulate/summarise.ts";
 import { mean, meanFigures, summarise } from "../../scripts/simulate/summarise.ts";
 import { simulate } from "../../scripts/simulate/simulate.ts";

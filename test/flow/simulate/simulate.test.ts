@@ -6,7 +6,7 @@ import { describe, expect, test } from "vitest";
 import { createAgenda } from "../../../scripts/simulate/create-agenda.ts";
 import { makeWorkload, meanOf } from "../../../scripts/simulate/make-workload.ts";
 import { preemptiveMeanS } from "../../../scripts/simulate/preemptive-mean.ts";
-import type { SimulatedPolicy, SimulationOptions } from "../../../scripts/simulate/simulate.ts";
+import type { SimulatedPolicy, SimulationOptions } from "../../../scripts/simulate/simulation.ts";
 import { simulate } from "../../../scripts/simulate/simulate.ts";
 import { meanFigures, summarise, summariseEnds } from "../../../scripts/simulate/summarise.ts";
 import { batchPool, jobPool } from "../../../shared/policies/scale.ts";
