@@ -59,6 +59,8 @@ const USAGE_EVERY_MS = 10_000;
 const DELETIONS_EVERY_MS = 1_000;
 const RETENTION_EVERY_MS = 3_600_000;
 const SETTLE_EVERY_MS = 60_000;
+/** A larger one lies in the bucket alone, as no cache takes it either. */
+const MAX_RESULT_BYTES = 16 * 2 ** 20;
 const PARTITIONS_EVERY_MS = 6 * 3600 * 1000;
 
 const config = readConfig(KeeperConfig, process.env);
@@ -110,6 +112,11 @@ const writer = createBatchWriter({
     write: finalJobs.write,
     waitForReplay: (lsn, signal) => waitForReplay(database.primary, lsn, { signal }),
   },
+  readResult: (key, signal) =>
+    objects.getText(key, MAX_RESULT_BYTES, { signal }).catch((error: unknown) => {
+      if (error instanceof RangeError) return undefined;
+      throw error;
+    }),
   logger,
   metrics,
 });

@@ -1,5 +1,10 @@
 import type { AnalysisResult } from "../../shared/contracts/analysis-result.ts";
-import type { CompletionOffer, RunWebhook, UsageRow } from "../../shared/contracts/completion.ts";
+import {
+  MAX_ENVELOPE_RESULT_BYTES,
+  type CompletionOffer,
+  type RunWebhook,
+  type UsageRow,
+} from "../../shared/contracts/completion.ts";
 import type { Epoch } from "../../shared/contracts/epoch.ts";
 import type { FinalStatus, JobCost, JobError, JobSpec } from "../../shared/contracts/job.ts";
 import { catalogue, type ErrorCode } from "../../shared/errors/catalogue.ts";
@@ -151,11 +156,14 @@ function complete(ending: Ending, status: FinalStatus, outcome: Outcome): Comple
         finished_at,
         usd: cost.usd,
       },
-      result: contentMayTravel && result ? { ...result } : null,
+      result: contentMayTravel && result && isSmall(result) ? { ...result } : null,
       usage,
     },
   };
 }
+
+const isSmall = (result: AnalysisResult) =>
+  Buffer.byteLength(JSON.stringify(result)) <= MAX_ENVELOPE_RESULT_BYTES;
 
 function webhookOf({ webhook: own, user_id, metadata }: JobSpec): RunWebhook | undefined {
   const known = {

@@ -1,4 +1,5 @@
-import { OutboxEntry } from "../../shared/contracts/completion.ts";
+import { z } from "zod";
+import { OutboxEntry, type OutboxEnvelope } from "../../shared/contracts/completion.ts";
 import { lsnBytes } from "../../shared/contracts/lsn.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { Metrics } from "../ops/metrics.ts";
@@ -22,6 +23,11 @@ export interface FinalJobsTarget {
 export interface BatchWriterOptions {
   redis: Redis;
   target: FinalJobsTarget;
+  /**
+   * The text of a result that was too large for its envelope; undefined when there is none (any more), and then its row has none.
+   * Throws while the bucket is away.
+   */
+  readResult?(key: string, signal: AbortSignal): Promise<string | undefined>;
   logger: Logger;
   metrics: Metrics;
   /** Envelopes in one statement, at most. */
@@ -38,8 +44,8 @@ export interface BatchWriterOptions {
   >;
 }
 
-/** What the writer holds of the outbox at once, about: after a long outage of the database it may be all long recordings. */
-const MAX_READ_BYTES = 64 * 2 ** 20;
+/** What the writer holds of the outbox at once, about; where large entries follow small ones, up to `batchSize * concurrency` of them. */
+const MAX_READ_BYTES = 32 * 2 ** 20;
 
 export interface BatchWriter {
   run(signal: AbortSignal): Promise<void>;
@@ -87,6 +93,28 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
     );
   }
 
+  /** Reads one result after another: how large they are is not known before they are here. */
+  async function writeLarge(entries: readonly Outgoing[], signal: AbortSignal): Promise<void> {
+    let batch: Outgoing[] = [];
+    let bytes = 0;
+    for (const entry of entries) {
+      const envelope = entry.envelope as OutboxEnvelope;
+      const text = (await options.readResult?.(envelope.job.result_key!, signal)) ?? "";
+      const read = readJson(Result, text);
+      if ("fault" in read) {
+        logger.warn({ job_id: envelope.job.id, reason: read.fault }, "a job's row has no result");
+      }
+      if (batch.length > 0 && bytes + text.length > maxWriteBytes) {
+        await write(batch, signal);
+        [batch, bytes] = [[], 0];
+      }
+      const result = "value" in read ? read.value : null;
+      batch.push({ ...entry, envelope: { ...envelope, result } });
+      bytes += text.length;
+    }
+    if (batch.length > 0) await write(batch, signal);
+  }
+
   /** What has left the outbox, of a batch that comes again because another part of it failed. */
   const gone = new WeakSet<StreamEntry>();
 
@@ -107,7 +135,9 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
             if ("fault" in read) await bury(id, read.fault);
             else good.push({ id, envelope: read.value });
           }
-          if (good.length > 0) await write(good, signal);
+          const [large, small] = partition(good, ({ envelope }) => liesElsewhere(envelope));
+          if (small.length > 0) await write(small, signal);
+          await writeLarge(large, signal);
           for (const entry of part) gone.add(entry);
         } catch (error) {
           failures.push(error);
@@ -142,6 +172,20 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
 interface Outgoing {
   id: string;
   envelope: OutboxEntry;
+}
+
+const Result = z.record(z.string(), z.unknown());
+
+/** Of a run that gave a result, which may lie in the database and was too large to come along. */
+const liesElsewhere = (envelope: OutboxEntry): boolean =>
+  envelope.type === "job.final" &&
+  envelope.result === null &&
+  envelope.job.residency === "global" &&
+  envelope.job.status === "succeeded" &&
+  envelope.job.result_key !== null;
+
+function partition<T>(all: readonly T[], belongs: (each: T) => boolean): [T[], T[]] {
+  return [all.filter(belongs), all.filter((each) => !belongs(each))];
 }
 
 /**

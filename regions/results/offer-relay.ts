@@ -33,6 +33,8 @@ export interface OfferRelayOptions {
 
 /** As many as a CompletionBatch holds. */
 const BATCH_SIZE = 100;
+/** A sealed result travels with its offer, and may be large. */
+const MAX_BATCH_BYTES = 16 * 2 ** 20;
 
 interface Offered extends OfferEntry {
   entryId: string;
@@ -146,6 +148,7 @@ export function createOfferRelay(options: OfferRelayOptions): {
           stream: resultKeys.offers,
           group: groups.offers,
           batchSize: BATCH_SIZE,
+          maxBatchBytes: MAX_BATCH_BYTES,
           handle,
           logger,
         },

@@ -17,7 +17,7 @@ export interface ResultCache {
    * tenant's job. Redis or the database being away costs only time; throws what the bucket throws while it is away.
    */
   read(which: ReadResult, signal?: AbortSignal): Promise<FoundResult | undefined>;
-  /** Keeps the result (JSON) of an accepted run for a day. */
+  /** Keeps the result (JSON) of an accepted run for ten minutes, in which most are asked for, unless it is large. */
   write(jobId: string, resultJson: string): Promise<void>;
 }
 
@@ -30,7 +30,10 @@ export interface ResultCacheOptions {
   /** What was deleted; it is not looked for. */
   tombstones?: Pick<Tombstones, "covers"> | undefined;
   ttlS?: number;
+  /** Of a result that is read. */
   maxBytes?: number;
+  /** Of one that is kept in Redis, whose memory is the queue's. */
+  maxKeptBytes?: number;
 }
 
 /** A database that hangs must leave time for the bucket. */
@@ -38,10 +41,10 @@ const ROW_PATIENCE_MS = 1_000;
 
 export function createResultCache(options: ResultCacheOptions): ResultCache {
   const { redis, readRow, readObject, tombstones } = options;
-  const { ttlS = 86_400, maxBytes = 16 * 2 ** 20 } = options;
+  const { ttlS = 600, maxBytes = 16 * 2 ** 20, maxKeptBytes = 256 * 1024 } = options;
 
   async function write(jobId: string, resultJson: string): Promise<void> {
-    if (Buffer.byteLength(resultJson) > maxBytes) return;
+    if (Buffer.byteLength(resultJson) > maxKeptBytes) return;
     await redis.set(resultKeys.result(jobId), resultJson, "EX", ttlS);
   }
 

@@ -53,6 +53,8 @@ export interface EventPlannerOptions {
 }
 
 const BATCH_SIZE = 100;
+/** A sealed result comes with its event, and may be large. */
+const MAX_BATCH_BYTES = 16 * 2 ** 20;
 /** Of tenants whose subscriptions were read before, for when the database is away. */
 const MOST_REMEMBERED = 10_000;
 
@@ -178,6 +180,7 @@ export function createEventPlanner(options: EventPlannerOptions): {
           stream: resultKeys.webhooks,
           group: webhookGroups.events,
           batchSize: BATCH_SIZE,
+          maxBatchBytes: MAX_BATCH_BYTES,
           handle,
           logger,
         },

@@ -61,8 +61,15 @@ export const UsageRow = z.strictObject({
 export type UsageRow = z.infer<typeof UsageRow>;
 
 /**
+ * Bytes (JSON) of the largest result that an envelope holds. While the database is away envelopes wait in Redis, and the keeper reads
+ * many at once: both are bounded by it. The batch writer reads a larger one from the bucket.
+ */
+export const MAX_ENVELOPE_RESULT_BYTES = 32 * 1024;
+
+/**
  * The outbox envelope: what the batch writer carries into Postgres once the ledger has accepted a run.
- * `result` and the client's own `metadata` and `user_id` are content: null for residency-bound tenants.
+ * `result` and the client's own `metadata` and `user_id` are content: null for residency-bound tenants. A result that is too large
+ * lies at `result_key` alone.
  */
 export const OutboxEnvelope = z
   .strictObject({

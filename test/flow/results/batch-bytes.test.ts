@@ -1,3 +1,4 @@
+import { once } from "node:events";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { OutboxEntry } from "../../../shared/contracts/completion.ts";
@@ -6,6 +7,9 @@ import { createBatchWriter, type FinalJobsTarget } from "../../../regions/result
 import { consumeStream } from "../../../regions/results/stream-consumer.ts";
 import { createRedis, type Redis } from "../../../regions/results/redis.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { succeeded } from "../../../regions/queue/completion.ts";
+import type { AnalysisResult } from "../../../shared/contracts/analysis-result.ts";
+import { jobSpec } from "../../contract/queue-bench.ts";
 import { makeRun } from "./make-run.ts";
 
 const outbox = "{antiphon}:outbox";
@@ -18,6 +22,7 @@ let redis: Redis;
 beforeAll(async () => {
   server = await startRedis();
   redis = createRedis(server.url);
+  await once(redis, "ready");
 }, 30_000);
 afterAll(async () => {
   redis?.disconnect();
@@ -25,7 +30,6 @@ afterAll(async () => {
 });
 
 test("results that are too much for one document, as after a long outage, are written in several, and in order", async () => {
-  await expect.poll(() => redis.ping().catch(() => ""), { timeout: 5000 }).toBe("PONG");
   const limit = 100_000;
   const written: string[] = [];
   const target: FinalJobsTarget = {
@@ -119,6 +123,76 @@ test("statements are under way together, and when one fails only its own entries
   const often = [...times].flatMap(([id, count]) => (count === 1 ? [] : [id]));
   expect(often.toSorted()).toEqual(failed.toSorted());
   expect(times.get(bad)).toBe(3);
+});
+
+test("a run's result comes along up to 32 KiB, and is told of by its key beyond", () => {
+  const ends = { startedAtMs: 0, finishedAtMs: 1, cost: { usd: 0, stages: [] } };
+  const run = { spec: jobSpec(), epoch: { dispatch: 1, attempt: 1 }, region: "us-east", ...ends };
+  const of = (note: string) => {
+    const audio = { sha256: "a".repeat(64), bytes: 1, duration_s: 1 };
+    const result = { audio, note } as unknown as AnalysisResult;
+    return succeeded({ ...run, result, resultKey: "results/a", extension: "wav" });
+  };
+  expect(of("x".repeat(32_000)).envelope.result).toMatchObject({ audio: { bytes: 1 } });
+  // Bytes count: each of these takes three.
+  const { envelope, offer } = of("€".repeat(11_000));
+  expect([envelope.result, envelope.job.result_key, offer.result_key]).toEqual([
+    null,
+    "results/a",
+    "results/a",
+  ]);
+});
+
+test("results that were too large to come along are read from the bucket, and share statements as far as they fit", async () => {
+  const [small, gone, ...large] = Array.from({ length: 6 }, () => makeRun());
+  for (const run of [gone!, ...large]) run.envelope.result = null;
+  const bound = makeRun({ residency: "eu" });
+  bound.envelope.result = null;
+  await put([small!, gone!, bound, ...large]);
+  const texts = new Map(
+    large.map(({ envelope }, n) => [
+      envelope.job.result_key!,
+      JSON.stringify({ n, more: "x".repeat(4_000) }),
+    ]),
+  );
+  let isAway = true;
+  const asked = new Set<string>();
+  const largeTogether: number[] = [];
+  const results = new Map<string, unknown>();
+  await drain(
+    {
+      async write(envelopes) {
+        const isLarge = (each: OutboxEntry) => JSON.stringify(each).length > 4_000;
+        largeTogether.push(envelopes.filter(isLarge).length);
+        for (const each of envelopes) {
+          if (each.type === "job.final") results.set(each.job.id, each.result);
+        }
+        return { lsn: "0/0", refused: [] };
+      },
+      waitForReplay: async () => undefined,
+    },
+    {
+      maxWriteBytes: 10_000,
+      batchSize: 100,
+      concurrency: 1,
+      readResult: async (key: string) => {
+        asked.add(key);
+        if (isAway && asked.size === 2) {
+          isAway = false;
+          throw new Error("the bucket is away");
+        }
+        return texts.get(key);
+      },
+    },
+  );
+  const of = ({ offer }: ReturnType<typeof makeRun>) => results.get(offer.job_id);
+  expect(of(small!)).toMatchObject({ note: "content" });
+  expect([of(gone!), of(bound)]).toEqual([null, null]);
+  expect(large.map(of)).toMatchObject([{ n: 0 }, { n: 1 }, { n: 2 }, { n: 3 }]);
+  // Of a bound tenant nothing is read that must not get into the database.
+  expect([...asked].filter((key) => key.includes("/eu/"))).toEqual([]);
+  // Four kilobytes each: two by two.
+  expect(Math.max(...largeTogether)).toBe(2);
 });
 
 test("what is read at once goes by its size: many small entries, few large ones", async () => {

@@ -5,19 +5,13 @@ import { advisoryLocks } from "../../../regions/store/migrate.ts";
 import { openPool, type Pool } from "../../../regions/store/postgres-pool.ts";
 import { startPostgres, type TestCluster } from "../../support/postgres.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
-import { createDeletionOrders } from "../../../regions/results/deletion-orders.ts";
-import { createTombstones } from "../../../regions/results/tombstones.ts";
-import { orderOf } from "../deletions/deletion-bench.ts";
 import { startEdgeDouble, type EdgeDouble } from "./edge-double.ts";
 import { startKeeper, type KeeperProcess } from "./keeper-process.ts";
 import { makeRun } from "./make-run.ts";
 
 const outbox = "{antiphon}:outbox";
 const deadOutbox = "{antiphon}:outbox:dead";
-const offers = "{antiphon}:offers";
 const SECRET = "s".repeat(32);
-/** Runs that end while the primary is away. */
-const MANY = 4_000;
 
 let cluster: TestCluster;
 let server: TestRedis;
@@ -140,42 +134,6 @@ test("a keeper killed between commit and trim: the entry is still there, and in 
   await drained();
   expect(await counts(run.offer.job_id)).toEqual({ jobs: 1, results: 1, usage: 2 });
 }, 60_000);
-
-test("while the primary is away under load thousands of jobs go on to their ends; afterwards jobs, usage and audit log are complete", async () => {
-  await cluster.primary.stop();
-  // Runs that ended, as workers leave them: what the ledger is offered, accepts, and hands to the outbox.
-  const ids: string[] = [];
-  for (let at = 0; at < MANY; at += 500) {
-    const step = redis.pipeline();
-    for (let n = at; n < Math.min(MANY, at + 500); n++) {
-      const run = makeRun();
-      ids.push(run.offer.job_id);
-      step.xadd(offers, "*", "offer", JSON.stringify(run));
-    }
-    await step.exec();
-  }
-  const asked_by = { actor: "key_who", request_id: "req_which" };
-  const order = orderOf("ten_demo", { user_id: "nobody" }, { asked_by });
-  await createDeletionOrders(redis, createTombstones(redis)).take(order);
-  await expect.poll(() => redis.xlen(offers), { timeout: 60_000 }).toBe(0);
-  expect(edge.finals.size).toBe(MANY);
-  await expect.poll(() => keeper.log(), { timeout: 30_000 }).toContain("The database is away");
-  expect(await redis.xlen(outbox)).toBe(MANY);
-
-  await cluster.primary.start();
-  await drained(60_000);
-  const [row] = await primary`
-    select (select count(*)::int from jobs j where j.id = any(wanted)) as jobs,
-      (select count(*)::int from results r where r.job_id = any(wanted)) as results,
-      (select count(*)::int from usage_events u where u.job_id = any(wanted)) as usage
-    from (select array(select jsonb_array_elements_text(${JSON.stringify(ids)}::text::jsonb)) as wanted) as all_of_them`;
-  expect(row).toEqual({ jobs: MANY, results: MANY, usage: 2 * MANY });
-  const acts = () => primary`select actor, request_id from audit_log where target = ${order.id}`;
-  await expect
-    .poll(acts, { timeout: 10_000 })
-    .toEqual([{ actor: "key_who", request_id: "req_which" }]);
-  expect(await redis.xlen(deadOutbox)).toBe(3);
-}, 180_000);
 
 test("a keeper that is told to end does so cleanly, with work in hand too", async () => {
   await cluster.replica!.stop();

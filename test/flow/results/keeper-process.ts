@@ -7,14 +7,19 @@ export interface KeeperProcess {
   opsUrl: string;
   /** What it has logged so far. */
   log(): string;
+  /** Settles when it ends, to its exit code. */
+  exited: Promise<number | null>;
   /** Ends it by a signal; resolves to its exit code, null when the signal killed it. */
   end(signal: NodeJS.Signals): Promise<number | null>;
 }
 
-/** Runs regions/run-keeper.ts of us-east as a process of its own. */
-export async function startKeeper(environment: Record<string, string>): Promise<KeeperProcess> {
+/** Runs regions/run-keeper.ts of us-east as a process of its own; `nodeOptions`: of Node's command line. */
+export async function startKeeper(
+  environment: Record<string, string>,
+  nodeOptions: readonly string[] = [],
+): Promise<KeeperProcess> {
   const entry = fileURLToPath(new URL("../../../regions/run-keeper.ts", import.meta.url));
-  const child = spawn(process.execPath, [entry], {
+  const child = spawn(process.execPath, [...nodeOptions, entry], {
     env: {
       PATH: process.env["PATH"],
       ANTIPHON_ENV: "test",
@@ -43,6 +48,7 @@ export async function startKeeper(environment: Record<string, string>): Promise<
   return {
     opsUrl,
     log: () => log,
+    exited: exited.then(([code]) => code),
     async end(signal) {
       child.kill(signal);
       const [code] = await exited;

@@ -152,3 +152,14 @@ test("without Redis results still come, from the bucket", async () => {
     from: "s3",
   });
 });
+
+test("what is kept in Redis takes a bounded room for a bounded time", async () => {
+  const cache = createResultCache({ redis, readObject });
+  const [small, large] = [newJobId(), newJobId()];
+  await cache.write(small, "x".repeat(256 * 1024));
+  await cache.write(large, "x".repeat(256 * 1024 + 1));
+  expect(await redis.exists(`antiphon:result:${large}`)).toBe(0);
+  const left = await redis.ttl(`antiphon:result:${small}`);
+  expect(left).toBeGreaterThan(0);
+  expect(left).toBeLessThanOrEqual(600);
+});
