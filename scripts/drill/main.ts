@@ -145,3 +145,5 @@ await program.parseAsync().catch((error: unknown) => {
   process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
   process.exitCode = 1;
 });
+// All is closed by now. Left to end by itself, Node has been seen to wait for ever for a socket that was reset.
+process.exit();
