@@ -18,6 +18,7 @@ import {
 } from "../../../regions/speech/transcription/moonshine/pad-window.ts";
 import { rowsAtOnce } from "../../../regions/speech/transcription/moonshine/rows-at-once.ts";
 import type { EngineFile } from "../../../regions/speech/transcription/neural/model-files.ts";
+import { countedSteps } from "./counted-steps.ts";
 import { makeFolder } from "./fixtures.ts";
 import {
   installTinyMoonshine,
@@ -27,6 +28,10 @@ import {
 import { filesOf, installTinyWhisper, readPrompt, toFloat } from "./whisper-fixture.ts";
 
 const RATE = 16_000;
+const threadEntry = new URL(
+  "../../../regions/speech/transcription/moonshine/moonshine-thread.ts",
+  import.meta.url,
+);
 const END = 2;
 const { recordings } = await readMoonshineReference();
 const names = Object.keys(recordings);
@@ -230,6 +235,13 @@ describe("utterances", () => {
     expect(heard!.words.at(-1)!.end_s).toBe(utterances[0]!.end_s);
     // A few samples fewer, at another scale of 16 bits.
     expect(heard!.average_logprob).toBeCloseTo(average_logprob, 2);
+  });
+
+  test("are told of run by run, so that a long one is not taken for one that hangs", async () => {
+    const { count, startThread } = countedSteps(threadEntry);
+    const { audio, utterances } = await spool([{ name: names[0]!, at_s: 0, length_s: 2 }]);
+    await start({ startThread }).transcribe(audio, utterances, { signal: never });
+    expect(count()).toBeGreaterThan(5);
   });
 
   test("whose text goes round in circles say nothing", async () => {

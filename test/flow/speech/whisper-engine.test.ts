@@ -15,6 +15,7 @@ import type { EngineFile } from "../../../regions/speech/transcription/neural/mo
 import { spreadWords } from "../../../regions/speech/transcription/neural/spread-words.ts";
 import { timedPieces } from "../../../regions/speech/transcription/whisper/timed-pieces.ts";
 import type { SpooledAudio } from "../../../regions/speech/transcription/transcription-engine.ts";
+import { countedSteps } from "./counted-steps.ts";
 import { makeFolder } from "./fixtures.ts";
 import { filesOf, readPrompt, readReference, tinyWhisperFolder } from "./whisper-fixture.ts";
 
@@ -227,6 +228,15 @@ describe("an end before the end", () => {
     await expect(engine.transcribe(audio, utterances, english)).rejects.toMatchObject({
       code: "transcriber_closed",
     });
+  });
+
+  test("a thread tells of each run of a graph, so that a long recording is not taken for one that hangs", async () => {
+    const { count, startThread } = countedSteps(threadEntry);
+    const engine = start({ maxTokens: 40, startThread });
+    const { audio, utterances } = await atStart(names[0]!);
+    await engine.transcribe(audio, utterances, english);
+    // The encoder's, and one for each token that went in.
+    expect(count()).toBeGreaterThan(5);
   });
 
   test("a thread that dies is started again, and what it was at is tried one by one", async () => {

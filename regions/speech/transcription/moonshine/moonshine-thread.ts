@@ -4,7 +4,7 @@ import { MAX_DEFLATED, deflatedRatio } from "../neural/deflated-ratio.ts";
 import type { WindowPlace } from "../neural/protocol.ts";
 import { serveWindows } from "../neural/serve-windows.ts";
 import type { ReadWindow } from "../neural/serve-windows.ts";
-import type { MoonshineRuntime } from "./create-onnx-runtime.ts";
+import { tellAfter } from "../neural/tell-after.ts";
 import { decodeSamples } from "./decode-samples.ts";
 import { loadMoonshine } from "./load-moonshine.ts";
 import type { LoadedMoonshine } from "./load-moonshine.ts";
@@ -15,19 +15,6 @@ import { rowsAtOnce } from "./rows-at-once.ts";
 if (parentPort === null) throw new Error("The Moonshine thread was started as something else.");
 const { files, threads } = workerData as MoonshineThreadData;
 
-/** Tells after each run of a graph that there was one. */
-function watched(runtime: MoonshineRuntime, step: () => void): MoonshineRuntime {
-  const told = <T>(made: T): T => {
-    step();
-    return made;
-  };
-  return {
-    ...runtime,
-    encode: async (...input) => told(await runtime.encode(...input)),
-    step: async (...input) => told(await runtime.step(...input)),
-  };
-}
-
 async function hear(
   { model, runtime, textOf }: LoadedMoonshine,
   readable: readonly ReadWindow<WindowPlace>[],
@@ -35,7 +22,12 @@ async function hear(
 ): Promise<HeardSamples[]> {
   // A batch is of one kind: its windows are all of this length.
   const length = paddedLength(readable[0]!.window.samples);
-  const answers = await decodeSamples(watched(runtime, step), model, readable, length);
+  const watched = {
+    ...runtime,
+    encode: tellAfter(runtime.encode, step),
+    step: tellAfter(runtime.step, step),
+  };
+  const answers = await decodeSamples(watched, model, readable, length);
   return readable.flatMap(({ window: { id } }, i): HeardSamples[] => {
     const answer = answers[i];
     if (answer === undefined) return [];

@@ -2,13 +2,13 @@
 import { parentPort, workerData } from "node:worker_threads";
 import { serveWindows } from "../neural/serve-windows.ts";
 import type { ReadWindow } from "../neural/serve-windows.ts";
+import { tellAfter } from "../neural/tell-after.ts";
 import { decodeWindows } from "./decode-windows.ts";
 import { loadWhisper } from "./load-whisper.ts";
 import type { LoadedWhisper } from "./load-whisper.ts";
 import { createLogMel, WINDOW_FRAMES } from "./log-mel.ts";
 import type { HeardWindow, WhisperThreadData, WhisperWindow } from "./protocol.ts";
 import { timedPieces } from "./timed-pieces.ts";
-import type { WhisperRuntime } from "./whisper-runtime.ts";
 
 if (parentPort === null) throw new Error("The Whisper thread was started as something else.");
 const { files, threads, task, maxTokens, temperatures } = workerData as WhisperThreadData;
@@ -23,19 +23,6 @@ function rowsAtOnce({ model: { layers, width } }: LoadedWhisper): number {
   return Math.max(1, Math.floor(MOST_CACHE / bytes));
 }
 
-/** Tells after each run of a graph that there was one. */
-function watched(runtime: WhisperRuntime, step: () => void): WhisperRuntime {
-  const told = <T>(made: T): T => {
-    step();
-    return made;
-  };
-  return {
-    ...runtime,
-    encode: async (...input) => told(await runtime.encode(...input)),
-    decodeStep: async (...input) => told(await runtime.decodeStep(...input)),
-  };
-}
-
 async function hear(
   { model, runtime, textOf }: LoadedWhisper,
   readable: readonly ReadWindow<WhisperWindow>[],
@@ -46,8 +33,13 @@ async function hear(
   const size = bands * WINDOW_FRAMES;
   const features = new Float32Array(readable.length * size);
   for (const [i, { samples }] of readable.entries()) logMel.write(samples, features, i * size);
+  const watched = {
+    ...runtime,
+    encode: tellAfter(runtime.encode, step),
+    decodeStep: tellAfter(runtime.decodeStep, step),
+  };
   const answers = await decodeWindows(
-    watched(runtime, step),
+    watched,
     model,
     features,
     readable.map(({ window: { language }, signal }) => ({ language, signal })),
