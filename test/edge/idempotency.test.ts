@@ -65,6 +65,28 @@ describe("a request with an idempotency key", () => {
     expect(await codeOf(twin!)).toBe("request_in_progress");
   });
 
+  test("sent many times at once, to several isolates, makes one job, and each sender is told that one in the end", async () => {
+    const { call, regions, key } = await ready();
+    const others = [startEdge(), startEdge()];
+    const isolates = [call, ...others.map((edge) => edge.call)];
+    // The network is the last one's; all know the key.
+    const network = others[1]!.regions;
+    for (const [hash, record] of regions.keys) network.keys.set(hash, record);
+    const body = upload();
+    const send = (n: number) =>
+      isolates[n % isolates.length]!("/v1/analyses", { key, body, headers: keyed() });
+    const answers = await Promise.all(Array.from({ length: 12 }, (_, n) => send(n)));
+    const refused = answers.filter(({ status }) => status !== 202);
+    for (const answer of refused) expect(await codeOf(answer)).toBe("request_in_progress");
+    expect(refused.length).toBeLessThan(12);
+    const again = await Promise.all(refused.map((_, n) => send(n)));
+    const taken = [...answers.filter(({ status }) => status === 202), ...again];
+    expect(taken.map(({ status }) => status)).toEqual(taken.map(() => 202));
+    const ids = taken.map(async (answer) => ((await answer.json()) as { id: string }).id);
+    expect(new Set(await Promise.all(ids)).size).toBe(1);
+    expect(network.asked("/internal/jobs")).toHaveLength(1);
+  });
+
   test("gets a final refusal again, under its own request id", async () => {
     const { call, regions, key } = await ready();
     regions.refuse("POST /internal/jobs", "audio_empty");

@@ -32,13 +32,13 @@ import { makeRun } from "./make-run.ts";
 
 const SECRET = "s".repeat(32);
 /** Runs that go through the relay, as workers leave them. */
-const OFFERED = 2_000;
+const OFFERED = 1_500;
 /** What waits in the outbox besides: runs with small results, with the largest that an envelope takes, and with larger ones. */
-const SMALL = 10_000;
+const SMALL = 6_000;
 const FULL = 4_000;
 const LARGE = 12;
-const SPOKEN = 12_000;
-const DELIVERIES = 4_000;
+const SPOKEN = 18_000;
+const DELIVERIES = 2_500;
 const MEBIBYTE = 2 ** 20;
 /** Of the keeper: 33 MiB when it has nothing to do. */
 const HEAP_MIB = 176;
