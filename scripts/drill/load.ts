@@ -129,5 +129,5 @@ export async function longRecording(seconds: number): Promise<Blob> {
 }
 
 /** A client that leaves all retries to the load, so that each failure is seen. */
-export const drillClient = (baseUrl: string, apiKey: string, region?: string): Client =>
-  createClient({ baseUrl, apiKey, region, retries: 0 });
+export const drillClient = (baseUrl: string, apiKey: string): Client =>
+  createClient({ baseUrl, apiKey, retries: 0 });

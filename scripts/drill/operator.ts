@@ -62,6 +62,13 @@ export const generalCommand = (command: string): string =>
     )
     .join(" ");
 
+/** @throws when a command of the runbook was not given */
+export function assertGiven(runbook: readonly string[], given: readonly string[]): void {
+  const general = new Set(given.map((command) => generalCommand(command)));
+  const missing = runbook.filter((command) => !general.has(command));
+  if (missing.length > 0) throw new Error(`the drill did not give: ${missing.join(", ")}`);
+}
+
 /** What `npm run NAME` runs, without what npm does before it. */
 async function scriptOf(name: string): Promise<string> {
   const { scripts } = JSON.parse(await readFile(join(ROOT, "package.json"), "utf8")) as {

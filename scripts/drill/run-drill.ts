@@ -3,7 +3,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { SLOW_START_MS } from "../../shared/policies/route.ts";
 import { untilRoutingRests } from "./watch-routing.ts";
 import { findRegion } from "../../shared/contracts/regions.ts";
-import type { Client } from "../../shared/client/client.ts";
+import { createClient, type Client } from "../../shared/client/client.ts";
 import type { Fault } from "./faults.ts";
 import { drillClient } from "./load.ts";
 import type { PlanetUnderDrill } from "./planet-under-drill.ts";
@@ -63,7 +63,7 @@ async function drillClients(
     const client = drillClient(planet.edge, key);
     // Its jobs' webhooks are signed with it.
     await client.webhooks.rotate();
-    return { client, there: drillClient(planet.edge, key, region) };
+    return { client, there: createClient({ baseUrl: planet.edge, apiKey: key, region }) };
   };
   const { client: free, there } = await make("free", "global");
   const { client: bound } = await make("bound", jurisdiction);

@@ -3,16 +3,19 @@ import type { Client } from "../../shared/client/client.ts";
 import { createClientLedger, type ClientKind, type Entry } from "./client-ledger.ts";
 import type { Fault } from "./faults.ts";
 import { followJobs, look } from "./follow-jobs.ts";
-import { judge, type JobRows, type Verdict } from "./judge.ts";
+import { judge, type Verdict } from "./judge.ts";
 import { runLoad } from "./load.ts";
 import type { PlanetUnderDrill } from "./planet-under-drill.ts";
-import { readRows } from "./read-rows.ts";
+import { idsOf, rowsOnce, settledRows } from "./await-rows.ts";
 import { receiveWebhooks } from "./webhook-receiver.ts";
+import type { WalPosition } from "../../shared/contracts/primary.ts";
+import { compareWal } from "../../shared/policies/primary.ts";
 import { createTimeline, type Moment } from "./timeline.ts";
 import type { Duty } from "./duty.ts";
 import { judgeReturn, tellReturn, type Return } from "./judge-return.ts";
 import { reignsOf, tellReigns, twoPrimariesMs } from "./judge-primaries.ts";
-import { createOperator, generalCommand } from "./operator.ts";
+import { assertGiven, createOperator } from "./operator.ts";
+import { watch, watchHealth } from "./watch-planet.ts";
 import { watchRouting, type Routed } from "./watch-routing.ts";
 import { createWitness, type WitnessCommit } from "./witness.ts";
 
@@ -58,7 +61,6 @@ export interface RoundReport {
 
 /** How long webhooks may take to come after all else has come to rest. */
 const WEBHOOKS_MS = 30_000;
-const PRIMARY_WITHIN_MS = 30_000;
 /** One of five requests is of the tenant that is bound to the region. */
 const BOUND_SHARE = 0.2;
 
@@ -126,9 +128,27 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     }
   });
 
-  const leader = watchPrimary(options.operator, until(following), (holder, term) =>
-    timeline.first(`term ${term}`, `${holder} has the database's primary (term ${term})`),
-  );
+  let term: number | undefined;
+  let due: WalPosition | null | undefined;
+  const leader = watch(options.operator.admin.getPrimary, until(following), (primary) => {
+    const { holder } = primary;
+    if (holder === null) return;
+    if (term !== undefined && primary.term !== term) {
+      timeline.first(
+        `term ${primary.term}`,
+        `${holder} has the database's primary (term ${primary.term})`,
+      );
+    }
+    term = primary.term;
+    if (timeline.at("back") === undefined || holder === region) return;
+    const placeOf = (id: string) => primary.regions.find((each) => each.region === id)?.position;
+    // Up to where the primary's log was once the region ran again.
+    due ??= placeOf(holder);
+    const place = placeOf(region);
+    if (due && place && compareWal(place, due) >= 0) {
+      timeline.first("caught up", `${region}'s Postgres has caught up as a replica`);
+    }
+  });
 
   let writing: string | undefined;
   const witness = createWitness({
@@ -163,7 +183,7 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     await pause(options.afterMs);
     const returnedMs = now();
     await fault.afterwards?.(duty);
-    assertCommanded(fault, commanded, region);
+    assertGiven(fault.runbook, commanded);
     loading.abort();
     await load;
     const routed = await routing;
@@ -220,92 +240,8 @@ const sinceFault = ({ region, timeline, answeredMs }: WitnessCommit, faultMs: nu
   timeline,
 });
 
-/** @throws when a command of the runbook that this drill is to give was not given */
-function assertCommanded({ runbook }: Fault, commanded: readonly string[], region: string): void {
-  const given = new Set(commanded.map((command) => generalCommand(command)));
-  const missing = runbook.filter((command) => !given.has(command));
-  if (missing.length > 0) {
-    throw new Error(`the drill of ${region} did not give: ${missing.join(", ")}`);
-  }
-}
-
-const idsOf = (entries: readonly Entry[]): string[] =>
-  entries.flatMap(({ accepted }) => (accepted ? [accepted.jobId] : []));
-
 /** Waits until `done`, for so long at most. */
 async function settled(done: () => boolean, ms: number, signal: AbortSignal): Promise<void> {
   const end = performance.now() + ms;
   while (!done() && performance.now() < end) await sleep(200, undefined, { signal });
-}
-
-/** The rows of jobs as they are once a primary answers: one that has just been moved takes a moment. */
-async function rowsOnce(
-  urls: readonly string[],
-  jobIds: readonly string[],
-  signal: AbortSignal,
-): Promise<Map<string, JobRows>> {
-  const end = performance.now() + PRIMARY_WITHIN_MS;
-  for (;;) {
-    try {
-      return await readRows(urls, jobIds);
-    } catch (error) {
-      if (performance.now() > end) throw error;
-      await sleep(500, undefined, { signal });
-    }
-  }
-}
-
-/** The rows of all that is final, once they are all there, or after so long at most. */
-async function settledRows(
-  urls: readonly string[],
-  entries: readonly Entry[],
-  ms: number,
-  signal: AbortSignal,
-): Promise<Map<string, JobRows>> {
-  const end = performance.now() + ms;
-  const wanted = entries.filter(({ final }) => final).length;
-  for (;;) {
-    const rows = await readRows(urls, idsOf(entries)).catch(() => undefined);
-    if (rows && (rows.size >= wanted || performance.now() >= end)) return rows;
-    if (performance.now() >= end) return new Map();
-    await sleep(500, undefined, { signal });
-  }
-}
-
-/** Tells of each holder of the primary's lease but the one it begins with. */
-async function watchPrimary(
-  operator: Client,
-  signal: AbortSignal,
-  onHolder: (holder: string, term: number) => void,
-): Promise<void> {
-  let known: number | undefined;
-  await watch(operator.admin.getPrimary, signal, ({ holder, term }) => {
-    if (holder === null) return;
-    if (known !== undefined && term !== known) onHolder(holder, term);
-    known = term;
-  });
-}
-
-async function watchHealth(
-  client: Client,
-  region: string,
-  signal: AbortSignal,
-  onState: (healthy: boolean) => void,
-): Promise<void> {
-  await watch(client.listRegions, signal, ({ data }) => {
-    const found = data.find(({ id }) => id === region);
-    if (found) onState(found.healthy);
-  });
-}
-
-/** Asks twice a second, and passes on what is answered. */
-async function watch<T>(
-  ask: () => Promise<T>,
-  signal: AbortSignal,
-  onAnswer: (answer: T) => void,
-): Promise<void> {
-  while (!signal.aborted) {
-    await ask().then(onAnswer, () => undefined);
-    await sleep(500, undefined, { signal }).catch(() => undefined);
-  }
 }

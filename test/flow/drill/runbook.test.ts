@@ -2,7 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { type Fault, faults, type FaultName } from "../../../scripts/drill/faults.ts";
-import { createOperator, generalCommand } from "../../../scripts/drill/operator.ts";
+import { assertGiven, createOperator, generalCommand } from "../../../scripts/drill/operator.ts";
 
 const ROOT = join(import.meta.dirname, "../../..");
 
@@ -50,6 +50,10 @@ test("a drill's command is the runbook's, whatever region or letter it is about"
   const to = (command: string) => generalCommand(`npm run ${command}`);
   expect(to("failover -- promote eu-west")).toBe("npm run failover -- promote REGION");
   expect(to("failover -- status --json")).toBe("npm run failover -- status");
+  assertGiven(["npm run planet -- up REGION"], ["npm run planet -- up ap-south"]);
+  expect(() => assertGiven(["npm run planet -- up REGION"], ["npm run planet -- status"])).toThrow(
+    "did not give: npm run planet -- up REGION",
+  );
   expect(to("antiphon -- dead-letters replay us-east.1700000000000-0")).toBe(
     "npm run antiphon -- dead-letters replay ID",
   );
