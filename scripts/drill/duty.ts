@@ -3,18 +3,22 @@ import { PrimaryStatus } from "../../shared/contracts/primary.ts";
 import type { Client } from "../../shared/client/client.ts";
 import type { Operate } from "./operator.ts";
 
+/** By which commands are given, until `signal` is aborted. */
+export interface Hands {
+  operate: Operate;
+  signal: AbortSignal;
+}
+
 /** What the person on duty has in hand during a round. */
-export interface Duty {
+export interface Duty extends Hands {
   /** The region that the drill is about. */
   region: string;
   /** The region that is to have the primary when all is well. */
   home: string;
-  operate: Operate;
   /** A client that may go anywhere, of the drill's own tenant; and one whose requests all go to the region. */
   client: Client;
   clientThere: Client;
   note(what: string): void;
-  signal: AbortSignal;
   /** A job that the drill had given up on every attempt. */
   buried?: string;
 }
@@ -23,6 +27,7 @@ export interface Duty {
 const ALARMED_AFTER_MS = 5_000;
 const LOOK_EVERY_MS = 1_000;
 const HOME_WITHIN_MS = 90_000;
+const UP_WITHIN_MS = 60_000;
 
 const firstLine = (text: string): string => text.trim().split("\n")[0] ?? "";
 
@@ -34,6 +39,20 @@ export async function lookAround({ region, operate, note, signal }: Duty): Promi
   const line = status.split("\n").find((each) => each.includes(region)) ?? firstLine(status);
   note(`npm run antiphon -- status: ${line.trim().replaceAll(/\s+/g, " ")}`);
   note(`npm run failover -- status: ${firstLine(await operate("npm run failover -- status"))}`);
+}
+
+/** Brings a region back. Its replica needs the primary, which may be about to be moved: then it is told again. */
+export async function bringUp(region: string, { operate, signal }: Hands): Promise<void> {
+  const end = performance.now() + UP_WITHIN_MS;
+  for (;;) {
+    try {
+      await operate(`npm run planet -- up ${region}`);
+      return;
+    } catch (error) {
+      if (signal.aborted || performance.now() > end) throw error;
+      await sleep(LOOK_EVERY_MS, undefined, { signal });
+    }
+  }
 }
 
 const readPrimary = async (operate: Operate): Promise<PrimaryStatus> => {

@@ -1,7 +1,6 @@
 import { emptyDisk, fillDisk, giveSmallDisk } from "./small-disk.ts";
 import type { PlanetUnderDrill } from "./planet-under-drill.ts";
-import type { Operate } from "./operator.ts";
-import { type Duty, lookAround, moveHome, promoteByHand } from "./duty.ts";
+import { bringUp, type Duty, type Hands, lookAround, moveHome, promoteByHand } from "./duty.ts";
 import { burySomeJob, lookAfterDeadLetters } from "./dead-letters.ts";
 
 /**
@@ -32,7 +31,7 @@ export interface Fault {
   /** What the person on duty does while it lasts. */
   meanwhile?: (duty: Duty) => Promise<unknown>;
   /** Ends it. By the runbook where that is a person's work, else as it would end by itself. */
-  heal(planet: PlanetUnderDrill, region: string, operate: Operate): Promise<unknown>;
+  heal(planet: PlanetUnderDrill, region: string, hands: Hands): Promise<unknown>;
   /** What the person on duty does once all runs again. */
   afterwards?: (duty: Duty) => Promise<unknown>;
 }
@@ -42,8 +41,6 @@ const links = (planet: PlanetUnderDrill, match: string, change: object) =>
   planet.control("/links", { match, change });
 const kill = (planet: PlanetUnderDrill, name: string) =>
   planet.control(`/processes/${name}/kill`, { signal: "SIGKILL" });
-const bringUp = (_: PlanetUnderDrill, region: string, operate: Operate) =>
-  operate(`npm run planet -- up ${region}`);
 const SLOW_MS = 2_000;
 
 const STATUS = "npm run antiphon -- status";
@@ -61,7 +58,7 @@ export const faults = {
     runbook: [STATUS, PRIMARY, UP],
     inflict: (planet, region) => planet.control(`/regions/${region}/down`),
     meanwhile: lookAround,
-    heal: bringUp,
+    heal: (_, region, hands) => bringUp(region, hands),
     afterwards: moveHome,
   },
   "kill-worker": {
@@ -81,7 +78,7 @@ export const faults = {
     runbook: [PRIMARY, PROMOTE, UP],
     inflict: (planet, region) => planet.control(`/processes/${region}-postgres/down`),
     meanwhile: promoteByHand,
-    heal: bringUp,
+    heal: (_, region, hands) => bringUp(region, hands),
     afterwards: moveHome,
   },
   "restart-redis": {
@@ -132,7 +129,7 @@ export const faults = {
       await planet.control(`/regions/${region}/lose-disks`);
     },
     meanwhile: lookAround,
-    heal: bringUp,
+    heal: (_, region, hands) => bringUp(region, hands),
     afterwards: moveHome,
   },
   poison: {

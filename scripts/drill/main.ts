@@ -134,8 +134,9 @@ async function drill(name: FaultName, region: string, options: Options): Promise
   } finally {
     // A drill that broke off must not leave its fault in a planet that is not its own.
     if (!ended) {
-      const operate = createOperator(planet.stateDir, { signal: AbortSignal.timeout(60_000) });
-      await fault.heal(planet, region, operate).catch(() => undefined);
+      const signal = AbortSignal.timeout(60_000);
+      const operate = createOperator(planet.stateDir, { signal });
+      await fault.heal(planet, region, { operate, signal }).catch(() => undefined);
     }
     await planet.close();
   }

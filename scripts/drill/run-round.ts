@@ -178,7 +178,7 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     await Promise.all([pause(holdMs), fault.meanwhile?.(duty)]);
     const healedMs = now();
     timeline.first("mended", "the fault ends");
-    await fault.heal(planet, region, duty.operate);
+    await fault.heal(planet, region, duty);
     timeline.first("back", `${region} runs again`);
     await pause(options.afterMs);
     const returnedMs = now();
