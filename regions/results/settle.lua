@@ -6,6 +6,7 @@
 -- Result: "settled" | "gone" (settled before)
 local job, offers, outbox = KEYS[1], KEYS[3], KEYS[4]
 local entry, group = ARGV[1], ARGV[2]
+-- First what gives memory back: a Redis that is full then lets the rest of the step pass.
 redis.call('XACK', offers, group, entry)
 if redis.call('XDEL', offers, entry) == 0 then
   return 'gone'
