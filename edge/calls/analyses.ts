@@ -5,6 +5,7 @@ import type { Region } from "../../shared/contracts/regions.ts";
 import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { parseJson, readJsonText } from "../admit/read-body.ts";
 import { traceOf, type EdgeContext } from "../context.ts";
+import type { StoredHere } from "../forward/submit-job.ts";
 import type { EdgeServices } from "../services.ts";
 import { baseUrl, json } from "./answer.ts";
 import { draftAnalysis } from "./draft-analysis.ts";
@@ -21,15 +22,15 @@ export function createAnalysis(services: EdgeServices) {
     jobId: string,
     wanted: CreateAnalysis,
     candidates: readonly Region[],
-    sha256?: string,
+    stored?: StoredHere & { sha256: string },
   ): Promise<Response> {
     if (isMultiRegion(wanted.upload_id)) {
       const { residency, tenant_id: tenantId } = c.get("caller").key;
       // Before anything is reserved: what is not accepted leaves nothing behind.
       await secondCopy.wait({ residency, tenantId }, wanted.upload_id, c.req.raw.signal);
     }
-    const draft = draftAnalysis(c, jobId, wanted, sha256);
-    const { job, queuePosition } = await dispatchJob(draft, candidates, traceOf(c));
+    const draft = draftAnalysis(c, jobId, wanted, stored?.sha256);
+    const { job, queuePosition } = await dispatchJob(draft, candidates, traceOf(c), { stored });
     return json(describeJob.accepted(job, queuePosition), 202, {
       location: `${baseUrl(c, config.publicUrl)}/v1/jobs/${jobId}`,
     });
@@ -58,10 +59,11 @@ export function createAnalysis(services: EdgeServices) {
     const candidates = router.candidates({ request: c.req.raw, residency, priority });
     const mintId = () => mintJobId(candidates[0]!);
     const response = await once(c, { body: audio.fingerprint, mintId }, async (jobId) => {
-      const { uploadId, region, sha256 } = await audio.store(objects, candidates, owner, retries);
+      const stored = await audio.store(objects, candidates, owner, retries);
+      const { region, uploadId, sha256 } = stored;
       const order = [region, ...candidates.filter(({ id }) => id !== region.id)];
       const analysis = { ...wanted, priority, upload_id: uploadId };
-      const answer = await submit(c, jobId, analysis, order, sha256);
+      const answer = await submit(c, jobId, analysis, order, stored);
       answer.headers.set("antiphon-content-sha256", sha256);
       return answer;
     });

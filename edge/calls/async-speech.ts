@@ -49,9 +49,10 @@ export function createSpeechJob(services: EdgeServices) {
     });
     const owner = { residency: key.residency, tenantId: key.tenant_id };
     const at = uploadKey(owner, textUploadId(jobId));
-    const { queuePosition = 0 } = await dispatchJob(draft, candidates, traceOf(c), (region) =>
-      objects.put(region, at, text, "text/plain; charset=utf-8", TEXT_TIMEOUT_MS),
-    );
+    const { queuePosition = 0 } = await dispatchJob(draft, candidates, traceOf(c), {
+      bring: (region) =>
+        objects.put(region, at, text, "text/plain; charset=utf-8", TEXT_TIMEOUT_MS),
+    });
     const status_url = `${baseUrl(c, config.publicUrl)}/v1/jobs/${jobId}`;
     const eachS = speechComputeS(voice, text.byteLength);
     const estimated_seconds = Math.round((queuePosition + 1) * eachS * 10) / 10;

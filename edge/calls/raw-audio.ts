@@ -8,6 +8,7 @@ import { ApiError, parseRequest } from "../../shared/errors/problem.ts";
 import { toHex } from "../../shared/signing/bytes.ts";
 import { readBytes } from "../admit/read-body.ts";
 import type { ObjectStore } from "../forward/object-store.ts";
+import type { StoredHere } from "../forward/submit-job.ts";
 import type { RetryBudget } from "../forward/retry-budget.ts";
 
 /** Largest body of audio that goes through the Worker. */
@@ -56,15 +57,15 @@ export function readRawAudio(request: Request, contentType: string) {
     regions: readonly Region[],
     owner: Owner,
     retries: RetryBudget,
-  ): Promise<StoredAudio> {
+  ): Promise<StoredHere & { sha256: string }> {
     const { durability } = wanted;
     if (bytes > MAX_HELD_BYTES) {
       const region = regions[0]!;
       const digest = digesting();
       const source = body!.pipeThrough(digest.stream);
       const audio = { body: source, bytes, contentType, durability };
-      const uploadId = await storeAudio(objects, region, owner, audio);
-      return { uploadId, region, sha256: await digest.hex() };
+      const upload = await storeAudio(objects, region, owner, audio);
+      return { ...upload, sha256: await digest.hex() };
     }
     const held = await readBytes({ body }, bytes).catch((cause: unknown) => {
       throw cause instanceof ApiError ? cause : notStored(cause);
@@ -75,8 +76,9 @@ export function readRawAudio(request: Request, contentType: string) {
     for (const [n, region] of regions.entries()) {
       const uploadId = newUploadId(region, durability);
       try {
-        await objects.put(region, uploadKey(owner, uploadId), held, contentType, HELD_PUT_MS);
-        return { uploadId, region, sha256 };
+        const key = uploadKey(owner, uploadId);
+        const { etag } = await objects.put(region, key, held, contentType, HELD_PUT_MS);
+        return { uploadId, region, bytes, etag, type: contentType, sha256 };
       } catch (error) {
         if (n === regions.length - 1 || !retries.takes("upload")) throw error;
       }
@@ -95,13 +97,6 @@ export function readRawAudio(request: Request, contentType: string) {
   return { wanted, fingerprint, store, hash };
 }
 
-/** `region`: whose bucket has it. */
-export interface StoredAudio {
-  uploadId: string;
-  region: Region;
-  sha256: string;
-}
-
 export interface AudioBody {
   body: ReadableStream<Uint8Array>;
   bytes: number;
@@ -110,7 +105,7 @@ export interface AudioBody {
 }
 
 /**
- * Streams audio into the region's bucket as a new upload, and answers with its id.
+ * Streams audio into the region's bucket as a new upload.
  * @throws ApiError dependency_unavailable, also where the body ends early
  */
 export async function storeAudio(
@@ -118,7 +113,7 @@ export async function storeAudio(
   region: Region,
   owner: Owner,
   { body, bytes, contentType, durability }: AudioBody,
-): Promise<string> {
+): Promise<StoredHere> {
   const uploadId = newUploadId(region, durability);
   // Of known length, because S3 takes no chunked bodies; it also fails a body that ends early.
   const sized = new FixedLengthStream(bytes);
@@ -152,13 +147,13 @@ export async function storeAudio(
   try {
     const key = uploadKey(owner, uploadId);
     const put = objects.put(region, key, sized.readable, contentType, undefined, cut.signal);
-    await Promise.all([put, feed()]);
+    const [{ etag }] = await Promise.all([put, feed()]);
+    return { uploadId, region, bytes, etag, type: contentType };
   } catch (error) {
     throw notStored(error);
   } finally {
     await reader.cancel().catch(() => undefined);
   }
-  return uploadId;
 }
 
 const newUploadId = (region: Region, durability: Durability = "region") =>

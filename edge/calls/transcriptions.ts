@@ -44,7 +44,7 @@ export function createTranscription(services: EdgeServices) {
     const fingerprint = JSON.stringify([form, sha256]);
     const mintId = () => mintJobId(candidates[0]!);
     const accepted = await once(c, { body: fingerprint, mintId }, async (jobId) => {
-      const upload_id = await storeAudio(objects, candidates[0]!, owner, {
+      const stored = await storeAudio(objects, candidates[0]!, owner, {
         body: file.stream() as ReadableStream<Uint8Array>,
         bytes: file.size,
         contentType: STORED_TYPE,
@@ -53,7 +53,7 @@ export function createTranscription(services: EdgeServices) {
         c,
         jobId,
         {
-          upload_id,
+          upload_id: stored.uploadId,
           parts: ["transcript"],
           model: form.model,
           ...(form.language === undefined ? {} : { language: form.language }),
@@ -61,7 +61,7 @@ export function createTranscription(services: EdgeServices) {
         },
         sha256,
       );
-      const { job, queuePosition } = await dispatchJob(draft, candidates, traceOf(c));
+      const { job, queuePosition } = await dispatchJob(draft, candidates, traceOf(c), { stored });
       return json(describeJob.accepted(job, queuePosition), 202);
     });
     return Job.parse(await accepted.json()).id;

@@ -7,7 +7,7 @@ import type { Metrics } from "../ops/metrics.ts";
 import type { CallRegion, RegionFailure } from "./call-region.ts";
 import { mayLieElsewhere } from "./may-lie-elsewhere.ts";
 import type { RetryBudget } from "./retry-budget.ts";
-import { submitJob } from "./submit-job.ts";
+import { submitJob, type StoredHere } from "./submit-job.ts";
 
 export interface Dispatched {
   job: LedgerJob;
@@ -18,8 +18,12 @@ export type DispatchJob = (
   draft: JobDraft,
   candidates: readonly Region[],
   trace: Trace,
-  /** Brings to a region what the job needs there, before the job; a region where that fails is passed over. */
-  bring?: (region: Region) => Promise<void>,
+  input?: {
+    /** Brings to a region what the job needs there, before the job; a region where that fails is passed over. */
+    bring?: (region: Region) => Promise<unknown>;
+    /** What this very request has put into the bucket of one. */
+    stored?: StoredHere | undefined;
+  },
 ) => Promise<Dispatched>;
 
 /**
@@ -38,7 +42,7 @@ export function createDispatchJob(
   retries: RetryBudget,
   metrics?: Pick<Metrics, "count">,
 ): DispatchJob {
-  return async (draft, candidates, trace, bring) => {
+  return async (draft, candidates, trace, { bring, stored } = {}) => {
     let job: LedgerJob | null = await ledger.reserve(draft, candidates[0]!.id);
     const key = job.draft;
     // A resumed request goes on where the first one stopped: same region, same dispatch.
@@ -66,7 +70,7 @@ export function createDispatchJob(
         last = { kind: "unavailable", error };
         continue;
       }
-      const outcome = await submitJob(callRegion, region, job, trace);
+      const outcome = await submitJob(callRegion, region, job, { trace, stored });
       if (outcome.kind === "done") {
         const accepted = await ledger.accept(key, job.dispatch, outcome.value.completion);
         if (!accepted || accepted.dispatch !== job.dispatch) {

@@ -71,7 +71,7 @@ export interface ObjectStore {
     contentType: string,
     timeoutMs?: number,
     signal?: AbortSignal,
-  ): Promise<void>;
+  ): Promise<{ etag: string | undefined }>;
   /** GET or HEAD of an object; resolves with S3's answer, its body not yet read. @throws when there is no connection */
   get(region: Region, key: string, method: "GET" | "HEAD", range?: string): Promise<Response>;
 }
@@ -216,7 +216,7 @@ export function createObjectStore(config: EdgeConfig, health: RegionHealth): Obj
     contentType: string,
     timeoutMs = PUT_TIMEOUT_MS,
     signal?: AbortSignal,
-  ): Promise<void> {
+  ): Promise<{ etag: string | undefined }> {
     const { endpoint, aws } = open(region);
     const signed = await aws.sign(address(endpoint.objects, endpoint.bucket, key), {
       method: "PUT",
@@ -239,7 +239,7 @@ export function createObjectStore(config: EdgeConfig, health: RegionHealth): Obj
       throw new ApiError("dependency_unavailable", "What was sent could not be stored.", { cause });
     }
     await response.body?.cancel();
-    if (response.ok) return;
+    if (response.ok) return { etag: response.headers.get("etag") ?? undefined };
     const cause = new Error(`the object store answered ${response.status}`);
     throw new ApiError("dependency_unavailable", "What was sent could not be stored.", { cause });
   }

@@ -1,5 +1,6 @@
-import { SubmitAnswer } from "../../shared/contracts/internal-api.ts";
+import { SubmitAnswer, type StoredUpload } from "../../shared/contracts/internal-api.ts";
 import type { Region } from "../../shared/contracts/regions.ts";
+import { toBase64Url } from "../../shared/signing/bytes.ts";
 import type { Trace } from "../context.ts";
 import type { LedgerJob } from "../ledger/ledger-job.ts";
 import type { CallRegion, RegionOutcome } from "./call-region.ts";
@@ -7,19 +8,27 @@ import type { CallRegion, RegionOutcome } from "./call-region.ts";
 /** A region that hangs must cost a client less than the 5 s within which another has to answer. */
 const SUBMIT_TIMEOUT_MS = 3_000;
 
+/** An upload that the edge has just put into a region's bucket itself. */
+export interface StoredHere extends StoredUpload {
+  uploadId: string;
+  region: Region;
+}
+
 /**
  * Hands a reserved job to its region. Idempotent by job and dispatch, so it may be repeated at will. A completion in the answer
- * is one of this very dispatch.
+ * is one of this very dispatch. `stored`: that region need not ask its bucket for the upload.
  */
 export async function submitJob(
   callRegion: CallRegion,
   region: Region,
   job: LedgerJob,
-  trace?: Trace,
+  { trace, stored }: { trace?: Trace; stored?: StoredHere | undefined } = {},
 ): Promise<RegionOutcome<SubmitAnswer>> {
+  // A resumed request has stored its audio anew, and the job that was reserved before has the earlier upload.
+  const knows = stored?.region.id === region.id && stored.uploadId === job.draft.upload_id;
   const outcome = await callRegion(region, {
     method: "POST",
-    target: "/internal/jobs",
+    target: knows ? targetWith(stored) : "/internal/jobs",
     body: { ...job.draft, dispatch: job.dispatch },
     answer: SubmitAnswer,
     timeoutMs: SUBMIT_TIMEOUT_MS,
@@ -35,4 +44,10 @@ export async function submitJob(
     completion.region === region.id &&
     completion.epoch.dispatch === job.dispatch;
   return own ? outcome : { kind: "done", value: taken };
+}
+
+/** In the query, which is signed too: the body is the job and nothing else, and a region of before does not look there. */
+function targetWith({ bytes, etag, type }: StoredUpload): string {
+  const facts = new TextEncoder().encode(JSON.stringify({ bytes, etag, type }));
+  return `/internal/jobs?stored=${toBase64Url(facts)}`;
 }

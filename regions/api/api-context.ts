@@ -1,12 +1,9 @@
-import type { Logger } from "../ops/logger.ts";
-
 /** What the middleware has found out about a request. */
 export interface ApiEnv {
   Variables: {
     requestId: string;
-    logger: Logger;
-    /** What the line in the log about this request tells besides. */
-    outcome?: object;
+    /** What the line in the log about this request tells besides: figures and names of ours, never what a client sent. */
+    outcome?: Readonly<Record<string, string | number | boolean>>;
     /** The body as it was signed. */
     body: string;
   };

@@ -49,7 +49,7 @@ export function createBatchRoutes(parts: BatchRoutesParts): Hono<ApiEnv> {
     // In one turn of the loop, so that the queue takes them by the dozen.
     const all = await Promise.allSettled(jobs.map((spec) => take(spec, faultOf(spec, region))));
     for (const one of all) if (one.status === "rejected") throw one.reason;
-    c.var.logger.info({ batch: jobs[0]!.batch?.id, jobs: jobs.length }, "took jobs of a batch");
+    c.set("outcome", { batch: jobs[0]!.batch?.id ?? "", jobs: jobs.length });
     return c.json(SubmitBatchAnswer.parse({ taken: jobs.length }), 202);
   });
 }

@@ -58,10 +58,11 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   const app = new Hono<ApiEnv>();
   app.onError((error, c) => {
     const requestId = c.get("requestId");
+    const told = { request_id: requestId, err: error };
     if (!(error instanceof ApiError)) {
-      c.get("logger").error({ err: error }, "a request failed");
+      logger.error(told, "a request failed");
     } else if (error.status >= 500) {
-      c.get("logger").warn({ err: error, cause: describe(error.cause) }, "cannot serve a request");
+      logger.warn({ ...told, cause: describe(error.cause) }, "cannot serve a request");
     }
     return problemResponse(error, requestId);
   });

@@ -8,6 +8,7 @@ import {
   ReadResult,
   ReadResultAnswer,
   RegionJobState,
+  StoredUpload,
   type SubmitAnswer,
 } from "../../shared/contracts/internal-api.ts";
 import { JobSpec, UserId } from "../../shared/contracts/job.ts";
@@ -51,7 +52,8 @@ export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
 
   return new Hono<ApiEnv>()
     .post("/internal/jobs", async (c) => {
-      const answer = await submitJob(readSpec(c), c.req.raw.signal);
+      const stored = readStored(c.req.query("stored"));
+      const answer = await submitJob(readSpec(c), { stored, signal: c.req.raw.signal });
       const { completion, ...taken } = answer;
       c.set("outcome", { ...taken, finished: completion !== undefined });
       return c.json(answer satisfies SubmitAnswer, 202);
@@ -73,7 +75,7 @@ export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
       await find(id, parseBody(c, CancelJob).tenant_id);
       const outcome = await queue.cancel(id).catch(asAway);
       if (outcome === "unknown") throw new ApiError("job_not_found");
-      c.var.logger.info({ job_id: id, outcome }, "was asked to cancel a job");
+      c.set("outcome", { job_id: id, outcome });
       return c.json(CancelJobAnswer.parse({ job_id: id, outcome }));
     })
     .post("/internal/results/read", async (c) => {
@@ -95,6 +97,18 @@ function readSpec(c: Context<ApiEnv>): JobSpec {
       `Specifications of version ${version} are not known here yet.`,
     );
   }
+}
+
+/** What the edge knows of the upload: base64url of JSON. @throws ApiError malformed_json | invalid_request */
+function readStored(given: string | undefined): StoredUpload | undefined {
+  if (given === undefined) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(Buffer.from(given, "base64url").toString());
+  } catch {
+    throw new ApiError("malformed_json");
+  }
+  return parseRequest(StoredUpload, json);
 }
 
 function asAway(error: unknown): never {

@@ -28,8 +28,10 @@ export function requireSignature(options: RequireSignatureOptions) {
     // Before the body: a stranger's megabyte is not worth reading.
     if (!header) throw new ApiError("unsigned_request");
     const body = await readBounded(c.req.raw, maxBodyBytes);
-    const { pathname, search } = new URL(c.req.url);
-    const request = { method: c.req.method, target: pathname + search, body, audience: region };
+    const { url } = c.req;
+    // Path and query as they came, behind scheme and host.
+    const target = url.slice(url.indexOf("/", url.indexOf("://") + 3));
+    const request = { method: c.req.method, target, body, audience: region };
     await verifyLinkRequest(secrets, request, header, isFresh, now(), hashing);
     c.set("body", body);
     await next();

@@ -88,7 +88,7 @@ export function createSpeechRoutes(parts: SpeechRoutesParts): Hono<ApiEnv> {
     const owner = { residency: order.residency, tenantId: order.tenant_id };
     const key = speechKey(owner, prepared.contentKey, format);
     const gone = c.req.raw.signal;
-    const { logger } = c.var;
+    const logger = parts.logger.child({ request_id: c.var.requestId });
     const facts = { tenant_id: order.tenant_id, voice, format, engine: prepared.engine };
     const headers = {
       "content-type": speechContentType[format],

@@ -1,5 +1,5 @@
 import { MAX_UPLOAD_BYTES } from "../../shared/contracts/api.ts";
-import type { SubmitAnswer } from "../../shared/contracts/internal-api.ts";
+import type { StoredUpload, SubmitAnswer } from "../../shared/contracts/internal-api.ts";
 import { leavesNoResult, type JobSpec, type SpeechTask } from "../../shared/contracts/job.ts";
 import { uploadKey } from "../../shared/contracts/object-keys.ts";
 import { isPermitted, type Region } from "../../shared/contracts/regions.ts";
@@ -38,7 +38,8 @@ export interface SubmitJobParts {
 
 /**
  * Takes a job that the ledger gave to this region, once its audio or text is known to be here, and ends it at once where its result
- * is known too. After the answer it is on disk.
+ * is known too. After the answer it is on disk. `stored`: what the edge has put into this region's bucket just now; the bucket is not
+ * asked again.
  * @throws ApiError region_unavailable | upload_not_found | upload_too_large | audio_empty | replayed_request | what is wrong with a
  *   text, voice or webhook | dependency_unavailable, system_busy (nothing was taken)
  */
@@ -64,9 +65,17 @@ export function createSubmitJob(parts: SubmitJobParts) {
 
   async function checkAudio(
     spec: JobSpec,
+    stored: StoredUpload | undefined,
     signal?: AbortSignal,
   ): Promise<{ complete: Complete | undefined; estimateS?: number | undefined }> {
-    const upload = await objects.head(inputKeyOf(spec), signal ? { signal } : undefined);
+    const upload = stored
+      ? {
+          bytes: stored.bytes,
+          etag: stored.etag,
+          contentType: stored.type,
+          lastModified: undefined,
+        }
+      : await objects.head(inputKeyOf(spec), signal ? { signal } : undefined);
     if (!upload) throw new ApiError("upload_not_found");
     if (upload.bytes === 0) throw new ApiError("audio_empty");
     if (upload.bytes > MAX_UPLOAD_BYTES) {
@@ -76,12 +85,16 @@ export function createSubmitJob(parts: SubmitJobParts) {
     return { complete, estimateS: jobHistory?.estimateS(spec, upload) };
   }
 
-  return async (spec: JobSpec, signal?: AbortSignal): Promise<SubmitAnswer> => {
+  return async (
+    spec: JobSpec,
+    { stored, signal }: { stored?: StoredUpload | undefined; signal?: AbortSignal } = {},
+  ): Promise<SubmitAnswer> => {
     assertPermitted(spec, region);
     if (spec.webhook) await checkWebhook?.(spec.tenant_id, spec.webhook.url);
     if (!spec.webhook && leavesNoResult(spec)) await checkTarget?.(spec.tenant_id);
     const fault = faultOf(spec, region);
-    const audio = spec.kind === "analysis" && !fault ? await checkAudio(spec, signal) : undefined;
+    const audio =
+      spec.kind === "analysis" && !fault ? await checkAudio(spec, stored, signal) : undefined;
     if (spec.speech && !fault) await checkText(spec, spec.speech, signal);
     const taken = await take(spec, fault ?? audio?.complete, audio?.estimateS);
     return { job_id: spec.id, dispatch: spec.dispatch, ...taken };

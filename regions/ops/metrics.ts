@@ -120,9 +120,12 @@ export function createMetrics(): Metrics {
 }
 
 function labelText(labels: Labels): string {
-  const pairs = Object.entries(labels).map(
-    ([name, value]) =>
-      `${name}="${value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n")}"`,
-  );
-  return pairs.length === 0 ? "" : `{${pairs.join(",")}}`;
+  let pairs = "";
+  for (const name in labels) pairs += `${pairs && ","}${name}="${escape(labels[name]!)}"`;
+  return pairs && `{${pairs}}`;
+}
+
+function escape(value: string): string {
+  if (!/[\\"\n]/.test(value)) return value;
+  return value.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n");
 }

@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { AnalysisResult, ResultSource } from "./analysis-result.ts";
+import { MAX_UPLOAD_BYTES } from "./api.ts";
 import { CompletionOffer } from "./completion.ts";
 import { KeyRecord } from "./api-key.ts";
 import { dayRange } from "./day-range.ts";
@@ -23,6 +24,16 @@ import { storableText } from "./storable-text.ts";
 import { ChangeTenant, JwtIssuer, Origin } from "./tenant-settings.ts";
 
 /** Signed calls between edge and regions. Every body is JSON; every answer is JSON or a problem. */
+
+/** What the edge knows of an upload that it has just put into a region's bucket: `?stored=` (base64url of JSON) of `POST /internal/jobs`. */
+export const StoredUpload = z.strictObject({
+  bytes: z.int().min(1).max(MAX_UPLOAD_BYTES),
+  /** As the store gave it, quotes and all. */
+  etag: z.string().max(200).optional(),
+  /** Its content type. */
+  type: z.string().max(200).optional(),
+});
+export type StoredUpload = z.infer<typeof StoredUpload>;
 
 /** `POST region /internal/jobs` (JobSpec) → 202. Idempotent by (job id, dispatch). */
 export const SubmitAnswer = z.strictObject({

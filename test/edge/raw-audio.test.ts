@@ -1,5 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { Job } from "../../shared/contracts/api.ts";
+import type { CallRegion } from "../../edge/forward/call-region.ts";
+import { submitJob } from "../../edge/forward/submit-job.ts";
+import type { LedgerJob } from "../../edge/ledger/ledger-job.ts";
+import { findRegion } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { seen, tell } from "./support/failover.ts";
 import { LOST_AFTER_MS } from "../../shared/policies/region-verdict.ts";
@@ -61,6 +65,53 @@ describe("a body of audio whose region's bucket dies", () => {
     expect(await lines("antiphon_edge_retries_total")).toEqual([
       'antiphon_edge_retries_total{what="upload",outcome="made"} 1',
     ]);
+  });
+});
+
+describe("a region is told what the edge has put into its bucket", () => {
+  const told = (query: URLSearchParams) => {
+    const stored = query.get("stored");
+    return stored === null ? null : JSON.parse(Buffer.from(stored, "base64url").toString());
+  };
+
+  test.each([
+    ["held", SMALL],
+    ["streamed", LARGE],
+  ])("whether it was %s or not", async (_, body) => {
+    const { send, regions } = await ready();
+    expect((await send(body, body.length)).status).toBe(202);
+    const [asked] = regions.asked("/internal/jobs");
+    const etag = `"etag-of-${body.length}"`;
+    expect(told(asked!.query)).toEqual({ bytes: body.length, etag, type: "audio/wav" });
+  });
+
+  test("and the next one, whose bucket it is not, has to look for itself", async () => {
+    const { send, regions } = await ready();
+    regions.on("POST /internal/jobs", ({ region, body: { id: job_id, dispatch } }) => {
+      if (region === "eu-west") throw new ApiError("dependency_unavailable");
+      return { job_id, dispatch, duplicate: false, queue_position: 0 };
+    });
+    await send(SMALL, SMALL.length);
+    const asked = regions.asked("/internal/jobs").map(({ region, query }) => [region, told(query)]);
+    expect(asked).toEqual([
+      ["eu-west", expect.objectContaining({ bytes: SMALL.length })],
+      ["us-east", null],
+    ]);
+  });
+
+  test("and looks for itself when a resumed request stores its audio a second time", async () => {
+    const first = { region: findRegion("eu-west")!, bytes: 3, etag: undefined, type: "audio/wav" };
+    const draft = { id: "job", tenant_id: "ten", upload_id: "upl_first" };
+    const job = { draft, dispatch: 1 } as unknown as LedgerJob;
+    const targets: string[] = [];
+    const callRegion = (async (_region, { target }) => {
+      targets.push(target);
+      return { kind: "unavailable", error: new ApiError("region_unavailable") };
+    }) as CallRegion;
+    for (const uploadId of ["upl_first", "upl_second"]) {
+      await submitJob(callRegion, first.region, job, { stored: { ...first, uploadId } });
+    }
+    expect(targets).toEqual([expect.stringMatching(/\?stored=[\w-]+$/), "/internal/jobs"]);
   });
 });
 

@@ -17,6 +17,17 @@ const SECRET = "a-secret-of-the-link-between-edge-and-region";
 const STORE = { accessKeyId: "AKBENCH", secretAccessKey: "a-secret-of-the-bench" };
 const BUCKET = "antiphon-bench";
 
+const contenders = ["ours", "uploaded", "bare"] as const;
+type Contender = (typeof contenders)[number];
+/** What the edge says of a recording that it has stored itself. */
+const STORED = Buffer.from(
+  JSON.stringify({
+    bytes: 85178,
+    etag: '"fba9dede5f27731c9771645a39863328"',
+    type: "audio/wav",
+  }),
+).toString("base64url");
+
 interface Turn {
   /** Jobs per second of the server's own CPU time, and of the clock's. */
   perCore: number;
@@ -28,9 +39,10 @@ const entry = (path: string) => new URL(path, import.meta.url);
 
 /**
  * Jobs that a region's API takes per second of CPU time, against a Hono route that does nothing but one durable XADD. The API is
- * `regions/serve-api.ts` as it runs in production: signature, validation, a signed HEAD of the upload at an object store (a stand-in for
- * S3, in a process of its own), the queue, and its log in a file. Each server has a process and a new Redis; the requests come from
- * this process, signed beforehand.
+ * `regions/serve-api.ts` as it runs in production: signature, validation, the queue, and its log in a file. Of the main figure the edge
+ * has stored the recording itself, and says so. `uploaded`: the client has, so that the API asks the object store for it (a signed HEAD; a
+ * stand-in for S3, in a process of its own). Each server has a process and a new Redis; the requests come from this process, signed
+ * beforehand.
  */
 export async function benchAccept({ json }: { json: boolean }): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), "antiphon-accept-"));
@@ -41,18 +53,18 @@ export async function benchAccept({ json }: { json: boolean }): Promise<void> {
     env: {},
   });
   const endpoint = `http://127.0.0.1:${storePort}`;
-  const turns = { ours: [] as Turn[], bare: [] as Turn[] };
+  const turns: Record<Contender, Turn[]> = { ours: [], uploaded: [], bare: [] };
   try {
     // The first round is the compiler's.
     for (let round = 0; round <= ROUNDS; round += 1) {
-      const order = round % 2 === 0 ? (["ours", "bare"] as const) : (["bare", "ours"] as const);
-      for (const which of order) {
+      for (let at = 0; at < contenders.length; at += 1) {
+        const which = contenders[(at + round) % contenders.length]!;
         const turn = await runTurn(which, { folder, endpoint });
         if (round === 0) continue;
         turns[which].push(turn);
         if (!json) {
           say(
-            `round ${round}: ${which.padEnd(4)} ${Math.round(turn.perCore)} jobs per second of CPU, ` +
+            `round ${round}: ${which.padEnd(8)} ${Math.round(turn.perCore)} jobs per second of CPU, ` +
               `${Math.round(turn.perSecond)} per second`,
           );
         }
@@ -64,8 +76,8 @@ export async function benchAccept({ json }: { json: boolean }): Promise<void> {
   }
   const middle = (of: readonly Turn[], value: (turn: Turn) => number) =>
     Math.round(median(of.map(value)));
-  const ratio = (value: (turn: Turn) => number) =>
-    round2(median(turns.ours.map((turn, round) => value(turn) / value(turns.bare[round]!))));
+  const ratio = (value: (turn: Turn) => number, which: Contender = "ours") =>
+    round2(median(turns[which].map((turn, round) => value(turn) / value(turns.bare[round]!))));
   const perCore = ({ perCore: jobs }: Turn) => jobs;
   const perSecond = ({ perSecond: jobs }: Turn) => jobs;
   say(
@@ -85,6 +97,10 @@ export async function benchAccept({ json }: { json: boolean }): Promise<void> {
         limit: middle(turns.bare, perSecond),
         ratio_to_limit: ratio(perSecond),
       },
+      uploaded: {
+        ours: middle(turns.uploaded, perCore),
+        ratio_to_limit: ratio(perCore, "uploaded"),
+      },
       jobs: JOBS,
       connections: CONNECTIONS,
       rounds: ROUNDS,
@@ -98,11 +114,11 @@ interface Surroundings {
   endpoint: string;
 }
 
-async function runTurn(which: "ours" | "bare", surroundings: Surroundings): Promise<Turn> {
+async function runTurn(which: Contender, surroundings: Surroundings): Promise<Turn> {
   const { folder, endpoint } = surroundings;
   const redis = await startRedis();
   try {
-    const ours = which === "ours";
+    const ours = which !== "bare";
     const server = await startMeasuredServer(
       entry(ours ? "../../regions/serve-api.ts" : "./accept/serve-bare.ts"),
       {
@@ -114,7 +130,9 @@ async function runTurn(which: "ours" | "bare", surroundings: Surroundings): Prom
     try {
       const post = async (count: number) => {
         const specs = makeSpecs(count);
-        const requests = await Promise.all(specs.map((spec) => toRequest(spec, server.port)));
+        const requests = await Promise.all(
+          specs.map((spec) => toRequest(spec, server.port, which)),
+        );
         return postAll(server.port, requests, { connections: CONNECTIONS, status: 202 });
       };
       // Its functions are compiled and its connections open before it counts.
@@ -149,9 +167,9 @@ function environment(endpoint: string): Record<string, string> {
 }
 
 /** The bytes of a request as the edge sends it. */
-async function toRequest(spec: JobSpec, port: number): Promise<Buffer> {
+async function toRequest(spec: JobSpec, port: number, which: Contender): Promise<Buffer> {
   const body = JSON.stringify(spec);
-  const target = "/internal/jobs";
+  const target = which === "ours" ? `/internal/jobs?stored=${STORED}` : "/internal/jobs";
   const signature = await signLinkRequest(SECRET, {
     method: "POST",
     target,

@@ -101,7 +101,7 @@ export function stubRegions() {
     if (method === "PUT") {
       const bytes = new Uint8Array(await request.arrayBuffer());
       objects.set(name, { bytes, type: headers.get("content-type") ?? "" });
-      return new Response(null);
+      return new Response(null, { headers: { etag: `"etag-of-${bytes.length}"` } });
     }
     const found = objects.get(name);
     if (!found) return new Response(null, { status: 404 });

@@ -119,6 +119,31 @@ describe("a signed request is refused", () => {
   });
 });
 
+describe("an upload that the edge has just stored here itself", () => {
+  const told = (spec: JobSpec, stored: string) =>
+    edgeRequest("POST", `/internal/jobs?stored=${stored}`, spec);
+  const encode = (facts: object) => Buffer.from(JSON.stringify(facts)).toString("base64url");
+
+  test("is not looked for in the bucket", async () => {
+    const spec = jobSpec();
+    expect(await refusal(await submit(spec))).toEqual([404, "upload_not_found"]);
+    const stored = encode({ bytes: 4, etag: '"e"', type: "audio/wav" });
+    expect((await api.app.request(await told(spec, stored))).status).toBe(202);
+    expect(await bench.queue.state(spec.id)).toBeDefined();
+  });
+
+  test.each([
+    ["no JSON", "e3s", "malformed_json"],
+    ["no size", encode({ etag: '"e"' }), "invalid_request"],
+    ["no bytes", encode({ bytes: 0 }), "invalid_request"],
+    ["too many", encode({ bytes: 2 ** 40 }), "invalid_request"],
+  ])("is refused when what is said of it is %s", async (_, stored, code) => {
+    const spec = jobSpec();
+    expect(await refusal(await told(spec, stored))).toEqual([400, code]);
+    expect(await bench.queue.state(spec.id)).toBeUndefined();
+  });
+});
+
 describe("a job is refused, and nothing of it stays", () => {
   async function refused(spec: JobSpec, on = api) {
     const outcome = await refusal(await submit(spec), on);
