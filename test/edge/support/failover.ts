@@ -1,8 +1,14 @@
 import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { readEdgeConfig } from "../../../edge/env.ts";
-import type { RegionProbe, VantageView } from "../../../shared/policies/region-verdict.ts";
+import {
+  LOST_AFTER_MS,
+  type RegionProbe,
+  type VantageView,
+} from "../../../shared/policies/region-verdict.ts";
 import { edgeBindings, REGION_IDS } from "./bindings.ts";
-import type { shardOf } from "./jobs.ts";
+import { draftOf, shardOf } from "./jobs.ts";
+import { newTenant } from "./start-edge.ts";
+import { stubRegions } from "./stub-regions.ts";
 
 /** Two vantages that see all regions, those named failing for so many milliseconds. */
 export function seen(failing: Partial<Record<string, number>> = {}): VantageView[] {
@@ -64,4 +70,23 @@ export async function tell(
   await hold(shard, then);
   await (news === "lost" ? shard.regionLost(region) : shard.regionBack(region));
   await runDurableObjectAlarm(shard);
+}
+
+export const usEastLost = seen({ "us-east": LOST_AFTER_MS });
+
+/** An accepted job of us-east, whose region then goes away. */
+export async function accepted(
+  more: Partial<ReturnType<typeof draftOf>> = {},
+  regionId = "us-east",
+) {
+  const regions = stubRegions();
+  regions.refuse("GET /internal/jobs/{id}", "job_not_found");
+  const draft = { ...draftOf(newTenant(), regionId), ...more };
+  const shard = shardOf(draft);
+  await shard.reserve(draft, regionId);
+  await shard.accept(draft.id, 1);
+  const submitted = () =>
+    regions.asked("/internal/jobs").map(({ region, body }) => [region, body["dispatch"]]);
+  const status = () => shard.status(draft.id);
+  return { regions, draft, shard, submitted, status };
 }

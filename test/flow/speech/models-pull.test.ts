@@ -1,105 +1,33 @@
-import { existsSync } from "node:fs";
 import { lstat, mkdir, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { patience } from "../../../scripts/models/download-file.ts";
 import { PullError } from "../../../scripts/models/pull-error.ts";
-import { pullModel } from "../../../scripts/models/pull-model.ts";
-import type { PullOptions } from "../../../scripts/models/pull-model.ts";
-import { makeFolder } from "./fixtures.ts";
-import { modelOf, noise, REVISION, sha256, startHub } from "./models-hub.ts";
-import type { Answer, Hub } from "./models-hub.ts";
-
-const SIZE = 300_000;
-const HALF = 100_000;
-const graph = noise(SIZE);
-const files = { "config.json": Buffer.from("{}"), "onnx/model.onnx": graph };
-const entry = modelOf(files);
-const graphPath = `/someone/tiny/resolve/${REVISION}/onnx/model.onnx`;
-
-let scratch: Awaited<ReturnType<typeof makeFolder>>;
-let hub: Hub;
-let models: string;
-let at = 0;
-let waits: number[];
-beforeAll(async () => {
-  scratch = await makeFolder();
-});
-afterAll(() => scratch.remove());
-beforeEach(async () => {
-  hub = await startHub(files);
-  models = scratch.path(`models-${++at}`);
-  waits = [];
-});
-afterEach(() => hub.close());
-
-const pull = (options: Partial<PullOptions> = {}, model = entry) =>
-  pullModel(model, {
-    folder: models,
-    endpoint: hub.endpoint,
-    signal: AbortSignal.timeout(30_000),
-    patience: {
-      ...patience,
-      backoffMs: 1000,
-      // Nobody waits in a test; how long it would have been is looked at.
-      wait: async (ms) => void waits.push(ms),
-    },
-    ...options,
-  });
-const failure = (running: Promise<unknown>) =>
-  running.then(
-    () => {
-      throw new Error("It did not fail.");
-    },
-    (error: unknown) => error as Error,
-  );
-const installed = (path = "onnx/model.onnx") => join(models, "tiny@1.0", path);
-const staged = (path: string) => join(models, ".partial/tiny@1.0", path);
-const part = () => staged("onnx/model.onnx.part");
-const ofGraph = () => hub.requests.filter(({ path }) => path === graphPath);
-const expectInstalled = async () => {
-  expect(graph.equals(await readFile(installed()))).toBe(true);
-  expect(await readFile(installed("config.json"), "utf8")).toBe("{}");
-};
-const expectNotInstalled = () => expect(existsSync(join(models, "tiny@1.0"))).toBe(false);
-
-/** The first answer is to the small file; then come these, one for each request for the large one. */
-const forGraph = (...answers: Answer[]) => hub.next(hub.serve, ...answers);
-
-/** Sends the first bytes of a content, and breaks the line when they have arrived. */
-function cutAt(bytes: number, content = graph, etag = `"${sha256(content)}"`) {
-  const arrived = Promise.withResolvers<void>();
-  const answer: Answer = async (response) => {
-    response.writeHead(200, { "content-length": content.length, etag });
-    response.write(content.subarray(0, bytes));
-    hub.count(bytes);
-    await arrived.promise;
-    response.destroy();
-  };
-  const onBytes: PullOptions["onBytes"] = ({ path }, have) => {
-    if (path === "onnx/model.onnx" && have >= bytes) arrived.resolve();
-  };
-  return { answer, onBytes };
-}
-
-/** Leaves a pull unfinished after so many bytes of the large file, as Ctrl-C does. */
-async function interruptAt(bytes: number, content = graph): Promise<void> {
-  const stop = new AbortController();
-  const reason = new Error("enough");
-  const { answer, onBytes } = cutAt(bytes, content);
-  forGraph(answer);
-  const running = pull({
-    signal: stop.signal,
-    onBytes: (file, have) => {
-      onBytes(file, have);
-      if (file.path === "onnx/model.onnx" && have >= bytes) stop.abort(reason);
-    },
-  });
-  await expect(running).rejects.toBe(reason);
-  expect((await lstat(part())).size).toBe(bytes);
-  expectNotInstalled();
-  hub.requests.length = 0;
-}
+import { modelOf, noise, REVISION, startHub } from "./models-hub.ts";
+import {
+  SIZE,
+  HALF,
+  graph,
+  entry,
+  files,
+  graphPath,
+  scratch,
+  hub,
+  models,
+  waits,
+  pull,
+  failure,
+  installed,
+  staged,
+  startHubAgain,
+  part,
+  ofGraph,
+  expectInstalled,
+  expectNotInstalled,
+  forGraph,
+  cutAt,
+  interruptAt,
+} from "./models-under-pull.ts";
 
 describe("a pull", () => {
   test("installs every file of the revision, and tells how it goes", async () => {
@@ -206,228 +134,6 @@ describe("a pull", () => {
   });
 });
 
-describe("a connection that breaks", () => {
-  test("is taken up where it broke: no byte is fetched twice", async () => {
-    const { answer, onBytes } = cutAt(HALF);
-    forGraph(answer);
-    const troubles: string[] = [];
-    await pull({ onBytes, onTrouble: (message) => troubles.push(message) });
-    await expectInstalled();
-    expect(ofGraph()).toHaveLength(2);
-    expect(ofGraph()[1]!.headers).toMatchObject({
-      range: `bytes=${HALF}-`,
-      "if-range": `"${sha256(graph)}"`,
-    });
-    expect(hub.sent()).toBe(SIZE + 2);
-    expect(troubles).toEqual([expect.stringMatching(/^the connection to 127\.0\.0\.1:\d+ broke/)]);
-    expect(waits).toEqual([1000]);
-  });
-
-  test("or is interrupted is taken up by the next pull, which keeps the files that are whole", async () => {
-    await interruptAt(HALF);
-    await pull();
-    await expectInstalled();
-    expect(hub.requests).toHaveLength(1);
-    expect(ofGraph()[0]!.headers).toMatchObject({ range: `bytes=${HALF}-` });
-    expect(hub.sent()).toBe(SIZE + 2);
-  });
-
-  test("as long as something new comes is tried again and again", async () => {
-    const cuts = Array.from({ length: 9 }, (_, k) => (k + 1) * 30_000);
-    const first = cutAt(cuts[0]!);
-    const later = cuts.slice(1).map((end, k) => {
-      const start = cuts[k]!;
-      const arrived = Promise.withResolvers<void>();
-      const answer: Answer = async (response) => {
-        response.writeHead(206, {
-          "content-length": SIZE - start,
-          "content-range": `bytes ${start}-${SIZE - 1}/${SIZE}`,
-        });
-        response.write(graph.subarray(start, end));
-        await arrived.promise;
-        response.destroy();
-      };
-      return { answer, end, arrived };
-    });
-    forGraph(first.answer, ...later.map(({ answer }) => answer));
-    await pull({
-      onBytes: (file, have) => {
-        first.onBytes(file, have);
-        for (const { end, arrived } of later) if (have >= end) arrived.resolve();
-      },
-    });
-    await expectInstalled();
-    expect(ofGraph()).toHaveLength(10);
-    expect(waits).toEqual(cuts.map(() => 1000));
-  });
-
-  test("always at the same place is given up, and what has come is kept", async () => {
-    hub.next(hub.serve);
-    let arrived: (() => void) | undefined;
-    hub.always((response) => {
-      arrived = () => response.destroy();
-      response.writeHead(200, { "content-length": SIZE });
-      response.write(graph.subarray(0, HALF));
-    });
-    const error = await failure(pull({ onBytes: (_, have) => have >= HALF && arrived?.() }));
-    expect(error).toBeInstanceOf(PullError);
-    expect(error.message).toMatch(/broke .*, 6 times\. What has come is kept\./);
-    // The first one brought something; each wait is twice the one before.
-    expect(waits).toEqual([1000, 2000, 4000, 8000, 16_000]);
-    expect(existsSync(part())).toBe(true);
-    expectNotInstalled();
-  });
-
-  test("because the server says nothing more is taken up as well", async () => {
-    const { answer } = cutAt(HALF);
-    forGraph(answer, () => undefined);
-    const troubles: string[] = [];
-    await pull({
-      onTrouble: (message) => troubles.push(message),
-      patience: { ...patience, idleMs: 200, wait: async () => undefined },
-    });
-    await expectInstalled();
-    expect(troubles).toHaveLength(2);
-    for (const trouble of troubles) expect(trouble).toMatch(/said nothing for/);
-  });
-});
-
-describe("taking a download up", () => {
-  test("works with a server that knows no ranges: all of it comes again", async () => {
-    await interruptAt(HALF);
-    hub.next((response) => void response.writeHead(200).end(graph));
-    await pull();
-    await expectInstalled();
-    expect(hub.requests).toHaveLength(1);
-  });
-
-  test("does not mix two contents when the tag has changed", async () => {
-    await interruptAt(HALF, noise(SIZE, 2));
-    await pull();
-    await expectInstalled();
-    expect(hub.requests).toHaveLength(1);
-    expect(ofGraph()[0]!.headers).toMatchObject({ "if-range": `"${sha256(noise(SIZE, 2))}"` });
-  });
-
-  test("does not take another content from a server that disregards the condition", async () => {
-    await interruptAt(HALF, noise(SIZE, 2));
-    hub.next((response) => {
-      response.writeHead(206, {
-        etag: `"${sha256(graph)}"`,
-        "content-range": `bytes ${HALF}-${SIZE - 1}/${SIZE}`,
-      });
-      response.end(graph.subarray(HALF));
-    });
-    const troubles: string[] = [];
-    await pull({ onTrouble: (message) => troubles.push(message) });
-    expect(troubles).toEqual([expect.stringContaining("is no longer the same content")]);
-    await expectInstalled();
-    expect(ofGraph().map(({ headers }) => headers.range)).toEqual([`bytes=${HALF}-`, undefined]);
-  });
-
-  test("that made a mix all the same has a second chance in one piece", async () => {
-    await interruptAt(HALF, noise(SIZE, 2));
-    hub.next((response) => {
-      response.writeHead(206, { "content-range": `bytes ${HALF}-${SIZE - 1}/${SIZE}` });
-      response.end(graph.subarray(HALF));
-    });
-    await pull();
-    await expectInstalled();
-    expect(ofGraph()).toHaveLength(2);
-  });
-
-  test("starts again when the answer is of another place", async () => {
-    await interruptAt(HALF);
-    hub.next((response) => {
-      response.writeHead(206, { "content-range": `bytes 0-${SIZE - 1}/${SIZE}` }).end(graph);
-    });
-    await pull();
-    await expectInstalled();
-  });
-
-  test("of another version of the model starts again", async () => {
-    await interruptAt(HALF);
-    const changed = { ...files, "onnx/model.onnx": noise(SIZE, 3) };
-    hub.put("onnx/model.onnx", changed["onnx/model.onnx"]);
-    await pull({}, modelOf(changed));
-    expect(sha256(await readFile(installed()))).toBe(sha256(changed["onnx/model.onnx"]));
-    expect(ofGraph()[0]!.headers).not.toHaveProperty("range");
-  });
-});
-
-describe("a hub that has something else", () => {
-  test("by its hash: it is not installed, and not gone on with", async () => {
-    hub.put("onnx/model.onnx", noise(SIZE, 2));
-    const error = await failure(pull());
-    expect(error).toBeInstanceOf(PullError);
-    expect(error.message).toContain(`has the SHA-256 ${sha256(noise(SIZE, 2))}`);
-    expect(error.message).toContain(sha256(graph));
-    expectNotInstalled();
-    expect(existsSync(part())).toBe(false);
-    expect(ofGraph()).toHaveLength(1);
-    // The small file was right and stays.
-    hub.put("onnx/model.onnx", graph);
-    await pull();
-    await expectInstalled();
-    expect(hub.requests).toHaveLength(3);
-  });
-
-  test("that is longer and says so is not fetched", async () => {
-    hub.put("onnx/model.onnx", noise(SIZE + 1));
-    const heard: number[] = [];
-    const error = await failure(
-      pull({ onBytes: ({ path }, have) => path === "onnx/model.onnx" && heard.push(have) }),
-    );
-    expect(error.message).toContain(
-      `has ${SIZE + 1} bytes, more than the ${SIZE} that it should have`,
-    );
-    expect(heard).toEqual([]);
-    expectNotInstalled();
-  });
-
-  test("that goes on for ever is cut at the length of the manifest", async () => {
-    const closed = Promise.withResolvers<void>();
-    forGraph((response) => {
-      response.on("close", closed.resolve);
-      response.writeHead(200, { etag: '"endless"' });
-      const more = () => {
-        while (response.write(graph.subarray(0, 1 << 16)));
-      };
-      response.on("drain", more);
-      more();
-    });
-    let most = 0;
-    const error = await failure(pull({ onBytes: (_, have) => (most = Math.max(most, have)) }));
-    expect(error.message).toContain(`has more bytes than the ${SIZE} that it should have`);
-    expect(most).toBeLessThanOrEqual(SIZE);
-    expect(existsSync(part())).toBe(false);
-    expectNotInstalled();
-    await closed.promise;
-  });
-
-  test("that is shorter and says so is not fetched", async () => {
-    hub.put("onnx/model.onnx", noise(SIZE - 1));
-    await expect(pull()).rejects.toThrow(`has ${SIZE - 1} bytes, fewer than the ${SIZE}`);
-    expectNotInstalled();
-  });
-
-  test("that ends early without a word is found out by the next question", async () => {
-    hub.put("onnx/model.onnx", graph.subarray(0, HALF));
-    forGraph((response) => {
-      response.writeHead(200, { etag: `"${sha256(graph.subarray(0, HALF))}"` });
-      response.end(graph.subarray(0, HALF));
-    });
-    await expect(pull()).rejects.toThrow(`has ${HALF} bytes, fewer than the ${SIZE}`);
-    expect(ofGraph()).toHaveLength(2);
-    expectNotInstalled();
-  });
-
-  test("in another encoding is refused: hashes are of the bytes as they are", async () => {
-    hub.next((response) => void response.writeHead(200, { "content-encoding": "gzip" }).end("x"));
-    await expect(pull()).rejects.toThrow("comes compressed (gzip)");
-  });
-});
-
 describe("a hub that refuses", () => {
   test("because there is no such file is not asked twice", async () => {
     const other = modelOf({ ...files, "none.bin": Buffer.from("x") });
@@ -511,7 +217,7 @@ describe("no hub at all", () => {
         },
       }),
     );
-    hub = await startHub(files);
+    await startHubAgain();
     expect(error.message).toMatch(/cannot reach .* \(ECONNREFUSED\), 6 times/);
     expect((await lstat(part())).size).toBe(HALF);
     await pull();
@@ -540,7 +246,7 @@ describe("what lies in the models folder", () => {
   });
 
   test("as a link leads no byte elsewhere", async () => {
-    const outside = scratch.path(`outside-${at}`);
+    const outside = scratch.path("outside-file");
     await mkdir(outside);
     await writeFile(join(outside, "model.onnx.part"), "mine");
     await mkdir(dirname(staged("onnx")), { recursive: true });
@@ -557,7 +263,7 @@ describe("what lies in the models folder", () => {
   });
 
   test("as a link in place of its own folder is not written to", async () => {
-    const outside = scratch.path(`outside-${at}`);
+    const outside = scratch.path("outside-folder");
     await mkdir(outside);
     await mkdir(models);
     await symlink(outside, join(models, ".partial"));
