@@ -137,10 +137,10 @@ export function createServices(bindings: EdgeBindings, config: EdgeConfig): Edge
     tombstones,
     deliverAudio: createDeliverAudio(config, objects, tombstones.coversAudio),
     regionStatus: createRegionStatus(config, health, callRegion),
-    primary: createPrimaryClient(
-      bindings.PRIMARY_LEASE as DurableObjectNamespace<PrimaryLease>,
-      config.automaticTakeover,
-    ),
+    primary: createPrimaryClient(bindings.PRIMARY_LEASE as DurableObjectNamespace<PrimaryLease>, {
+      automatic: config.automaticTakeover,
+      regions: config.regions.map(({ id }) => id),
+    }),
     refreshHealth: createRefreshHealth(
       createVantages(
         bindings.REGION_PROBES as DurableObjectNamespace<RegionProbes>,

@@ -8,16 +8,20 @@ export interface PrimaryClient {
   status(): Promise<PrimaryStatus>;
 }
 
-/** The one PrimaryLease of the deployment. `automatic`: whether a lost primary is replaced without being asked. */
+/**
+ * The one PrimaryLease of the deployment. `automatic`: whether a lost primary is replaced without being asked; `regions`: those of the
+ * deployment.
+ */
 export function createPrimaryClient(
   namespace: DurableObjectNamespace<PrimaryLease>,
-  automatic: boolean,
+  terms: { automatic: boolean; regions: readonly string[] },
 ): PrimaryClient {
   const callObject = createCallObject(namespace, { jurisdictions: false });
   return {
     report: (region, report) =>
-      callObject("primary", "global", (object) => object.report(region, report, { automatic })),
-    handOver: (to) => callObject("primary", "global", (object) => object.handOver(to)),
-    status: () => callObject("primary", "global", (object) => object.status()),
+      callObject("primary", "global", (object) => object.report(region, report, terms)),
+    handOver: (to) =>
+      callObject("primary", "global", (object) => object.handOver(to, terms.regions)),
+    status: () => callObject("primary", "global", (object) => object.status(terms.regions)),
   };
 }

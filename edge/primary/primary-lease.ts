@@ -47,24 +47,34 @@ export class PrimaryLease extends DurableObject<EdgeBindings> {
   async report(
     region: string,
     report: PrimaryReport,
-    { automatic }: { automatic: boolean },
+    terms: { automatic: boolean; regions: readonly string[] },
   ): Promise<PrimaryOrder> {
     const asking = { region, report, nowMs: this.now() };
-    const { state, order } = decidePrimary(await this.#read(), asking, { automatic });
+    const { state, order } = decidePrimary(await this.#read(), asking, terms);
     await this.#write(state);
     return order;
   }
 
-  /** Has the lease handed over to a region once nothing can be lost by it. */
-  async handOver(to: string): Promise<PrimaryStatus> {
+  /**
+   * Has the lease handed over to a region once nothing can be lost by it. The holder itself, asked for by name, is believed again should
+   * it have less of the log than before, as after a backup was restored.
+   */
+  async handOver(to: string, regions: readonly string[]): Promise<PrimaryStatus> {
     const state = await this.#read();
+    const own = state.reports[to];
     if (state.holder !== to) {
       await this.#write({ ...state, handover: { to, sinceMs: this.now() } });
+    } else if (own) {
+      this.#kept = "";
+      await this.#write({
+        ...state,
+        reports: { ...state.reports, [to]: { ...own, furthest: null } },
+      });
     }
-    return this.status();
+    return this.status(regions);
   }
 
-  async status(): Promise<PrimaryStatus> {
+  async status(regions: readonly string[]): Promise<PrimaryStatus> {
     const state = await this.#read();
     const now = this.now();
     return {
@@ -78,7 +88,8 @@ export class PrimaryLease extends DurableObject<EdgeBindings> {
         position,
         trimmed,
         reported_ms_ago: Math.max(0, Math.round(now - atMs)),
-        cannot_take_over: region === state.holder ? null : cannotTakeOver(state, region, now),
+        cannot_take_over:
+          region === state.holder ? null : cannotTakeOver(state, region, now, { regions }),
       })),
       history: state.history.map(({ term, holder, sinceMs }) => ({
         term,

@@ -6,13 +6,15 @@ const Status = z.object({
   role: DatabaseRole,
   position: WalPosition.nullable(),
   follows: z.string().nullable(),
+  at: z.number().optional(),
 });
 
 /** Building a replica anew copies the whole database. */
 const STEP_MS = 15 * 60_000;
-const STATUS_MS = 1_500;
+/** For what the agent answers at once. */
+const WORD_MS = 1_500;
 
-/** The agent that runs a region's Postgres, over HTTP: `GET /status`, `POST /stop|start|promote|follow`, with a bearer token. */
+/** The agent that runs a region's Postgres, over HTTP: `GET /status`, `POST /permit|stop|start|promote|follow`, with a bearer token. */
 export function createAgentControl({
   url,
   token,
@@ -40,13 +42,13 @@ export function createAgentControl({
     if (response.ok) return answer;
     throw new Error(`the database's agent answered ${response.status} to ${path}`);
   }
-  const step = async (path: string, signal: AbortSignal, body = {}): Promise<void> => {
-    await ask("POST", path, body, signal, STEP_MS);
+  const step = async (path: string, signal: AbortSignal, body = {}, ms = STEP_MS) => {
+    await ask("POST", path, body, signal, ms);
   };
 
   return {
-    status: async (signal) =>
-      Status.parse(await ask("GET", "/status", undefined, signal, STATUS_MS)),
+    status: async (signal) => Status.parse(await ask("GET", "/status", undefined, signal, WORD_MS)),
+    permit: (until, signal) => step("/permit", signal, { until }, WORD_MS),
     stop: (signal) => step("/stop", signal),
     start: (signal) => step("/start", signal),
     promote: (signal) => step("/promote", signal),

@@ -26,7 +26,8 @@ const FENCE_EVERY_MS = 250;
 
 /**
  * Keeps a region's Postgres what the lease of the primary says: reports what it is, and does what it is told, until `signal` is
- * aborted. A primary that cannot renew its lease is stopped before the lease ends, so that there are never two.
+ * aborted. A primary that cannot renew its lease is stopped before the lease ends, so that there are never two: by this keeper, or, should
+ * it die or hang, by whoever runs the server, who is told with each renewal until when it may be the primary.
  */
 export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSignal): Promise<void> {
   const { region, control, askForOrders, trimmed, logger, now = () => performance.now() } = options;
@@ -40,14 +41,19 @@ export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSign
    */
   let leaseEndsAt = now() + defaultTimes.leaseMs;
   let timeline = 1;
+  /** The edge's clock in its last answer. A report that brings it speaks of what was so after that, however late it arrives. */
+  let heard: number | null = null;
+  let toldOfNoPermits = false;
   /** As it was last seen. */
   let role: DatabaseStatus["role"] = "away";
+
+  const isOurs = () => now() < leaseEndsAt - guardMs;
 
   async function obey(order: PrimaryOrder, status: DatabaseStatus): Promise<void> {
     const { holder, term } = order;
     switch (order.do) {
       case "keep":
-        if (status.role === "stopped") {
+        if (status.role === "stopped" && isOurs()) {
           logger.warn({ term }, "the lease is ours again: starting the database");
           await control.start(signal);
         }
@@ -58,6 +64,7 @@ export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSign
         await control.stop(signal);
         return;
       case "take_over":
+        if (!isOurs()) return;
         logger.warn({ term }, "taking over as the primary");
         await control.promote(signal);
         logger.warn({ term }, "this region has the primary now");
@@ -78,7 +85,7 @@ export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSign
   /** Looks often, and apart from the reports, which may hang: stops a primary whose lease is about to end. */
   async function fence(): Promise<void> {
     while (!signal.aborted) {
-      if (role === "primary" && now() >= leaseEndsAt - guardMs) {
+      if (role === "primary" && !isOurs()) {
         logger.error("the lease cannot be renewed: stopping the primary");
         await control.stop(signal).then(
           () => (role = "stopped"),
@@ -99,17 +106,33 @@ export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSign
       .finally(() => (step = undefined));
   }
 
+  /** The server's own clock was read before the edge was asked, and so ends the permit no later than the lease. */
+  async function permit(status: DatabaseStatus, leaseMs: number): Promise<void> {
+    if (status.role === "away") return;
+    if (status.at !== undefined) return control.permit(status.at + leaseMs, signal);
+    if (!toldOfNoPermits)
+      logger.warn("whoever runs the database takes no permits: only this keeper can stop it");
+    toldOfNoPermits = true;
+  }
+
   async function report(): Promise<void> {
     const status = await control.status(signal).catch(() => away);
     if (status.role !== "away") role = status.role;
     if (status.position) timeline = Math.max(timeline, status.position.timeline);
     const asked = now();
     const order = await askForOrders(
-      { role: status.role, position: status.position, trimmed: positionOf(trimmed(), timeline) },
+      {
+        role: status.role,
+        position: status.position,
+        trimmed: positionOf(trimmed(), timeline),
+        after_ms: heard,
+      },
       signal,
     );
+    heard = order.at_ms ?? null;
     if (order.holder === region) {
       leaseEndsAt = Math.max(leaseEndsAt, asked + order.lease_ms);
+      await permit(status, order.lease_ms);
     } else if (order.holder !== null) {
       leaseEndsAt = Number.NEGATIVE_INFINITY;
     }
@@ -125,7 +148,7 @@ export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSign
       } catch (error) {
         if (signal.aborted) return;
         const reason = error instanceof Error ? error.message : String(error);
-        if (reason !== last) logger.warn({ err: error }, "cannot ask for the primary's lease now");
+        if (reason !== last) logger.warn({ err: error }, "cannot keep the primary's lease now");
         last = reason;
       }
       await sleep(everyMs, signal).catch(() => undefined);

@@ -8,13 +8,14 @@ import type { DatabaseAgent } from "./database-agent.ts";
 
 export type DatabaseAgentsServer = { close(): Promise<void> };
 
+const PermitRequest = z.strictObject({ until: z.number() });
 const FollowRequest = z.strictObject({ region: z.string().min(1).max(40) });
 
 /** Each region's keeper may use its own region's agent alone. */
 export const agentToken = (controlToken: string, id: string): string =>
   createHmac("sha256", controlToken).update(`database-agent:${id}`).digest("base64url");
 
-/** HTTP on 127.0.0.1: `GET /{region}/status`, `POST /{region}/stop|start|promote|follow`, each under the region's token. */
+/** HTTP on 127.0.0.1: `GET /{region}/status`, `POST /{region}/permit|stop|start|promote|follow`, each under the region's token. */
 export async function createDatabaseAgentsServer({
   agents,
   controlToken,
@@ -43,6 +44,12 @@ export async function createDatabaseAgentsServer({
   app.notFound((context) => context.json({ detail: "no such path" }, 404));
 
   app.get("/:region/status", async (context) => context.json(await context.var.agent.status()));
+  app.post("/:region/permit", async (context) => {
+    const asked = PermitRequest.safeParse(await context.req.json().catch(() => undefined));
+    if (!asked.success) return context.json({ detail: "until when?" }, 400);
+    context.var.agent.permit(asked.data.until);
+    return context.json({ done: true });
+  });
   app.post("/:region/:step{stop|start|promote}", async (context) => {
     await context.var.agent[context.req.param("step") as "stop" | "start" | "promote"]();
     return context.json({ done: true });

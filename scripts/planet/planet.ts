@@ -1,6 +1,7 @@
 import { join, resolve } from "node:path";
 import { rmSync } from "node:fs";
 import { type Region, regions as allRegions } from "../../shared/contracts/regions.ts";
+import { defaultTimes } from "../../shared/policies/primary.ts";
 import { type Addresses, EDGE_PORT, localUrl, regionPorts } from "./addresses.ts";
 import { type ControlServer, createControlServer } from "./control-server.ts";
 import { createDatabaseAgent } from "./database-agent.ts";
@@ -148,7 +149,12 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
       },
     });
     const agents = new Map(
-      regions.map(({ id }) => [id, createDatabaseAgent(id, { cluster, supervisor })]),
+      regions.map(({ id }) => {
+        const name = `${id}-postgres`;
+        const onLapse = () =>
+          onEvent({ kind: "stopped", name, why: "its permit to be the primary is running out" });
+        return [id, createDatabaseAgent(id, { cluster, supervisor, onLapse })];
+      }),
     );
     const agentsPort = await ports.want("database-agents");
     const { controlToken } = state;
@@ -184,6 +190,7 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
           plan: { ...shared, region, databaseAgent, bootstrapTenants },
           supervisor,
           postgres: cluster.server(id),
+          agent: agents.get(id)!,
           follows: () => cluster.follows(id),
         });
         return [id, made] as const;
@@ -220,6 +227,8 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
     const startEdge = () =>
       step("edge: the Worker, built and under workerd", () => supervisor.start(edge, within));
     const startRegions = async () => {
+      // All servers are down, and this one was promoted last. What is made and mended needs it before there are keepers.
+      agents.get(firstPrimary)?.permitFor(Number.POSITIVE_INFINITY);
       // The edge too before the services: a keeper that cannot ask for the primary's lease stops the primary.
       await settleAll([
         startEdge(),
@@ -235,6 +244,7 @@ export async function startPlanet(options: PlanetOptions = {}): Promise<Planet> 
           step(`${region.id}: Redis and objects`, () => region.startStores(within)),
         ),
       ]);
+      agents.get(firstPrimary)?.permitFor(defaultTimes.leaseMs);
       await settleAll(
         all.map((region) =>
           step(`${region.id}: keeper, API and workers`, async () => {

@@ -58,6 +58,8 @@ export type PostgresServer = {
   promote(slots: readonly string[]): Promise<void>;
   /** Has a replica that runs follow another primary, without a restart. Settles to whether it receives from there in time. */
   repoint(primary: PostgresServer, upstream: Upstream): Promise<boolean>;
+  /** Kills whatever runs on its data folder, whoever started it. Where there is no /proc, what it was started as has to be killed. */
+  killAll(): Promise<void>;
   /** A superuser's client with one connection; the caller ends it. */
   connectAsSuperuser(database?: string): Sql;
   /** The services' URL, straight to this server. */
@@ -189,7 +191,8 @@ export function createPostgresServer(options: PostgresOptions): PostgresServer {
     async promote(slots) {
       const sql = connectAsSuperuser();
       try {
-        const [row] = await sql<{ done: boolean }[]>`select pg_promote(true, 60) as done`;
+        const [row] = await sql<{ done: boolean }[]>`
+          select case when pg_is_in_recovery() then pg_promote(true, 60) else true end as done`;
         if (row?.done !== true) throw new Error(`${name} was not promoted within a minute`);
         for (const slot of slots) await ensureSlot(sql, slot);
       } finally {
@@ -218,6 +221,10 @@ export function createPostgresServer(options: PostgresOptions): PostgresServer {
       } finally {
         await sql.end();
       }
+    },
+    async killAll() {
+      const home = await realpath(dir);
+      for (const pid of processesIn(home)) kill(pid, "SIGKILL");
     },
     spec: (upstream) => ({
       name,
@@ -271,12 +278,21 @@ async function endOrphans(dir: string): Promise<void> {
       const postmaster = Number((await readFile(lock, "utf8").catch(() => "")).split("\n")[0]);
       const overdue = Date.now() - started > 3_000;
       for (const pid of left) {
-        if (overdue) process.kill(pid, "SIGKILL");
-        else if (pid === postmaster) process.kill(pid, "SIGQUIT");
+        if (overdue) kill(pid, "SIGKILL");
+        else if (pid === postmaster) kill(pid, "SIGQUIT");
       }
       return false;
     },
     { what: `the processes left in ${dir} to end`, timeoutMs: 10_000, everyMs: 100 },
   );
   await rm(lock, { force: true });
+}
+
+/** One that has ended meanwhile is what was wanted. */
+function kill(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
 }

@@ -1,5 +1,6 @@
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { DatabaseAgent } from "./database-agent.ts";
 import type { PostgresServer } from "./postgres-server.ts";
 import type { Upstream } from "./postgres-settings.ts";
 import { saysReady } from "./probe.ts";
@@ -18,7 +19,10 @@ export type RegionStatus = {
 /** Everything of one region. Each step can be called again when it was undone. */
 export type PlanetRegion = {
   readonly id: string;
-  /** Postgres, made first if it has to be. A replica needs its primary to run when it is made. */
+  /**
+   * Postgres, made first if it has to be. A replica needs its primary to run when it is made. A primary is started by its keeper, once it
+   * is permitted; here only if it is permitted already.
+   */
   startDatabase(signal?: AbortSignal): Promise<void>;
   /** Redis and the object store. */
   startStores(signal?: AbortSignal): Promise<void>;
@@ -40,13 +44,14 @@ export type PlanetRegionOptions = {
   plan: RegionPlan;
   supervisor: Supervisor;
   postgres: PostgresServer;
+  agent: Pick<DatabaseAgent, "isPermitted" | "hold">;
   /** For a replica: the primary, and where this region reaches it; undefined for the primary itself. Promotions change it. */
   follows: () => { primary: PostgresServer; upstream: Upstream } | undefined;
   readyTimeoutMs?: number;
 };
 
 export function createPlanetRegion(options: PlanetRegionOptions): PlanetRegion {
-  const { plan, supervisor, postgres, follows, readyTimeoutMs = 90_000 } = options;
+  const { plan, supervisor, postgres, agent, follows, readyTimeoutMs = 90_000 } = options;
   const { id } = plan.region;
   const { stores, services, readyUrls } = regionProcesses(plan);
   const database = postgres.spec(() => follows()?.upstream);
@@ -70,6 +75,11 @@ export function createPlanetRegion(options: PlanetRegionOptions): PlanetRegion {
       const leader = follows();
       if (leader === undefined) {
         await postgres.initPrimary();
+        if (!agent.isPermitted()) {
+          wanted = true;
+          agent.hold();
+          return;
+        }
         await startAll([database], signal);
         await postgres.ensureDatabase();
       } else {

@@ -29,9 +29,11 @@ export async function runPlanet({ stateDir, workers, logLevel }: RunOptions): Pr
     const line =
       event.kind === "died"
         ? `${event.name} ${event.how}; starting it again`
-        : `${event.name} is ${event.restarts > 0 ? "back" : "up"} (process ${event.pid})`;
+        : event.kind === "stopped"
+          ? `${event.name} is stopped: ${event.why}`
+          : `${event.name} is ${event.restarts > 0 ? "back" : "up"} (process ${event.pid})`;
     note(line);
-    if (up || event.kind === "died") say(line);
+    if (up || event.kind !== "ready") say(line);
   };
 
   let planet: Planet;

@@ -40,7 +40,9 @@ export type ProcessState = "down" | "starting" | "ready" | "dead" | "stopping";
 
 export type ProcessEvent =
   | { kind: "ready"; name: string; pid: number; restarts: number }
-  | { kind: "died"; name: string; how: string; restartInMs: number };
+  | { kind: "died"; name: string; how: string; restartInMs: number }
+  /** On purpose, but not by whoever runs the planet. */
+  | { kind: "stopped"; name: string; why: string };
 
 const MAX_LOG_BYTES = 16 * 2 ** 20;
 /** A process that lived this long is healthy: its next death starts with the shortest pause again. */

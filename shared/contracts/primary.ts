@@ -23,6 +23,8 @@ export const PrimaryReport = z.strictObject({
   position: WalPosition.nullable(),
   /** Up to where this region's outbox has removed entries, because a replica had them. */
   trimmed: WalPosition.nullable(),
+  /** `at_ms` of the last answer, had before all this was looked at; null when there was none. It shows a report that comes late. */
+  after_ms: z.int().min(0).nullable().optional(),
 });
 export type PrimaryReport = z.infer<typeof PrimaryReport>;
 
@@ -37,6 +39,8 @@ export const PrimaryOrder = z.strictObject({
   term: z.int().min(0),
   /** How long the holder may go on without asking again; counted from when it asked. */
   lease_ms: z.int().min(0),
+  /** The edge's clock, for the next report; only where the report has `after_ms`. */
+  at_ms: z.int().min(0).optional(),
 });
 export type PrimaryOrder = z.infer<typeof PrimaryOrder>;
 

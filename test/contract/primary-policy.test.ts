@@ -26,17 +26,23 @@ const { leaseMs, marginMs, freshMs, promotionMs, handoverMs } = defaultTimes;
 function lease({ automatic = true } = {}) {
   let state: PrimaryState = noPrimary;
   let nowMs = 1_000_000;
+  const heard: Record<string, number | undefined> = {};
   return {
     get state() {
       return state;
     },
     wait: (ms: number) => void (nowMs += ms),
     handOver: (to: string) => void (state = { ...state, handover: { to, sinceMs: nowMs } }),
-    report(region: string, report: PrimaryReport): PrimaryOrder {
+    report(region: string, said: PrimaryReport): Omit<PrimaryOrder, "at_ms"> {
+      const report = { after_ms: heard[region] ?? null, ...said };
       const decided = decidePrimary(state, { region, report, nowMs }, { automatic });
       state = decided.state;
-      return decided.order;
+      const { at_ms, ...order } = decided.order;
+      heard[region] = at_ms;
+      return order;
     },
+    /** What a region was answered last. */
+    heard: (region: string) => heard[region] ?? null,
     why: (region: string) => cannotTakeOver(state, region, nowMs),
   };
 }
@@ -51,7 +57,10 @@ function running(options?: { automatic?: boolean }) {
 }
 
 /** The primary is silent from now on, for so long that its lease and the margin are over. */
-function lose(all: ReturnType<typeof lease>, lsns = { "eu-west": "0/100", "ap-south": "0/100" }) {
+function lose(
+  all: ReturnType<typeof lease>,
+  lsns: Record<string, string> = { "eu-west": "0/100", "ap-south": "0/100" },
+) {
   for (let waited = 0; waited < leaseMs + marginMs; waited += 1000) {
     for (const [region, lsn] of Object.entries(lsns)) {
       expect(all.report(region, replica(lsn)).do).toBe("follow");
@@ -115,6 +124,39 @@ describe("the primary's lease", () => {
     });
   });
 
+  test("is lost by a holder whose database is empty, or older than it was", () => {
+    for (const role of ["primary", "stopped"] as const) {
+      const all = running();
+      all.report("us-east", primary("0/200"));
+      for (let waited = 0; waited < leaseMs + marginMs; waited += 1000) {
+        expect(all.report("us-east", { ...primary("0/80"), role }).do).toBe("follow");
+        all.report("ap-south", replica());
+        expect(all.report("eu-west", replica()).do).toBe("follow");
+        all.wait(1000);
+      }
+      expect(all.report("eu-west", replica()).do).toBe("take_over");
+    }
+  });
+
+  test("is lost by a holder that stays stopped, and comes back to it where nobody takes over", () => {
+    const all = running({ automatic: false });
+    const stopped = { ...primary(), role: "stopped" } as const;
+    let longestMs = 0;
+    for (let waited = 0, sinceMs = 0; waited <= 3 * promotionMs; waited += 1000) {
+      all.wait(1000);
+      sinceMs = all.report("us-east", stopped).lease_ms === leaseMs ? 0 : sinceMs + 1000;
+      longestMs = Math.max(longestMs, sinceMs);
+    }
+    expect(longestMs).toBeGreaterThan(leaseMs + marginMs);
+    expect(longestMs).toBeLessThan(promotionMs);
+  });
+
+  test("goes to a first one that was stopped for want of it", () => {
+    const all = lease();
+    expect(all.report("us-east", { ...primary(), role: "stopped" })).toMatchObject({ do: "keep" });
+    expect(all.state.holder).toBe("us-east");
+  });
+
   test("stays with a holder that stopped itself and comes back before anybody took over", () => {
     const all = running({ automatic: false });
     lose(all);
@@ -131,6 +173,7 @@ describe("the primary's lease", () => {
         "keep",
       );
       expect(all.report("eu-west", replica()).do).toBe("follow");
+      all.report("ap-south", replica());
       all.wait(1000);
     }
     expect(all.report("eu-west", replica()).do).toBe("take_over");
@@ -180,14 +223,44 @@ describe("a replica is refused that", () => {
     expect(all.report("ap-south", replica("0/180")).do).toBe("take_over");
   });
 
-  test("may take over once the one with more has not been heard of", () => {
+  test("is all that is heard of, unless an operator asks for it", () => {
     const all = running();
-    lose(all, { "eu-west": "0/100", "ap-south": "0/180" });
+    // The third went silent with the primary: it may alone have what was confirmed last.
+    lose(all, { "eu-west": "0/100" });
     for (let waited = 0; waited <= freshMs; waited += 1000) {
       all.report("eu-west", replica("0/100"));
       all.wait(1000);
     }
+    expect(all.report("eu-west", replica("0/100")).do).toBe("follow");
+    expect(all.why("eu-west")).toBe("ap-south has not said what it has since the lease ended");
+    all.handOver("eu-west");
     expect(all.report("eu-west", replica("0/100")).do).toBe("take_over");
+  });
+
+  test("has as much as another had while the primary could still write", () => {
+    const all = running();
+    for (let waited = 0; waited < leaseMs; waited += 1000) {
+      all.report("eu-west", replica("0/100"));
+      all.report("ap-south", replica("0/100"));
+      all.wait(1000);
+    }
+    // What ap-south says now it may have looked at a moment before the lease ended.
+    all.report("ap-south", replica("0/100"));
+    for (let waited = 0; waited <= marginMs; waited += 1000) {
+      expect(all.report("eu-west", replica("0/100")).do).toBe("follow");
+      all.wait(1000);
+    }
+    expect(all.why("eu-west")).toContain("ap-south has not said what it has");
+    expect(all.report("ap-south", replica("0/180")).do).toBe("take_over");
+  });
+
+  test("is compared with a report that was on its way for long", () => {
+    const all = running();
+    const late = { ...replica("0/100"), after_ms: all.heard("ap-south") };
+    lose(all, { "eu-west": "0/100", "ap-south": "0/180" });
+    all.report("ap-south", late);
+    expect(all.report("eu-west", replica("0/100")).do).toBe("follow");
+    expect(all.why("eu-west")).toContain("ap-south has not said what it has");
   });
 
   test("lacks what an outbox has let go of, whoever said so and however long ago", () => {
@@ -216,6 +289,27 @@ describe("handed over", () => {
     all.wait(freshMs + 1);
     expect(all.report("ap-south", replica("0/220"))).toMatchObject({ do: "take_over", term: 2 });
     expect(all.report("us-east", stopped)).toMatchObject({ do: "follow", holder: "ap-south" });
+  });
+
+  test("it stays where a report of long ago says that the old primary had stopped", () => {
+    const all = running();
+    const stopped = { role: "stopped", position: at("0/180"), trimmed: null } as const;
+    const late = { ...stopped, after_ms: all.heard("us-east") };
+    all.report("us-east", primary("0/180"));
+    all.handOver("ap-south");
+    all.report("us-east", late);
+    expect(all.report("ap-south", replica("0/180")).do).toBe("follow");
+  });
+
+  test("an old primary that was killed over it is started again: it cannot say how much there is to have", () => {
+    const all = running();
+    all.handOver("ap-south");
+    expect(all.report("us-east", primary("0/200")).do).toBe("hand_over");
+    expect(all.report("us-east", { role: "stopped", position: null, trimmed: null }).do).toBe(
+      "keep",
+    );
+    expect(all.report("ap-south", replica("0/1FF")).do).toBe("follow");
+    expect(all.report("us-east", primary("0/220")).do).toBe("hand_over");
   });
 
   test("nothing stops while the next one is not there to take it", () => {

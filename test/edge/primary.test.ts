@@ -32,14 +32,21 @@ async function ready(takeover: "automatic" | "manual" = "automatic") {
     const headers = { "antiphon-region": region, [SIGNATURE_HEADER]: signature };
     return edge.call(PATH, { body: text, headers });
   }
+  /** A keeper says with each report what it was answered last. */
+  const heard: Record<string, number | undefined> = {};
+  async function order(region: string, body: PrimaryReport): Promise<PrimaryOrder> {
+    const report = { ...body, after_ms: heard[region] ?? null };
+    const answer = PrimaryOrder.parse(await (await send(region, report)).json());
+    heard[region] = answer.at_ms;
+    return answer;
+  }
   return {
     ...edge,
     admin,
     send,
     lease,
     wait: (ms: number) => void (nowMs += ms),
-    order: async (region: string, body: PrimaryReport) =>
-      PrimaryOrder.parse(await (await send(region, body)).json()),
+    order,
     status: async () =>
       PrimaryStatus.parse(await (await edge.call("/v1/admin/primary", { key: admin })).json()),
   };
