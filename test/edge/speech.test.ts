@@ -114,7 +114,7 @@ test("what the region finds wrong with the text is told as it is, and asked nowh
 test.each([
   [{ input: "" }, "input", "empty"],
   [{ input: "x".repeat(MAX_SPEECH_CHARACTERS + 1) }, "input", "4096"],
-  [{ input: 5 }, "input", "string"],
+  [{ input: 5 }, "input", "text"],
   [{ voice: "no body" }, "voice", "GET /v1/voices"],
   [{ response_format: "aac" }, "response_format", "aac is not made here"],
   [{ response_format: "midi" }, "response_format", "mp3, opus, flac, wav, pcm"],
