@@ -41,6 +41,9 @@ const MOST_ROWS = 1_000;
 /** Rows are dropped after two years, and so much later nothing of them can be left anywhere. */
 const DATABASE_KEPT_MS = 26 * 31 * 24 * 3_600_000;
 
+/** Redis is gone through with all that waits there for the database: while that is away, and more and more waits, no more often. */
+const SEARCH_AGAIN_MS = 5 * 60_000;
+
 /** Something of the order is still under way, and ends by itself. */
 class NotYetError extends Error {}
 
@@ -52,6 +55,8 @@ export function createDeletions(parts: DeletionsParts): Deletions {
   const { orders, queue, redis, tombstones, database, objects, logger, metrics } = parts;
   const { retryMs = 2_000, sweepsMs = SWEEPS_MS, now = Date.now } = parts;
   const blankTexts = createBlankTexts(objects);
+  /** When Redis was gone through for an order that is not done. */
+  const searchedAtMs = new Map<string, number>();
   const late = metrics.counter(
     "antiphon_deletions_late_total",
     "Objects and keys that came after their deletion, and were removed again.",
@@ -164,14 +169,17 @@ export function createDeletions(parts: DeletionsParts): Deletions {
     let removed = 0;
     const wasDone = await orders.isStoreDone(order.id, "objects");
     // First: it tells which jobs there are.
-    const steps = [
-      () => erasePostgres(order, signal),
-      async () => void (removed += await eraseRedis(order, signal)),
-    ];
-    for (const step of steps) await step().catch((error: unknown) => void failures.push(error));
+    await erasePostgres(order, signal).catch((error: unknown) => void failures.push(error));
+    const searched = searchedAtMs.get(order.id) ?? Number.NEGATIVE_INFINITY;
+    if (failures.length === 0 || now() - searched >= SEARCH_AGAIN_MS) {
+      searchedAtMs.set(order.id, now());
+      const erasing = eraseRedis(order, signal).then((count) => void (removed += count));
+      await erasing.catch((error: unknown) => void failures.push(error));
+    }
     // Last: a run that has not ended could write again.
     if (failures.length === 0) removed += await eraseObjects(order, signal);
     if (failures.length > 0) throw failures[0];
+    searchedAtMs.delete(order.id);
     if (wasDone && removed > 0) late.inc({}, removed);
     const sweeps = await orders.allDone(order.id);
     const next = sweepsMs[sweeps - 1];
