@@ -5,9 +5,10 @@ import type { Duty } from "./duty.ts";
 const LOOK_EVERY_MS = 500;
 /** The worker is killed so long after an attempt was seen to run: short jobs that came with it are done by then, and lose no attempt each time. */
 const INTO_ATTEMPT_MS = 4_000;
-const SECONDS = 1_200;
+const SECONDS = 900;
 const GIVEN_UP_WITHIN_MS = 180_000;
 const LISTED_WITHIN_MS = 30_000;
+const ENDED_WITHIN_MS = 300_000;
 
 /** Has a job of the drill's own fail on every attempt: `killWorker` in the middle of each. */
 export async function burySomeJob(duty: Duty, killWorker: () => Promise<unknown>): Promise<void> {
@@ -42,14 +43,15 @@ export async function burySomeJob(duty: Duty, killWorker: () => Promise<unknown>
 
 /** What the runbook says of dead letters: lists, shows, replays and discards that of the job. */
 export async function lookAfterDeadLetters(duty: Duty): Promise<void> {
-  const { buried, operate, client, note, signal } = duty;
+  const { buried, operate, clientThere: client, note, signal } = duty;
   if (buried === undefined) throw new Error("there is no job that was given up");
   const id = await letterOf(buried, duty);
   await operate(`npm run antiphon -- dead-letters show ${id}`);
   const replayed = await operate(`npm run antiphon -- dead-letters replay ${id}`);
   const again = /-> (job_\S+)/.exec(replayed)?.[1];
   if (again === undefined) throw new Error(`it was not replayed: ${replayed}`);
-  const job = await client.waitForJob(again, { signal });
+  const within = AbortSignal.any([signal, AbortSignal.timeout(ENDED_WITHIN_MS)]);
+  const job = await client.waitForJob(again, { signal: within });
   note(`npm run antiphon -- dead-letters replay: ${job.status}`);
   if (job.status !== "succeeded") throw new Error(`the replayed job ended as ${job.status}`);
   const discarded = await operate(`npm run antiphon -- dead-letters discard ${id}`);

@@ -15,8 +15,7 @@ export interface Duty extends Hands {
   region: string;
   /** The region that is to have the primary when all is well. */
   home: string;
-  /** A client that may go anywhere, of the drill's own tenant; and one whose requests all go to the region. */
-  client: Client;
+  /** Of a tenant of the drill's own; its requests all go to the region. */
   clientThere: Client;
   note(what: string): void;
   /** A job that the drill had given up on every attempt. */

@@ -19,8 +19,8 @@ export interface Fault {
    * promised otherwise.
    */
   durable?: boolean;
-  /** No client is bound to the region. */
-  unbound?: boolean;
+  /** The load's clients are bound to another region: this one's worker is killed again and again, and their jobs with it. */
+  loadElsewhere?: boolean;
   /** Of a region that has the primary: it is moved there first. */
   ofPrimary?: boolean;
   /** The runbook's commands that are given, each at least once in a round; REGION and ID stand for what is filled in. */
@@ -136,7 +136,7 @@ export const faults = {
     does: "kill the worker of {region} in the middle of every attempt of one job, until it is given up; its dead letter is replayed",
     holdMs: 1_000,
     takesRegion: false,
-    unbound: true,
+    loadElsewhere: true,
     runbook: [
       "npm run antiphon -- dead-letters",
       "npm run antiphon -- dead-letters show ID",

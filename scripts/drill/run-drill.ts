@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
 import { SLOW_START_MS } from "../../shared/policies/route.ts";
 import { untilRoutingRests } from "./watch-routing.ts";
-import { findRegion } from "../../shared/contracts/regions.ts";
+import { findRegion, regions } from "../../shared/contracts/regions.ts";
 import { createClient, type Client } from "../../shared/client/client.ts";
 import type { Fault } from "./faults.ts";
 import { drillClient } from "./load.ts";
@@ -24,14 +24,14 @@ const RESTS_WITHIN_MS = SLOW_START_MS + 10_000;
 export async function runDrill(options: DrillOptions): Promise<RoundReport[]> {
   const { planet, region, fault, rounds, signal, say, onRound } = options;
   const operator = drillClient(planet.edge, planet.keys.operator);
-  const clients = await drillClients(operator, planet, region);
+  const clients = await drillClients(operator, options);
   const { holder } = await operator.admin.getPrimary();
   const home = fault.ofPrimary ? region : (holder ?? planet.primary);
   await untilHealthy(clients.free, signal);
   if (home !== holder) {
     const operate = createOperator(planet.stateDir, { signal });
-    const { free: client, there: clientThere } = clients;
-    await moveHome({ region, home, operate, client, clientThere, note: say, signal });
+    const { there: clientThere } = clients;
+    await moveHome({ region, home, operate, clientThere, note: say, signal });
   }
   const reports: RoundReport[] = [];
   for (let round = 1; round <= rounds; round++) {
@@ -48,14 +48,14 @@ export async function runDrill(options: DrillOptions): Promise<RoundReport[]> {
   return reports;
 }
 
-/** A tenant that may go anywhere, and one that is bound to the region's jurisdiction. */
+/** A tenant that may go anywhere, one that is bound to the region's jurisdiction, and one that is sent there. */
 async function drillClients(
   operator: Client,
-  planet: PlanetUnderDrill,
-  region: string,
+  { planet, region, fault }: Pick<DrillOptions, "planet" | "region" | "fault">,
 ): Promise<DrillClients> {
   const run = randomUUID().slice(0, 8);
   const jurisdiction = findRegion(region)?.jurisdiction;
+  const elsewhere = regions.find((other) => other.jurisdiction !== jurisdiction)?.jurisdiction;
   const make = async (kind: string, residency: "global" | typeof jurisdiction) => {
     const id = `ten_drill_${kind}_${run}`;
     await operator.admin.createTenant({ id, name: "Drill", residency });
@@ -63,11 +63,12 @@ async function drillClients(
     const client = drillClient(planet.edge, key);
     // Its jobs' webhooks are signed with it.
     await client.webhooks.rotate();
-    return { client, there: createClient({ baseUrl: planet.edge, apiKey: key, region }) };
+    return { client, key };
   };
-  const { client: free, there } = await make("free", "global");
+  const { client: free } = await make("free", fault.loadElsewhere ? elsewhere : "global");
   const { client: bound } = await make("bound", jurisdiction);
-  return { free, bound, there };
+  const { key: apiKey } = await make("there", "global");
+  return { free, bound, there: createClient({ baseUrl: planet.edge, apiKey, region }) };
 }
 
 /** @throws when a region is not healthy within two minutes */

@@ -38,7 +38,7 @@ export interface RoundOptions {
   say(line: string): void;
 }
 
-/** Clients of the drill's own tenants; `there`: the free one's, all of whose requests go to the region. */
+/** Clients of the drill's own tenants; `there`: one whose requests all go to the region. */
 export type DrillClients = Record<ClientKind | "there", Client>;
 
 export interface RoundReport {
@@ -75,7 +75,7 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
   const until = (controller: AbortController) => AbortSignal.any([controller.signal, signal]);
   const pause = (ms: number) => sleep(ms, undefined, { signal });
   const urls = Object.values(planet.databases).map(({ postgres }) => postgres);
-  const boundShare = fault.durable || fault.unbound ? 0 : BOUND_SHARE;
+  const boundShare = fault.durable || fault.loadElsewhere ? 0 : BOUND_SHARE;
   let faultMs = Number.POSITIVE_INFINITY;
 
   const commanded: string[] = [];
@@ -84,7 +84,6 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     region,
     home: options.home,
     operate: createOperator(planet.stateDir, { signal, onCommand }),
-    client: clients.free,
     clientThere: clients.there,
     note: (what) => timeline.note(what),
     signal,
