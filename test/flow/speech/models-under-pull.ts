@@ -1,9 +1,8 @@
 import { existsSync } from "node:fs";
-import { lstat, mkdir, readFile, readdir, rm, symlink, writeFile } from "node:fs/promises";
-import { dirname, join } from "node:path";
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { lstat, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
 import { patience } from "../../../scripts/models/download-file.ts";
-import { PullError } from "../../../scripts/models/pull-error.ts";
 import { pullModel } from "../../../scripts/models/pull-model.ts";
 import type { PullOptions } from "../../../scripts/models/pull-model.ts";
 import { makeFolder } from "./fixtures.ts";

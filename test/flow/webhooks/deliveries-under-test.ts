@@ -1,21 +1,12 @@
-import { once } from "node:events";
-import { createServer, type AddressInfo } from "node:net";
 import { pino } from "pino";
-import { Webhook } from "standardwebhooks";
-import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
-import { WebhookPayload } from "../../../shared/contracts/webhooks.ts";
-import { mintWebhookSecret } from "../../../shared/signing/standard-webhook.ts";
+import { afterAll, afterEach, beforeAll, beforeEach, expect } from "vitest";
 import { createMetrics } from "../../../regions/ops/metrics.ts";
 import { createOfferRelay } from "../../../regions/results/offer-relay.ts";
 import type { OfferEntry } from "../../../regions/results/offers.ts";
 import { resultKeys } from "../../../regions/results/result-keys.ts";
-import { createRedeliver } from "../../../regions/webhooks/redeliver.ts";
-import { sealResult } from "../../../regions/results/sealed-result.ts";
-import { webhookKeys } from "../../../regions/webhooks/webhook-keys.ts";
 import { startRedis, type TestRedis } from "../../support/redis.ts";
-import { makeRun } from "../results/make-run.ts";
 import { startEndpoint, type WebhookEndpointServer } from "./start-endpoint.ts";
-import { createWebhookBench, HOUR, idOf, payloadOf } from "./webhook-bench.ts";
+import { createWebhookBench } from "./webhook-bench.ts";
 
 let server: TestRedis;
 /** Of the test that runs. */

@@ -11,7 +11,6 @@ import {
   bench,
   closes,
   endpoint,
-  offer,
   received,
   rowsWith,
 } from "./deliveries-under-test.ts";

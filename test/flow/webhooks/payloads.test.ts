@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { expect, test } from "vitest";
 import { sealResult } from "../../../regions/results/sealed-result.ts";
 import { webhookKeys } from "../../../regions/webhooks/webhook-keys.ts";
@@ -6,7 +5,6 @@ import { makeRun } from "../results/make-run.ts";
 import { HOUR, payloadOf } from "./webhook-bench.ts";
 import {
   answering,
-  another,
   bench,
   endpoint,
   offer,
