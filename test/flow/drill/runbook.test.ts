@@ -66,7 +66,7 @@ test("the person on duty runs what package.json names, sees how it ended, and is
     onCommand: (command) => void given.push(command),
   });
   expect(await operate("npm run failover -- --help")).toContain("promote");
-  await expect(operate("npm run planet -- up us-east")).rejects.toThrow("no planet runs in");
+  await expect(operate("npm run planet -- up us-east")).rejects.toThrow("test/fixtures/no-planet");
   await expect(operate("npm run nothing -- at all")).rejects.toThrow("no such command");
   await expect(operate("rm -- everything")).rejects.toThrow("not a command of this project");
   expect(given).toHaveLength(4);
