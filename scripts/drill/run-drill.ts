@@ -6,7 +6,6 @@ import { findRegion, regions } from "../../shared/contracts/regions.ts";
 import { createClient, type Client } from "../../shared/client/client.ts";
 import type { Fault } from "./faults.ts";
 import { drillClient } from "./load.ts";
-import type { PlanetUnderDrill } from "./planet-under-drill.ts";
 import { moveHome } from "./duty.ts";
 import { createOperator } from "./operator.ts";
 import { runRound, type DrillClients, type RoundOptions, type RoundReport } from "./run-round.ts";
