@@ -250,4 +250,4 @@ test("a primary that is away under load costs the keeper and Redis bounded memor
   expect((await queue.submit(jobSpec())).duplicate).toBe(false);
   await queue.close();
   objects.close();
-}, 120_000);
+}, 240_000);

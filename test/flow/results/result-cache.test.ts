@@ -61,6 +61,17 @@ test("a result is read from the bucket once, and then from Redis", async () => {
   expect(reads).toEqual([result_key]);
 });
 
+test("what is kept in Redis takes a bounded room for a bounded time", async () => {
+  const cache = createResultCache({ redis, readObject });
+  const [small, large] = [newJobId(), newJobId()];
+  await cache.write(small, "x".repeat(256 * 1024));
+  await cache.write(large, "x".repeat(256 * 1024 + 1));
+  expect(await redis.exists(`antiphon:result:${large}`)).toBe(0);
+  const left = await redis.ttl(`antiphon:result:${small}`);
+  expect(left).toBeGreaterThan(0);
+  expect(left).toBeLessThanOrEqual(600);
+});
+
 test("the cached result of another run than the accepted one is not given out", async () => {
   const cache = createResultCache({ redis, readObject });
   const job_id = newJobId();
@@ -151,15 +162,4 @@ test("without Redis results still come, from the bucket", async () => {
   expect(await cache.read({ job_id, tenant_id: "ten_a", result_key })).toMatchObject({
     from: "s3",
   });
-});
-
-test("what is kept in Redis takes a bounded room for a bounded time", async () => {
-  const cache = createResultCache({ redis, readObject });
-  const [small, large] = [newJobId(), newJobId()];
-  await cache.write(small, "x".repeat(256 * 1024));
-  await cache.write(large, "x".repeat(256 * 1024 + 1));
-  expect(await redis.exists(`antiphon:result:${large}`)).toBe(0);
-  const left = await redis.ttl(`antiphon:result:${small}`);
-  expect(left).toBeGreaterThan(0);
-  expect(left).toBeLessThanOrEqual(600);
 });
