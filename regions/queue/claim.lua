@@ -1,6 +1,7 @@
 -- Takes the next jobs in fair order, each with its lease, as a new attempt.
 -- ARGV: now, lease in ms, worker id, most to take, most cost of a job or "" for any, newest version of a spec or "" for any
--- Result: { now, when the next delayed job is due or "", 1 when jobs were met whose deadline has passed, specs (JSON) of the jobs,
+-- Result: { now, when the next delayed job is due or "", "overdue" when jobs were met whose deadline has passed, else "more" when it
+--           was broken off before the end of what waits, else "", specs (JSON) of the jobs,
 --           then of each: id, dispatch, attempt, tried, cost, deadline or "", tenant }
 open_book()
 local due = promote()
@@ -9,7 +10,26 @@ local most_cost, newest = tonumber(ARGV[5]), tonumber(ARGV[6])
 -- Jobs that are looked at and left where they are.
 local LOOKS = 32
 
-local taken, leased, met_overdue, passed_over, looks, held_back = {}, {}, 0, {}, 0, false
+local taken, leased, met, passed_over, looks, held_back = {}, {}, '', {}, 0, false
+
+-- Jobs that were left to workers of this version come back to their places.
+local function take_back()
+  local ids = call('ZRANGEBYSCORE', NEWER, '-inf', newest or '+inf', 'LIMIT', 0, want)
+  if #ids == 0 then
+    return
+  end
+  read_jobs(ids)
+  for _, id in ipairs(ids) do
+    local job = jobs[id]
+    if job and job.status == 'queued' and job.where == 'newer' then
+      line_up(id, job)
+      unsaved[id] = true
+    end
+  end
+  call('ZREM', NEWER, unpack(ids))
+  flush_lanes()
+end
+take_back()
 
 -- A turn's lanes, in the order they are tried.
 local function order_of(turn)
@@ -73,9 +93,18 @@ local function take_from(lane)
       list[#list + 1] = id
       waits(lane, -1, 0)
     elseif job.deadline and job.deadline <= NOW then
-      met_overdue, looks = 1, looks + 1
+      met, looks = 'overdue', looks + 1
     elseif newest and (job.v or 1) > newest then
+      -- Out of the way: there may be any number of them, and of others behind.
       looks = looks + 1
+      met = met == '' and 'more' or met
+      leave_lane(id, job)
+      if job.cap then
+        freed[job.tenant] = true
+      end
+      job.where = 'newer'
+      unsaved[id] = true
+      call('ZADD', NEWER, job.v, id)
     elseif job.cap and count('r|' .. job.tenant) >= job.cap then
       -- Its tenant's other lanes were faster.
       leave_lane(id, job, job.attempt == 0)
@@ -120,7 +149,7 @@ for _, passed in ipairs(passed_over) do
     unsaved[passed[1]] = true
   end
 end
-local out = { NOW, due, met_overdue, {} }
+local out = { NOW, due, met, {} }
 if #taken > 0 then
   call('ZADD', LEASES, unpack(leased))
   local specs = {}

@@ -3,17 +3,18 @@
 -- ARGV[1]: now, or "" for Redis's own clock
 --
 -- job:<id>                 what is kept of a job (MessagePack): dispatch, attempt, status, tenant, lane, cost, seq, at, ver; and
---                          where they apply: tag, where ("held", "delayed"), cap, deadline, v, tried, stalls, worker, started,
+--                          where they apply: tag, where ("held", "delayed", "newer"), cap, deadline, v, tried, stalls, worker, started,
 --                          progress, finished, cancel, passes, passed_at, watched, history
 -- spec:<id>                its specification (JSON), untouched
 -- lane:<lane>              jobs that wait, by virtual start time; held:<lane>:<tenant> those behind their tenant's limit, by place
 -- shares:<lane>            tenants, by the virtual time at which what they have used ends
 -- capped                   of tenants with a limit: r|<tenant> runs, <lane>|<tenant> jobs in a lane
+-- newer                    jobs that wait for workers of a newer version, by that version
 -- delayed, deadlines       jobs by when they may start, and by when those that wait must have started
 -- leases                   runs by the end of their lease
 local P, call = KEYS[1], redis.call
 local JOB, SPEC, LEASES, DELAYED, DEADLINES = P .. 'job:', P .. 'spec:', P .. 'leases', P .. 'delayed', P .. 'deadlines'
-local OFFERS, DEAD, CAPPED, EVENTS = P .. 'offers', P .. 'dead', P .. 'capped', P .. 'events'
+local OFFERS, DEAD, CAPPED, EVENTS, NEWER = P .. 'offers', P .. 'dead', P .. 'capped', P .. 'events', P .. 'newer'
 
 -- Unix milliseconds. One clock for a whole region, so that a worker whose clock is wrong can neither lose its lease early
 -- nor keep it too long. Tests pass their own.
@@ -215,15 +216,20 @@ local function let_in(lane, tenant)
   end
 end
 
--- A job begins to wait, or does so again.
-local function enqueue(id, job)
-  waits(job.lane, 1, job.cost)
+-- A job that waits comes into its lane, or behind its tenant's limit.
+local function line_up(id, job)
   if not job.cap then
     return enter(id, job)
   end
   call('ZADD', held_key(job.lane, job.tenant), job.seq, id)
   job.where = 'held'
   freed[job.tenant] = true
+end
+
+-- A job begins to wait, or does so again.
+local function enqueue(id, job)
+  waits(job.lane, 1, job.cost)
+  line_up(id, job)
 end
 
 -- Jobs that are about to be in a lane are, from here on.
@@ -253,6 +259,11 @@ local function forget_shares(lane)
   end
 end
 
+local function refund_share(job)
+  use_share(job.lane, job.tenant, share_of(job.lane, job.tenant) - job.cost)
+  job.tag = nil
+end
+
 -- A job goes from its lane; `refund`: it has not used its share.
 local function leave_lane(id, job, refund)
   local list = list_of(leaving, job.lane)
@@ -261,8 +272,7 @@ local function leave_lane(id, job, refund)
     count_by(job.lane .. '|' .. job.tenant, -1)
   end
   if refund then
-    use_share(job.lane, job.tenant, share_of(job.lane, job.tenant) - job.cost)
-    job.tag = nil
+    refund_share(job)
   end
 end
 
@@ -285,6 +295,12 @@ local function withdraw(id, job)
   elseif job.where == 'held' then
     call('ZREM', held_key(job.lane, job.tenant), id)
     left[job.lane] = true
+  elseif job.where == 'newer' then
+    call('ZREM', NEWER, id)
+    left[job.lane] = true
+    if job.attempt == 0 then
+      refund_share(job)
+    end
   else
     flush_lanes()
     leave_lane(id, job, job.attempt == 0)

@@ -8,6 +8,8 @@ interface Lane {
   line: Entry[];
   /** Jobs behind their tenant's limit, by place. */
   held: Map<string, Entry[]>;
+  /** Jobs that are left to workers of a newer version. */
+  newer: Set<Entry>;
   /** Where the share of each tenant ends, in virtual time. */
   shares: Map<string, number>;
 }
@@ -35,6 +37,7 @@ export function createFairLanes() {
     virtualTime: 0,
     line: [],
     held: new Map(),
+    newer: new Set(),
     shares: new Map(),
   }));
   /** Runs of tenants that have a limit. */
@@ -46,7 +49,9 @@ export function createFairLanes() {
   const laneAt = (lane: number) => all[lane - 1]!;
   const heldIn = (lane: Lane, tenant: string) => lane.held.get(tenant) ?? [];
   const waitingIn = (lane: Lane) =>
-    lane.line.length + [...lane.held.values()].reduce((sum, { length }) => sum + length, 0);
+    lane.line.length +
+    lane.newer.size +
+    [...lane.held.values()].reduce((sum, { length }) => sum + length, 0);
 
   function enter(entry: Entry): void {
     const lane = laneAt(entry.lane);
@@ -57,6 +62,12 @@ export function createFairLanes() {
     }
     const after = lane.line.findIndex((other) => byTag(other, entry) > 0);
     lane.line.splice(after < 0 ? lane.line.length : after, 0, entry);
+  }
+  /** A job that waits comes into its lane, or behind its tenant's limit. */
+  function lineUp(entry: Entry): void {
+    if (capOf(entry) === undefined) return enter(entry);
+    hold(entry);
+    letIn(entry.spec.tenant_id);
   }
   function hold(entry: Entry): void {
     const lane = laneAt(entry.lane);
@@ -91,10 +102,10 @@ export function createFairLanes() {
     lane.virtualTime = Math.max(lane.virtualTime, ...lane.shares.values());
     lane.shares.clear();
   }
-  /** `refund`: the job has not used its share. */
+  /** A job that never ran has not used its share. */
   function leaveLane(entry: Entry): void {
     const lane = laneAt(entry.lane);
-    lane.line.splice(lane.line.indexOf(entry), 1);
+    if (!lane.newer.delete(entry)) lane.line.splice(lane.line.indexOf(entry), 1);
     if (entry.attempt > 0) return;
     const own = lane.shares.get(entry.spec.tenant_id) ?? 0;
     lane.shares.set(entry.spec.tenant_id, own - entry.cost);
@@ -105,6 +116,13 @@ export function createFairLanes() {
     taken: Entry[];
     metOverdue: boolean;
   } {
+    for (const lane of all) {
+      for (const entry of lane.newer) {
+        if (entry.spec.v > maxVersion) continue;
+        lane.newer.delete(entry);
+        lineUp(entry);
+      }
+    }
     let metOverdue = false;
     const taken: Entry[] = [];
     const touched = new Set<Lane>();
@@ -127,8 +145,12 @@ export function createFairLanes() {
         if ((entry.deadlineMs ?? Infinity) <= nowMs) {
           metOverdue = true;
           look();
-        } else if (entry.spec.v > maxVersion) look();
-        else if (cap !== undefined && (running.get(tenant) ?? 0) >= cap) {
+        } else if (entry.spec.v > maxVersion) {
+          // Out of the way: there may be any number of them, and of others behind.
+          lane.line.splice(at, 1);
+          lane.newer.add(entry);
+          if (cap !== undefined) letIn(tenant);
+        } else if (cap !== undefined && (running.get(tenant) ?? 0) >= cap) {
           leaveLane(entry);
           hold(entry);
           touched.add(lane);
@@ -167,11 +189,7 @@ export function createFairLanes() {
     take,
 
     /** A job begins to wait, or does so again in its old place. */
-    add(entry: Entry): void {
-      if (capOf(entry) === undefined) return enter(entry);
-      hold(entry);
-      letIn(entry.spec.tenant_id);
-    },
+    add: lineUp,
 
     remove(entry: Entry): void {
       const lane = laneAt(entry.lane);
@@ -207,9 +225,12 @@ export function createFairLanes() {
     place(entry: Entry): number {
       const lane = laneAt(entry.lane);
       const held = heldIn(lane, entry.spec.tenant_id).indexOf(entry);
-      const own = held < 0 ? lane.line.indexOf(entry) : lane.line.length + held;
+      const own = held < 0 ? Math.max(0, lane.line.indexOf(entry)) : lane.line.length + held;
       return all.slice(0, entry.lane - 1).reduce((sum, one) => sum + waitingIn(one), own);
     },
+
+    /** Jobs that are left to workers of a newer version. */
+    newer: () => all.reduce((sum, lane) => sum + lane.newer.size, 0),
 
     isHeld: (entry: Entry) => heldIn(laneAt(entry.lane), entry.spec.tenant_id).includes(entry),
   };

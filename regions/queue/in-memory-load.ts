@@ -9,7 +9,7 @@ export function measureLoad(
   all: readonly InMemoryEntry[],
   isHeld: (entry: InMemoryEntry) => boolean,
   nowMs: number,
-): Omit<QueueLoad, "dead"> {
+): Omit<QueueLoad, "dead" | "newer"> {
   const waiting = all.filter(({ status, dueMs }) => status === "queued" && dueMs === undefined);
   const classes = Object.fromEntries(
     priorities.map((priority): [Priority, ClassLoad] => {

@@ -75,7 +75,9 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
       };
       const read = readSpec(JSON.stringify(entry.spec), job);
       if (read.unreadable) {
-        entry.spec = read.spec;
+        // Its tenant's limit holds all the same.
+        const { tenant } = entry.spec;
+        entry.spec = tenant ? { ...read.spec, tenant } : read.spec;
         book.giveUp(entry, 0, 0, "its specification could not be read", unreadable);
         return [];
       }
@@ -216,7 +218,8 @@ export function createInMemoryQueue(options: InMemoryQueueOptions): InMemoryQueu
 
     async load() {
       const all = [...jobs.values()];
-      return { ...measureLoad(all, (entry) => fair.isHeld(entry), now()), dead: letters.count() };
+      const load = measureLoad(all, (entry) => fair.isHeld(entry), now());
+      return { ...load, dead: letters.count(), newer: fair.newer() };
     },
     ...createInMemoryReports(now),
 

@@ -1,8 +1,8 @@
 -- What waits and runs.
 -- ARGV: now
--- Result: { running, delayed, dead letters, then of each lane: jobs, cost, for how long the oldest has waited }
+-- Result: { running, delayed, dead letters, left to newer workers, then of each lane: jobs, cost, for how long the oldest has waited }
 open_book()
-local out = { call('ZCARD', LEASES), call('ZCARD', DELAYED), call('XLEN', DEAD) }
+local out = { call('ZCARD', LEASES), call('ZCARD', DELAYED), call('XLEN', DEAD), call('ZCARD', NEWER) }
 for lane = 1, #LANES do
   local oldest = NOW
   if book.j[lane] > 0 then

@@ -139,6 +139,8 @@ export interface QueueLoad {
   /** Jobs that are not to start yet: by `not_before`, or in the pause before a further attempt. */
   delayed: number;
   dead: number;
+  /** Of those that wait, jobs that were met by workers too old for them, and are left to newer ones. */
+  newer: number;
   classes: Record<Priority, ClassLoad>;
 }
 

@@ -125,7 +125,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
         if (want === 0) return all.map(() => tookNothing);
         const most = maxEstimateS === undefined ? "" : Math.round(maxEstimateS * 1000);
         const reply = await script("claim", [leaseMs, workerId, want, most, maxVersion]);
-        const [now, due, metOverdue, specs, ...rest] = reply as ClaimReply;
+        const [now, due, met, specs, ...rest] = reply as ClaimReply;
         const waitMs = Math.min(LOOK_EVERY_MS, due === "" ? Infinity : Math.max(5, +due - now));
         const read = await Promise.all(
           specs.map((text, n) =>
@@ -133,12 +133,12 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
           ),
         );
         const runs = read.filter((run) => run !== undefined);
-        const again = metOverdue === 1 || runs.length < specs.length;
+        const again = met !== "" || runs.length < specs.length;
         return wants.map((one) => ({
           runs: runs.splice(0, one),
           waitMs,
           again,
-          metOverdue: metOverdue === 1,
+          metOverdue: met === "overdue",
         }));
       });
       claimers.set(key, claimer);
@@ -384,7 +384,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
       }),
 
     async load() {
-      const [running, delayed, dead, ...rest] = (await script("load", [])) as number[];
+      const [running, delayed, dead, newer, ...rest] = (await script("load", [])) as number[];
       const classes = Object.fromEntries(
         priorities.map((priority) => [priority, { jobs: 0, computeS: 0, oldestWaitMs: 0 }]),
       ) as Record<Priority, ClassLoad>;
@@ -402,6 +402,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
         running: running!,
         delayed: delayed!,
         dead: dead!,
+        newer: newer!,
         classes,
       };
     },
@@ -451,7 +452,13 @@ interface Taken {
 }
 const tookNothing: Taken = { runs: [], waitMs: LOOK_EVERY_MS, again: false, metOverdue: false };
 type Claimer = Pick<ClaimOptions, "signal"> & { max: number };
-type ClaimReply = [number, string, 0 | 1, (string | null)[], ...(string | number)[]];
+type ClaimReply = [
+  number,
+  string,
+  "overdue" | "more" | "",
+  (string | null)[],
+  ...(string | number)[],
+];
 type ClaimRow = [string, number, number, number, number, string | number, string];
 type StateRow = [string, number, number, string, string, string, number, number];
 type DueRow = ["stalled" | "overdue", string, string, string, string, string, string, string];

@@ -23,6 +23,7 @@ export async function countLoad(calls: SqsCalls): Promise<QueueLoad> {
     running: sum("hidden"),
     delayed: sum("delayed"),
     dead: dead.visible + dead.hidden + dead.delayed,
+    newer: 0,
     classes,
   };
 }

@@ -31,6 +31,10 @@ export function createWatchLoad(options: WatchLoadOptions) {
     "Until a job that comes now would begin; NaN while nobody works.",
   );
   const delayed = metrics.gauge("antiphon_queue_delayed_jobs", "Jobs that are not to start yet.");
+  const newer = metrics.gauge(
+    "antiphon_queue_newer_jobs",
+    "Jobs that wait for workers of a newer version.",
+  );
   const dead = metrics.gauge("antiphon_dead_letters", "Jobs that an operator should look into.");
   const ready = metrics.gauge("antiphon_workers", "Workers that take jobs.");
   const slots = metrics.gauge("antiphon_worker_slots", "Jobs that they may run at once.");
@@ -54,6 +58,7 @@ export function createWatchLoad(options: WatchLoadOptions) {
     }
     delayed.set(load.delayed);
     dead.set(load.dead);
+    newer.set(load.newer);
     ready.set(report.workers);
     slots.set(report.capacity);
     room.set(

@@ -224,6 +224,7 @@ export function queueFairness(bench: () => QueueBench, needing: Needing): void {
           running: 0,
           delayed: 0,
           dead: 0,
+          newer: 0,
           classes: {
             interactive: { jobs: 3, computeS: 10.5, oldestWaitMs: 700 },
             standard: { jobs: 0, computeS: 0, oldestWaitMs: 0 },

@@ -135,6 +135,42 @@ export function queueOperations(bench: () => QueueBench, needing: Needing): void
     });
 
     needing("state")(
+      "any number of newer jobs hold up none of those behind them, and newer workers then take them first",
+      async () => {
+        const { queue, claim, claimAll } = bench();
+        const tenant = { tenant: { max_concurrent: 2 } };
+        const newer = Array.from({ length: 40 }, () => ({ ...jobSpec(), v: 2 }));
+        const capped = Array.from({ length: 4 }, () => ({
+          ...jobSpec({ tenant_id: "ten_capped", ...tenant }),
+          v: 2,
+        }));
+        const known = [jobSpec(), jobSpec(), jobSpec({ tenant_id: "ten_capped", ...tenant })];
+        for (const spec of [...newer, ...capped, ...known]) await queue.submit(spec as JobSpec);
+
+        const first = await claimAll();
+        expect(first.map(({ spec }) => spec.id).toSorted()).toEqual(known.map(({ id }) => id));
+        expect(await queue.load()).toMatchObject({ waiting: 44, newer: 44, running: 3 });
+        for (const one of [newer[1]!, capped[3]!]) {
+          expect(await queue.cancel(one.id)).toBe("canceled");
+        }
+        expect(await queue.load()).toMatchObject({ waiting: 42, newer: 42 });
+
+        const late = jobSpec();
+        await queue.submit(late);
+        // What they are is not known here either, so each ends as unreadable: that shows that it was taken, and before what came later.
+        expect((await claim({ maxVersion: 2 })).spec.id).toBe(late.id);
+        // The last of those behind their tenant's limit.
+        expect(await claimAll({ maxVersion: 2 })).toEqual([]);
+        const { data } = await queue.deadLetters.list({ limit: 100 });
+        const canceled = [newer[1]!.id, capped[3]!.id];
+        expect(data.map(({ jobId }) => jobId).toSorted()).toEqual(
+          [...newer, ...capped].map(({ id }) => id).filter((id) => !canceled.includes(id)),
+        );
+        expect(await queue.load()).toMatchObject({ waiting: 0, newer: 0 });
+      },
+    );
+
+    needing("state")(
       "a job that was left to newer workers is queued, in its old place",
       async () => {
         const { queue, claimAll } = bench();

@@ -98,6 +98,7 @@ describe("the suite for SQS", () => {
       "state,once: a job in the pause is queued, and one that failed is known, so that it is not run again",
       "state: a job that was left to newer workers is queued, in its old place",
       "state: a watcher that comes back with the version it knows hears of what is new alone",
+      "state: any number of newer jobs hold up none of those behind them, and newer workers then take them first",
       "state: tells how a job is doing, and whose it is",
       "state: watching ends when it is aborted, and for a job that nobody knows",
       "state: who watches a job sees each state with a version that grows, up to the last",
