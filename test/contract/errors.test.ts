@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { expect, test } from "vitest";
 import type { z } from "zod";
 import { CompleteUpload, CreateUpload } from "../../shared/contracts/api.ts";
@@ -164,6 +165,26 @@ test.each(badRequests)(
     );
   },
 );
+
+test("whatever is sent, no answer speaks of types and patterns as the code knows them", () => {
+  const schemas = [...new Set(badRequests.map(([schema]) => schema as z.ZodObject))];
+  const scalar = fc.oneof(fc.string(), fc.double(), fc.boolean(), fc.constant(null));
+  const value = fc.oneof(scalar, fc.array(scalar), fc.dictionary(fc.string(), scalar));
+  for (const schema of schemas) {
+    const fields = Object.keys(schema.shape ?? {});
+    const request = fc.dictionary(fc.constantFrom(...fields, "other"), value);
+    fc.assert(
+      fc.property(fc.oneof(request, value), (sent) => {
+        const refused = checkRequest(schema, sent);
+        const said = refused.ok ? [] : refused.errors.map(({ message }) => message);
+        expect(said.join("\n")).not.toMatch(
+          /Invalid|Too|Unrecognized|expected|received|[<>]=|undefined/,
+        );
+      }),
+      { numRuns: 50 },
+    );
+  }
+});
 
 test("of a request with very many faults some are told", () => {
   const parts = Array.from({ length: 50 }, () => ({ part_number: 1, etag: "" }));
