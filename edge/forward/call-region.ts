@@ -21,6 +21,8 @@ export interface RegionCall<T extends z.ZodType> {
   /** What a success answers with. */
   answer: T;
   timeoutMs: number;
+  /** Another region can be asked: this one is given up once the probes no longer reach it, as if its time were over. */
+  mayLeave?: boolean;
   trace?: Trace | undefined;
 }
 
@@ -46,6 +48,8 @@ export interface CallRegionParts {
   metrics?: Metrics;
 }
 
+/** How often a call that may leave its region looks whether it should. */
+const LOOK_EVERY_MS = 100;
 /** Codes that tell of our own link, never of the client's request. */
 const LINK_CODES: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   "unsigned_request",
@@ -59,6 +63,21 @@ const NOTHING_DONE: ReadonlySet<number> = new Set([429, 503, 521, 522, 523, 525,
 
 /** Signed calls to regions, each under a timeout; never throws for what the region does. */
 export function createCallRegion({ config, health, metrics }: CallRegionParts): CallRegion {
+  /** When a call is given up: after its time, or with its region. One that was ejected before is tried all the same. */
+  function limitOf(regionId: string, { timeoutMs, mayLeave }: RegionCall<z.ZodType>) {
+    const late = AbortSignal.timeout(timeoutMs);
+    if (!mayLeave || !health || health.isEjected(regionId)) {
+      return { signal: late, clear: () => undefined };
+    }
+    const ejected = new AbortController();
+    const looking = setInterval(() => {
+      if (!health.isEjected(regionId)) return;
+      ejected.abort(new DOMException("the region was ejected meanwhile", "TimeoutError"));
+    }, LOOK_EVERY_MS);
+    const signal = AbortSignal.any([late, ejected.signal]);
+    return { signal, clear: () => clearInterval(looking) };
+  }
+
   async function send<T extends z.ZodType>(
     region: Region,
     call: RegionCall<T>,
@@ -68,11 +87,9 @@ export function createCallRegion({ config, health, metrics }: CallRegionParts): 
     let response: Response;
     let text: string;
     health?.began(region.id);
+    const limit = limitOf(region.id, call);
     try {
-      response = await fetch(signed.url, {
-        ...signed.init,
-        signal: AbortSignal.timeout(call.timeoutMs),
-      });
+      response = await fetch(signed.url, { ...signed.init, signal: limit.signal });
       text = await readText(response, MAX_ANSWER_BYTES);
     } catch (cause) {
       health?.failed(region.id);
@@ -81,6 +98,8 @@ export function createCallRegion({ config, health, metrics }: CallRegionParts): 
       // dispatch is revoked in the ledger, so a run that did begin leaves no trace.
       const kind = timedOut ? "unclear" : "unavailable";
       return { kind, error: new ApiError("region_unavailable", undefined, { cause }) };
+    } finally {
+      limit.clear();
     }
     health?.answered(region.id);
     if (response.ok) {

@@ -70,7 +70,8 @@ export function createDispatchJob(
         last = { kind: "unavailable", error };
         continue;
       }
-      const outcome = await submitJob(callRegion, region, job, { trace, stored });
+      const mayLeave = region !== order.at(-1);
+      const outcome = await submitJob(callRegion, region, job, { trace, stored, mayLeave });
       if (outcome.kind === "done") {
         const accepted = await ledger.accept(key, job.dispatch, outcome.value.completion);
         if (!accepted || accepted.dispatch !== job.dispatch) {

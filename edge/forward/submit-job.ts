@@ -17,12 +17,17 @@ export interface StoredHere extends StoredUpload {
 /**
  * Hands a reserved job to its region. Idempotent by job and dispatch, so it may be repeated at will. A completion in the answer
  * is one of this very dispatch. `stored`: that region need not ask its bucket for the upload.
+ * `mayLeave`: another can have the job when this one is ejected meanwhile.
  */
 export async function submitJob(
   callRegion: CallRegion,
   region: Region,
   job: LedgerJob,
-  { trace, stored }: { trace?: Trace; stored?: StoredHere | undefined } = {},
+  {
+    trace,
+    stored,
+    mayLeave = false,
+  }: { trace?: Trace; stored?: StoredHere | undefined; mayLeave?: boolean } = {},
 ): Promise<RegionOutcome<SubmitAnswer>> {
   // A resumed request has stored its audio anew, and the job that was reserved before has the earlier upload.
   const knows = stored?.region.id === region.id && stored.uploadId === job.draft.upload_id;
@@ -32,6 +37,7 @@ export async function submitJob(
     body: { ...job.draft, dispatch: job.dispatch },
     answer: SubmitAnswer,
     timeoutMs: SUBMIT_TIMEOUT_MS,
+    mayLeave,
     trace,
   });
   if (outcome.kind !== "done" || outcome.value.completion === undefined) return outcome;

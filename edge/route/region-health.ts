@@ -21,6 +21,8 @@ const SAMPLES_NEEDED = 10;
 
 export interface RegionHealth {
   isHealthy(regionId: string): boolean;
+  /** The probes cannot reach it. */
+  isEjected(regionId: string): boolean;
   /** Neither this isolate nor the probes can reach it: to try it would be to wait for nothing. */
   isHopeless(regionId: string): boolean;
   /** All that routing goes by; `vantage` is the one next to the client, whose measure of the way counts. */
@@ -119,6 +121,7 @@ export function createRegionHealth(now: () => number = Date.now): RegionHealth {
 
   return {
     isHealthy: (regionId) => view(regionId).healthy,
+    isEjected: (regionId) => isEjected(trusted(), regionId) === true,
     isHopeless: (regionId) => isOpen(regionId) && isEjected(trusted(), regionId) === true,
     view,
     began(regionId) {

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { longRecording } from "./load.ts";
-import type { Duty } from "./duty.ts";
+import { type Duty, insist } from "./duty.ts";
 
 const LOOK_EVERY_MS = 500;
 /** The worker is killed so long after an attempt was seen to run: short jobs that came with it are done by then, and lose no attempt each time. */
@@ -43,26 +43,27 @@ export async function burySomeJob(duty: Duty, killWorker: () => Promise<unknown>
 
 /** What the runbook says of dead letters: lists, shows, replays and discards that of the job. */
 export async function lookAfterDeadLetters(duty: Duty): Promise<void> {
-  const { buried, operate, clientThere: client, note, signal } = duty;
+  const { buried, clientThere: client, note, signal } = duty;
   if (buried === undefined) throw new Error("there is no job that was given up");
   const id = await letterOf(buried, duty);
-  await operate(`npm run antiphon -- dead-letters show ${id}`);
-  const replayed = await operate(`npm run antiphon -- dead-letters replay ${id}`);
+  await insist(`npm run antiphon -- dead-letters show ${id}`, duty);
+  const replayed = await insist(`npm run antiphon -- dead-letters replay ${id}`, duty);
   const again = /-> (job_\S+)/.exec(replayed)?.[1];
   if (again === undefined) throw new Error(`it was not replayed: ${replayed}`);
   const within = AbortSignal.any([signal, AbortSignal.timeout(ENDED_WITHIN_MS)]);
   const job = await client.waitForJob(again, { signal: within });
   note(`npm run antiphon -- dead-letters replay: ${job.status}`);
   if (job.status !== "succeeded") throw new Error(`the replayed job ended as ${job.status}`);
-  const discarded = await operate(`npm run antiphon -- dead-letters discard ${id}`);
+  const discarded = await insist(`npm run antiphon -- dead-letters discard ${id}`, duty);
   note(`npm run antiphon -- dead-letters discard: ${discarded.trim()}`);
 }
 
 /** The letter comes with the verdict on the job, a moment after its end is shown. */
-async function letterOf(job: string, { operate, signal }: Duty): Promise<string> {
+async function letterOf(job: string, duty: Duty): Promise<string> {
+  const { signal } = duty;
   const end = performance.now() + LISTED_WITHIN_MS;
   for (;;) {
-    const list = await operate("npm run antiphon -- dead-letters");
+    const list = await insist("npm run antiphon -- dead-letters", duty);
     const line = list.split("\n").find((each) => each.includes(job));
     if (line !== undefined) return line.trim().split(/\s+/)[0]!;
     if (performance.now() > end) throw new Error(`no dead letter of ${job}`);

@@ -26,7 +26,7 @@ export interface Duty extends Hands {
 const ALARMED_AFTER_MS = 5_000;
 const LOOK_EVERY_MS = 1_000;
 const HOME_WITHIN_MS = 90_000;
-const UP_WITHIN_MS = 60_000;
+const INSISTS_MS = 60_000;
 
 const firstLine = (text: string): string => text.trim().split("\n")[0] ?? "";
 
@@ -40,19 +40,22 @@ export async function lookAround({ region, operate, note, signal }: Duty): Promi
   note(`npm run failover -- status: ${firstLine(await operate("npm run failover -- status"))}`);
 }
 
-/** Brings a region back. Its replica needs the primary, which may be about to be moved: then it is told again. */
-export async function bringUp(region: string, { operate, signal }: Hands): Promise<void> {
-  const end = performance.now() + UP_WITHIN_MS;
+/** Gives a command again while it fails, as a person would for a while: what it needs may be about to come. */
+export async function insist(command: string, { operate, signal }: Hands): Promise<string> {
+  const end = performance.now() + INSISTS_MS;
   for (;;) {
     try {
-      await operate(`npm run planet -- up ${region}`);
-      return;
+      return await operate(command);
     } catch (error) {
       if (signal.aborted || performance.now() > end) throw error;
       await sleep(LOOK_EVERY_MS, undefined, { signal });
     }
   }
 }
+
+/** Brings a region back. Its replica needs the primary, which may be about to be moved. */
+export const bringUp = (region: string, hands: Hands): Promise<string> =>
+  insist(`npm run planet -- up ${region}`, hands);
 
 const readPrimary = async (operate: Operate): Promise<PrimaryStatus> => {
   const text = await operate("npm run failover -- status --json");

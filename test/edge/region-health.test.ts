@@ -2,7 +2,7 @@ import { runDurableObjectAlarm, runInDurableObject } from "cloudflare:test";
 import { env } from "cloudflare:workers";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { readEdgeConfig } from "../../edge/env.ts";
-import type { CallRegion } from "../../edge/forward/call-region.ts";
+import { createCallRegion, type CallRegion } from "../../edge/forward/call-region.ts";
 import { createMetrics } from "../../edge/ops/metrics.ts";
 import { createReadRegions } from "../../edge/forward/read-regions.ts";
 import { createRetryBudget } from "../../edge/forward/retry-budget.ts";
@@ -279,6 +279,37 @@ describe("an isolate", () => {
       expectedWaitS: Number.POSITIVE_INFINITY,
     });
     expect(health.view("us-east", "us").expectedWaitS).toBeNull();
+  });
+
+  test("leaves a region that is ejected while it is asked, where another can be", async () => {
+    const regions = stubRegions();
+    const answer = Promise.withResolvers<unknown>();
+    regions.on("POST /internal/jobs", () => answer.promise);
+    const config = readEdgeConfig(edgeBindings());
+    const health = createRegionHealth();
+    const callRegion = createCallRegion({ config, health });
+    const ask = (mayLeave: boolean) =>
+      callRegion(findRegion("us-east")!, {
+        method: "POST",
+        target: "/internal/jobs",
+        body: {},
+        answer: z.string(),
+        timeoutMs: 600_000,
+        mayLeave,
+      });
+    const stays = ask(false);
+    const leaves = ask(true);
+    await vi.waitFor(() => expect(regions.asked("/internal/jobs")).toHaveLength(2));
+    health.learn(seen({ "us-east": 3_000 }), Date.now());
+    // It may have been taken: it was on its way.
+    expect((await leaves).kind).toBe("unclear");
+    // Asked in spite of what was known, it has its time.
+    const late = ask(true);
+    await vi.waitFor(() => expect(regions.asked("/internal/jobs")).toHaveLength(3));
+    answer.resolve("taken");
+    expect(await Promise.all([stays, late])).toEqual(
+      Array(2).fill({ kind: "done", value: "taken" }),
+    );
   });
 
   test("refuses at once what only a region could take that neither it nor the probes can reach", () => {

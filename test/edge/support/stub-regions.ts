@@ -18,6 +18,13 @@ export interface RegionRequest {
 
 export type Answer = (request: RegionRequest) => unknown;
 
+/** Fails when the signal is aborted, as a fetch does. */
+function abortOf(signal: AbortSignal | null | undefined): Promise<never> {
+  return new Promise((_, reject) => {
+    signal?.addEventListener("abort", () => reject(signal.reason as Error), { once: true });
+  });
+}
+
 /**
  * Regions as the edge meets them over HTTP, in place of the network: they check every signature, and
  * answer as a test says. Everything past them is another system, which is tested for real elsewhere.
@@ -135,10 +142,11 @@ export function stubRegions() {
     const [region = "", kind] = hostname.split(".");
     if (down.has(region)) throw new Error("Network connection lost.");
     if (kind === "objects") return answerObjects(region, request);
-    return answerApi(region, request).catch((error: unknown) => {
+    const answer = answerApi(region, request).catch((error: unknown) => {
       if (error instanceof Error && error.name === "TimeoutError") throw error;
       return problemResponse(error, "req_stub");
     });
+    return Promise.race([answer, abortOf(init?.signal)]);
   });
   onTestFinished(() => void vi.unstubAllGlobals());
 
