@@ -110,7 +110,7 @@ const writer = createBatchWriter({
   redis,
   target: {
     write: finalJobs.write,
-    waitForReplay: (lsn, signal) => waitForReplay(database.primary, lsn, { signal }),
+    waitForReplay: (at, signal) => waitForReplay(database.primary, at, { signal }),
   },
   readResult: (key, signal) =>
     objects.getText(key, MAX_RESULT_BYTES, { signal }).catch((error: unknown) => {
@@ -146,7 +146,7 @@ const webhooks = createWebhookKeeper({
   },
   deliveries: {
     write: createWebhookDeliveries(database).write,
-    waitForReplay: (lsn, until) => waitForReplay(database.primary, lsn, { signal: until }),
+    waitForReplay: (at, until) => waitForReplay(database.primary, at, { signal: until }),
   },
   readResult: async (job, until) => {
     const found = await cache.read(job, until).catch(() => undefined);

@@ -10,7 +10,7 @@ export interface KeepPrimaryOptions {
   control: DatabaseControl;
   askForOrders: AskForOrders;
   /** Up to where this region's outbox has removed entries; null when it has removed none. */
-  trimmed: () => string | null;
+  trimmed: () => WalPosition | null;
   logger: Logger;
   /** Pause between two reports. */
   everyMs?: number;
@@ -40,7 +40,6 @@ export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSign
    * was told: it gives the edge one lease's time to answer.
    */
   let leaseEndsAt = now() + defaultTimes.leaseMs;
-  let timeline = 1;
   /** The edge's clock in its last answer. A report that brings it speaks of what was so after that, however late it arrives. */
   let heard: number | null = null;
   let toldOfNoPermits = false;
@@ -118,13 +117,12 @@ export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSign
   async function report(): Promise<void> {
     const status = await control.status(signal).catch(() => away);
     if (status.role !== "away") role = status.role;
-    if (status.position) timeline = Math.max(timeline, status.position.timeline);
     const asked = now();
     const order = await askForOrders(
       {
         role: status.role,
         position: status.position,
-        trimmed: positionOf(trimmed(), timeline),
+        trimmed: trimmed(),
         after_ms: heard,
       },
       signal,
@@ -158,6 +156,3 @@ export async function keepPrimary(options: KeepPrimaryOptions, signal: AbortSign
   await Promise.all([reports(), fence()]);
   await step;
 }
-
-const positionOf = (lsn: string | null, timeline: number): WalPosition | null =>
-  lsn === null ? null : { timeline, lsn };

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { OutboxEntry, type OutboxEnvelope } from "../../shared/contracts/completion.ts";
-import { lsnBytes } from "../../shared/contracts/lsn.ts";
+import type { WalPosition } from "../../shared/contracts/primary.ts";
+import { compareWal } from "../../shared/policies/primary.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import { readJson } from "./offers.ts";
@@ -13,11 +14,11 @@ import { consumeStream, type StreamConsumerOptions, type StreamEntry } from "./s
 export interface FinalJobsTarget {
   /** Writes idempotently; names what it can never take, by place in the batch. Throws while it is away. */
   write(envelopes: readonly OutboxEntry[]): Promise<{
-    lsn: string;
+    at: WalPosition;
     refused: { index: number; reason: string }[];
   }>;
-  /** Resolves once a replica has replayed the log up to `lsn`; throws when none has in time. */
-  waitForReplay(lsn: string, signal: AbortSignal): Promise<void>;
+  /** Resolves once a replica has replayed the log up to there; throws when none has in time, or the primary has moved. */
+  waitForReplay(at: WalPosition, signal: AbortSignal): Promise<void>;
 }
 
 export interface BatchWriterOptions {
@@ -50,7 +51,7 @@ const MAX_READ_BYTES = 32 * 2 ** 20;
 export interface BatchWriter {
   run(signal: AbortSignal): Promise<void>;
   /** The end of the log that the entries which have left the outbox so far rely on; null when none has. */
-  trimmed(): string | null;
+  trimmed(): WalPosition | null;
 }
 
 /**
@@ -70,7 +71,7 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
     "Outbox entries that the database can never take.",
   );
 
-  let trimmed: string | null = null;
+  let trimmed: WalPosition | null = null;
 
   async function bury(entryId: string, reason: string): Promise<void> {
     await scripts.buryEnvelope(entryId, reason);
@@ -82,11 +83,11 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
   }
 
   async function write(batch: readonly Outgoing[], signal: AbortSignal): Promise<void> {
-    const { lsn, refused } = await target.write(batch.map(({ envelope }) => envelope));
+    const { at, refused } = await target.write(batch.map(({ envelope }) => envelope));
     const reasons = new Map(refused.map(({ index, reason }) => [index, reason]));
     for (const [index, reason] of reasons) await bury(batch[index]!.id, reason);
-    await target.waitForReplay(lsn, signal);
-    if (trimmed === null || lsnBytes(trimmed) < lsnBytes(lsn)) trimmed = lsn;
+    await target.waitForReplay(at, signal);
+    if (trimmed === null || compareWal(trimmed, at) < 0) trimmed = at;
     written.inc(
       {},
       await scripts.trimOutbox(batch.filter((_, index) => !reasons.has(index)).map(({ id }) => id)),

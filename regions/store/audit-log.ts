@@ -3,7 +3,7 @@ import { hashUser } from "../../shared/signing/hash-user.ts";
 import { isPartitionMissing } from "./database-error.ts";
 import type { Database, Transaction } from "./database.ts";
 import { ensurePartitions, monthOf } from "./partitions.ts";
-import type { ReplayOptions } from "./replay.ts";
+import { type ReplayOptions, TIMELINE } from "./replay.ts";
 import { auditLog } from "./schema.ts";
 
 /** Who asked for an admin act: a key id, or the name of a process; and in which request. */
@@ -61,23 +61,26 @@ export const createAuditLog = (database: Pick<Database, "controlWrite">): AuditL
 
 /**
  * Writes down who asked for a deletion, and when; whichever region comes first writes it, the others change nothing. Which end user
- * it was stays a hash.
+ * it was stays a hash. Settles to the timeline that it was written on.
  */
 export async function auditDeletion(
   primary: Database["primary"],
   { id, tenant_id, scope, requested_at, asked_by }: DeletionOrder,
-): Promise<void> {
-  if (!asked_by) return;
+): Promise<number | undefined> {
+  if (!asked_by) return undefined;
   const what = "user_id" in scope ? { user_hash: await hashUser(tenant_id, scope.user_id) } : scope;
-  const write = async () =>
-    void (await primary`
-      insert into audit_log (id, created_at, actor, action, target, request_id, details)
+  const write = async () => {
+    const [row] = await primary<[{ timeline: number }]>`
+      with written as (insert into audit_log (id, created_at, actor, action, target, request_id, details)
       values (${id.slice("del_".length)}, ${requested_at}::text::timestamptz, ${asked_by.actor}, 'deletion.request', ${id},
         ${asked_by.request_id}, ${JSON.stringify({ tenant_id, ...what })}::text::jsonb)
-      on conflict do nothing`);
-  await write().catch(async (error: unknown) => {
+      on conflict do nothing)
+      select ${primary.unsafe(TIMELINE)} as timeline`;
+    return row.timeline;
+  };
+  return write().catch(async (error: unknown) => {
     if (!isPartitionMissing(error)) throw error;
     await ensurePartitions(primary, [monthOf(Date.parse(requested_at))]);
-    await write();
+    return write();
   });
 }

@@ -1,6 +1,8 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { createHash } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
+import { lsnBytes } from "../../shared/contracts/lsn.ts";
+import type { WalPosition } from "../../shared/contracts/primary.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import type { Pool } from "./postgres-pool.ts";
 
@@ -55,14 +57,11 @@ export async function withConsistency(
 /** What the reads of the request that runs have to see; undefined when anything will do. */
 export const readsAfter = (): LogPoint | undefined => scopes.getStore()?.after;
 
-/** Notes what the request that runs has written, by where the primary's log ends now. */
-export async function noteWrite(primary: Pool): Promise<void> {
+/** Notes that the request that runs has written, up to a place in the log. */
+export function noteWrite({ timeline, lsn }: WalPosition): void {
   const scope = scopes.getStore();
   if (!scope) return;
-  const [row] = await primary<[{ timeline: string; position: string }]>`
-    select substr(pg_walfile_name(pg_current_wal_flush_lsn()), 1, 8) as timeline,
-      (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::text as position`;
-  scope.wrote = { timeline: Number.parseInt(row.timeline, 16), position: BigInt(row.position) };
+  scope.wrote = { timeline, position: lsnBytes(lsn) };
   scope.after = scope.wrote;
 }
 

@@ -10,7 +10,7 @@ import {
 } from "./database-error.ts";
 import { currentMonths, ensurePartitions } from "./partitions.ts";
 import { openPool, type Pool } from "./postgres-pool.ts";
-import { flushedLsn, waitForReplay, type ReplayOptions } from "./replay.ts";
+import { flushedPosition, TIMELINE, waitForReplay, type ReplayOptions } from "./replay.ts";
 import * as schema from "./schema.ts";
 
 export type Orm = PostgresJsDatabase<typeof schema>;
@@ -91,17 +91,25 @@ export function createDatabase(options: DatabaseOptions): Database {
       }
     },
     async controlWrite(work, replayOptions) {
-      const { answer, lsn } = await orUnavailable(async () => {
-        const made = await primaryOrm.transaction(work).catch(async (error: unknown) => {
+      const { answer, at } = await orUnavailable(async () => {
+        const workOn = async (transaction: Transaction) => {
+          const answer = await work(transaction);
+          const [row] = await transaction.execute<{ timeline: number }>(
+            `select ${TIMELINE} as timeline`,
+          );
+          return { answer, timeline: row!.timeline };
+        };
+        const made = await primaryOrm.transaction(workOn).catch(async (error: unknown) => {
           // The audit log has no place for this month: no keeper has looked after it for months.
           if (!isPartitionMissing(error)) throw error;
           await ensurePartitions(primary, currentMonths(Date.now()));
-          return primaryOrm.transaction(work);
+          return primaryOrm.transaction(workOn);
         });
-        await noteWrite(primary);
-        return { answer: made, lsn: await flushedLsn(primary) };
+        const place = await flushedPosition(primary, [made.timeline]);
+        noteWrite(place);
+        return { answer: made.answer, at: place };
       });
-      await waitForReplay(primary, lsn, replayOptions);
+      await waitForReplay(primary, at, replayOptions);
       return answer;
     },
     async isReadable() {

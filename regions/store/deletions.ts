@@ -4,7 +4,7 @@ import { hashUser } from "../../shared/signing/hash-user.ts";
 import { auditDeletion } from "./audit-log.ts";
 import { orUnavailable } from "./database-error.ts";
 import type { Database } from "./database.ts";
-import { flushedLsn, waitForReplay } from "./replay.ts";
+import { flushedPosition, TIMELINE, waitForReplay } from "./replay.ts";
 
 /** A deletion's part in Postgres. Every step is safe to repeat, by several regions at once too. */
 export interface DatabaseDeletions {
@@ -42,14 +42,15 @@ export function createDatabaseDeletions({ primary }: Pick<Database, "primary">):
       const isScope = "all" in scope || ("user_id" in scope && residency === "global");
       const hash = "user_id" in scope ? await hashUser(tenant_id, scope.user_id) : null;
       await orUnavailable(async () => {
-        await auditDeletion(primary, order);
-        await primary`
-          insert into tombstones (deletion_id, tenant_id, job_id, user_hash, before)
+        const audited = await auditDeletion(primary, order);
+        const [buried] = await primary<[{ timeline: number }]>`
+          with written as (insert into tombstones (deletion_id, tenant_id, job_id, user_hash, before)
           select ${id}, ${tenant_id}, job_id, null, ${requested_at}::text::timestamptz
           from jsonb_array_elements_text(${JSON.stringify(named)}::text::jsonb) as job_id
           union all
           select ${id}, ${tenant_id}, null, ${hash}::text, ${requested_at}::text::timestamptz where ${isScope}
-          on conflict do nothing`;
+          on conflict do nothing)
+          select ${primary.unsafe(TIMELINE)} as timeline`;
         // A statement locks its tables before it takes its snapshot. So once this lock was had, whoever did not see the
         // tombstone has ended, and whoever comes later sees it.
         await primary.begin((sql) =>
@@ -59,7 +60,8 @@ export function createDatabaseDeletions({ primary }: Pick<Database, "primary">):
             )
             .simple(),
         );
-        await waitForReplay(primary, await flushedLsn(primary), { signal });
+        const at = await flushedPosition(primary, [audited ?? buried.timeline, buried.timeline]);
+        await waitForReplay(primary, at, { signal });
       });
     },
 
@@ -88,7 +90,7 @@ export function createDatabaseDeletions({ primary }: Pick<Database, "primary">):
       // The time inside an id says which month its rows lie in; in order, so that two regions never wait in a ring.
       const rows = JSON.stringify([...jobIds].sort().map((id) => ({ id, at: createdAt(id) })));
       await orUnavailable(async () => {
-        await primary.begin(async (sql) => {
+        const { timeline } = await primary.begin(async (sql) => {
           const results = await sql`
             delete from results using jsonb_to_recordset(${rows}::text::jsonb) as r (id text, at timestamptz)
             where results.job_id = r.id and results.created_at = r.at and results.tenant_id = ${tenantId}`;
@@ -101,8 +103,10 @@ export function createDatabaseDeletions({ primary }: Pick<Database, "primary">):
           removed.jobs = jobs.count;
           removed.results = results.count;
           removed.webhooks = deliveries.count;
+          const [row] = await sql.unsafe<[{ timeline: number }]>(`select ${TIMELINE} as timeline`);
+          return row;
         });
-        await waitForReplay(primary, await flushedLsn(primary), { signal });
+        await waitForReplay(primary, await flushedPosition(primary, [timeline]), { signal });
       });
       return removed;
     },

@@ -1,10 +1,11 @@
+import type { WalPosition } from "../../shared/contracts/primary.ts";
 import { compareEpochs } from "../../shared/contracts/epoch.ts";
 import { readId } from "../../shared/contracts/ids.ts";
 import type { OutboxEntry, OutboxEnvelope } from "../../shared/contracts/completion.ts";
 import type { Database } from "./database.ts";
 import { DatabaseError, databaseErrorCode, isBadRow, orUnavailable } from "./database-error.ts";
 import { ensurePartitions, monthOf } from "./partitions.ts";
-import { flushedLsn } from "./replay.ts";
+import { flushedPosition, TIMELINE } from "./replay.ts";
 
 /** An envelope that can never be written, by its place in the batch. */
 export interface RefusedEnvelope {
@@ -17,10 +18,12 @@ export interface FinalJobs {
    * Writes final jobs, their results (of global tenants only) and usage, that of no job too, in one transaction unless
    * rows are refused; writing them again changes nothing, and an older epoch never replaces a newer one. Of what was deleted
    * only the usage is written.
-   * @returns what the database refused, and a point in its log past this commit
+   * @returns what the database refused, and a place in its log past this commit
    * @throws ApiError dependency_unavailable while the primary is away: part of the batch may have been written then
    */
-  write(envelopes: readonly OutboxEntry[]): Promise<{ lsn: string; refused: RefusedEnvelope[] }>;
+  write(
+    envelopes: readonly OutboxEntry[],
+  ): Promise<{ at: WalPosition; refused: RefusedEnvelope[] }>;
 }
 
 interface Entry<T extends OutboxEntry = OutboxEntry> {
@@ -74,18 +77,22 @@ written_results as (
   on conflict (job_id, created_at) do update set
     dispatch = excluded.dispatch, attempt = excluded.attempt, result = excluded.result
   where (old.dispatch, old.attempt) < (excluded.dispatch, excluded.attempt)
+),
+written_usage as (
+  insert into usage_events (job_id, stage, created_at, tenant_id, quantity, unit, usd)
+  select job_id, stage, created_at, tenant_id, quantity, unit, usd
+  from batch, jsonb_to_recordset(doc -> 'usage') as r (
+    job_id text, stage text, created_at timestamptz, tenant_id text, quantity double precision, unit text, usd numeric)
+  on conflict do nothing
 )
-insert into usage_events (job_id, stage, created_at, tenant_id, quantity, unit, usd)
-select job_id, stage, created_at, tenant_id, quantity, unit, usd
-from batch, jsonb_to_recordset(doc -> 'usage') as r (
-  job_id text, stage text, created_at timestamptz, tenant_id text, quantity double precision, unit text, usd numeric)
-on conflict do nothing`;
+select ${TIMELINE} as timeline`;
 
 /** @param now Unix ms; a job from further than a day ahead is refused, so that no id can make partitions at will */
 export function createFinalJobs(database: Database, now: () => number = Date.now): FinalJobs {
   const knownMonths = new Set<string>();
 
-  async function insert(entries: readonly Entry[]): Promise<void> {
+  /** Settles to the timeline that it was written on. */
+  async function insert(entries: readonly Entry[]): Promise<number> {
     const months = [...new Set(entries.map(({ createdAt }) => createdAt.slice(0, 7)))];
     const unknown = months.filter((month) => !knownMonths.has(month));
     if (unknown.length > 0) {
@@ -93,30 +100,36 @@ export function createFinalJobs(database: Database, now: () => number = Date.now
       for (const month of unknown) knownMonths.add(month);
     }
     const doc = JSON.stringify(toRows(newestOfEach(entries)));
-    await database.primary.unsafe(WRITE, [doc], { prepare: true });
+    const [row] = await database.primary.unsafe<[{ timeline: number }]>(WRITE, [doc], {
+      prepare: true,
+    });
+    return row.timeline;
   }
 
   /** Halves a batch that is refused until the rows at fault stand alone; the others go in. */
   async function insertAround(
     entries: readonly Entry[],
     refused: RefusedEnvelope[],
+    writtenOn: Set<number>,
   ): Promise<void> {
     try {
-      await insert(entries);
+      writtenOn.add(await insert(entries));
     } catch (error) {
       if (!isBadRow(error)) throw error;
       // A partition that retention has dropped looks like a broken constraint.
       if (databaseErrorCode(error) === "23514") knownMonths.clear();
       if (entries.length > 1) {
         const half = Math.ceil(entries.length / 2);
-        await insertAround(entries.slice(0, half), refused);
-        await insertAround(entries.slice(half), refused);
+        await insertAround(entries.slice(0, half), refused, writtenOn);
+        await insertAround(entries.slice(half), refused, writtenOn);
         return;
       }
-      await insert(entries).catch((again: unknown) => {
+      try {
+        writtenOn.add(await insert(entries));
+      } catch (again) {
         if (!isBadRow(again)) throw again;
         refused.push({ index: entries[0]!.index, reason: new DatabaseError(again).message });
-      });
+      }
     }
   }
 
@@ -140,8 +153,9 @@ export function createFinalJobs(database: Database, now: () => number = Date.now
         entries.push({ index, envelope, createdAt: new Date(createdAtMs).toISOString() });
       });
       return orUnavailable(async () => {
-        if (entries.length > 0) await insertAround(entries, refused);
-        return { lsn: await flushedLsn(database.primary), refused };
+        const writtenOn = new Set<number>();
+        if (entries.length > 0) await insertAround(entries, refused, writtenOn);
+        return { at: await flushedPosition(database.primary, writtenOn), refused };
       });
     },
   };

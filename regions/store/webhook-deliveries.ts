@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { WalPosition } from "../../shared/contracts/primary.ts";
 import { readId } from "../../shared/contracts/ids.ts";
 import type { FindWebhookDeliveries, WebhookDelivery } from "../../shared/contracts/webhooks.ts";
 import { WebhookDeliveryId } from "../../shared/contracts/webhooks.ts";
@@ -7,7 +8,7 @@ import { isBadRow, orUnavailable } from "./database-error.ts";
 import { and, desc, eq, lt, or } from "./drizzle.ts";
 import { invalidCursor, readCursor, writeCursor } from "./list-cursor.ts";
 import { ensurePartitions, monthOf } from "./partitions.ts";
-import { flushedLsn } from "./replay.ts";
+import { flushedPosition, TIMELINE } from "./replay.ts";
 import { webhookDeliveries } from "./webhook-schema.ts";
 
 /** A delivery as the database keeps it; of bound tenants without anything that their clients wrote. */
@@ -25,10 +26,10 @@ export interface DeliveryRow extends Omit<WebhookDelivery, "created_at"> {
 export interface WebhookDeliveries {
   /**
    * Writes states of deliveries; one that is older than what is there changes nothing.
-   * @returns what can never be written, by place, and a point in the log past this commit
+   * @returns what can never be written, by place, and a place in the log past this commit
    * @throws ApiError dependency_unavailable while the primary is away
    */
-  write(rows: readonly DeliveryRow[]): Promise<{ lsn: string; refused: number[] }>;
+  write(rows: readonly DeliveryRow[]): Promise<{ at: WalPosition; refused: number[] }>;
   /** A tenant's deliveries that were tried, the newest jobs first. @throws ApiError invalid_request */
   list(
     query: z.output<typeof FindWebhookDeliveries>,
@@ -37,27 +38,35 @@ export interface WebhookDeliveries {
 }
 
 const WRITE = `
+with written as (
 insert into webhook_deliveries as old
 select * from jsonb_populate_recordset(null::webhook_deliveries, $1::text::jsonb)
 on conflict (id, created_at) do update set
   status = excluded.status, attempts = excluded.attempts, response_status = excluded.response_status,
   error = excluded.error, last_attempt_at = excluded.last_attempt_at,
   next_attempt_at = excluded.next_attempt_at, version = excluded.version
-where old.version < excluded.version`;
+where old.version < excluded.version
+)
+select ${TIMELINE} as timeline`;
 
 const Position = z.tuple([z.int().min(0).max(8_640_000_000_000_000), WebhookDeliveryId]);
 
 export function createWebhookDeliveries(database: Database): WebhookDeliveries {
   const knownMonths = new Set<string>();
 
-  async function insert(rows: readonly (DeliveryRow & { created_at: string })[]): Promise<void> {
+  async function insert(rows: readonly (DeliveryRow & { created_at: string })[]): Promise<number> {
     const months = [...new Set(rows.map((row) => monthOf(Date.parse(row.created_at))))];
     const unknown = months.filter((month) => !knownMonths.has(month));
     if (unknown.length > 0) {
       await ensurePartitions(database.primary, unknown);
       for (const month of unknown) knownMonths.add(month);
     }
-    await database.primary.unsafe(WRITE, [JSON.stringify(rows)], { prepare: true });
+    const [row] = await database.primary.unsafe<[{ timeline: number }]>(
+      WRITE,
+      [JSON.stringify(rows)],
+      { prepare: true },
+    );
+    return row.timeline;
   }
 
   return {
@@ -80,19 +89,22 @@ export function createWebhookDeliveries(database: Database): WebhookDeliveries {
       });
       const wanted = [...newest.values()].sort((a, b) => (a.row.id < b.row.id ? -1 : 1));
       return orUnavailable(async () => {
+        const writtenOn = new Set<number>();
         try {
-          if (wanted.length > 0) await insert(wanted.map(({ row }) => row));
+          if (wanted.length > 0) writtenOn.add(await insert(wanted.map(({ row }) => row)));
         } catch (error) {
           if (!isBadRow(error)) throw error;
           knownMonths.clear();
           for (const { row, index } of wanted) {
-            await insert([row]).catch((again: unknown) => {
+            try {
+              writtenOn.add(await insert([row]));
+            } catch (again) {
               if (!isBadRow(again)) throw again;
               refused.push(index);
-            });
+            }
           }
         }
-        return { lsn: await flushedLsn(database.primary), refused };
+        return { at: await flushedPosition(database.primary, writtenOn), refused };
       });
     },
 

@@ -1,3 +1,4 @@
+import type { WalPosition } from "../../shared/contracts/primary.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import { readJson } from "../results/offers.ts";
@@ -16,8 +17,8 @@ export interface DeliveryWriterOptions {
   redis: Redis;
   target: {
     /** Writes idempotently; names what it can never take, by place. Throws while it is away. */
-    write(rows: readonly DeliveryRow[]): Promise<{ lsn: string; refused: number[] }>;
-    waitForReplay(lsn: string, signal: AbortSignal): Promise<void>;
+    write(rows: readonly DeliveryRow[]): Promise<{ at: WalPosition; refused: number[] }>;
+    waitForReplay(at: WalPosition, signal: AbortSignal): Promise<void>;
   };
   logger: Logger;
   metrics: Metrics;
@@ -56,9 +57,9 @@ export function createDeliveryWriter(options: DeliveryWriterOptions): {
       else await bury(id, read.fault);
     }
     if (good.length === 0) return;
-    const { lsn, refused } = await target.write(good.map(({ row }) => row));
+    const { at, refused } = await target.write(good.map(({ row }) => row));
     for (const index of refused) await bury(good[index]!.id, "the database refuses it");
-    await target.waitForReplay(lsn, signal);
+    await target.waitForReplay(at, signal);
     const done = good.filter((_, index) => !refused.includes(index)).map(({ id }) => id);
     if (done.length === 0) return;
     await trim(webhookKeys.rows, webhookGroups.rows, ...done);

@@ -42,7 +42,7 @@ const writer = createBatchWriter({
       });
       await response.text();
       if (!response.ok) throw new Error(`the rows were answered with ${response.status}`);
-      return { lsn: "0/0", refused: [] };
+      return { at: { timeline: 1, lsn: "0/0" }, refused: [] };
     },
     waitForReplay: async () => undefined,
   },

@@ -1,5 +1,6 @@
 import { pino } from "pino";
 import type { OutboxEnvelope } from "../../shared/contracts/completion.ts";
+import type { WalPosition } from "../../shared/contracts/primary.ts";
 import { createMetrics } from "../../regions/ops/metrics.ts";
 import { createBatchWriter } from "../../regions/results/batch-writer.ts";
 import { createRedis, type Redis } from "../../regions/results/redis.ts";
@@ -67,8 +68,8 @@ export async function benchWrites({ json }: { json: boolean }): Promise<void> {
     const stop = new AbortController();
     const target = {
       write: createFinalJobs(database).write,
-      waitForReplay: (lsn: string, signal: AbortSignal) =>
-        waitForReplay(pool, lsn, { signal, timeoutMs: 60_000 }),
+      waitForReplay: (at: WalPosition, signal: AbortSignal) =>
+        waitForReplay(pool, at, { signal, timeoutMs: 60_000 }),
     };
     const logger = pino({ level: "warn" });
     const writer = createBatchWriter({ redis, target, logger, metrics: createMetrics() });

@@ -140,7 +140,7 @@ async function startRegion(id: Id, ports: Record<Id, number>, database: Database
     endpoints: { ...endpoints, stop: async () => undefined },
     deliveries: {
       write: createWebhookDeliveries(database).write,
-      waitForReplay: (lsn, signal) => waitForReplay(database.primary, lsn, { signal }),
+      waitForReplay: (at, signal) => waitForReplay(database.primary, at, { signal }),
     },
     readResult: async (job, signal) => JSON.stringify((await cache.read(job, signal))?.result),
     isDeleted: async () => false,
@@ -164,7 +164,7 @@ async function startRegion(id: Id, ports: Record<Id, number>, database: Database
     metrics: createMetrics(),
     target: {
       write: createFinalJobs(database).write,
-      waitForReplay: (lsn, signal) => waitForReplay(database.primary, lsn, { signal }),
+      waitForReplay: (at, signal) => waitForReplay(database.primary, at, { signal }),
     },
     stream: { blockMs: 50 },
   });

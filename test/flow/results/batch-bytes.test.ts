@@ -38,7 +38,7 @@ test("results that are too much for one document, as after a long outage, are wr
       if (envelopes.length > 1 && JSON.stringify(envelopes).length > limit)
         throw new Error("54000");
       written.push(...envelopes.map(idOf));
-      return { lsn: "0/0", refused: [] };
+      return { at: { timeline: 1, lsn: "0/0" }, refused: [] };
     },
     waitForReplay: async () => undefined,
   };
@@ -112,7 +112,7 @@ test("statements are under way together, and when one fails only its own entries
           failed = ids;
           throw new Error("away");
         }
-        return { lsn: "0/0", refused: [] };
+        return { at: { timeline: 1, lsn: "0/0" }, refused: [] };
       },
       waitForReplay: async () => undefined,
     },
@@ -167,7 +167,7 @@ test("results that were too large to come along are read from the bucket, and sh
         for (const each of envelopes) {
           if (each.type === "job.final") results.set(each.job.id, each.result);
         }
-        return { lsn: "0/0", refused: [] };
+        return { at: { timeline: 1, lsn: "0/0" }, refused: [] };
       },
       waitForReplay: async () => undefined,
     },

@@ -8,7 +8,7 @@ import {
 import { createDatabase, type Database } from "../../../regions/store/database.ts";
 import { ensurePartitions, monthOf } from "../../../regions/store/partitions.ts";
 import { migrate } from "../../../regions/store/migrate.ts";
-import { flushedLsn, waitForReplay } from "../../../regions/store/replay.ts";
+import { flushedPosition, waitForReplay } from "../../../regions/store/replay.ts";
 import { createTenants } from "../../../regions/store/tenants.ts";
 import { startPostgres, type TestCluster } from "../../support/postgres.ts";
 
@@ -23,7 +23,9 @@ beforeAll(async () => {
   await migrate(database.primary);
   await ensurePartitions(database.primary, [monthOf(Date.now())]);
   // A replica without the tables is passed over for a while, and these tests are of one that has them.
-  await waitForReplay(database.primary, await flushedLsn(database.primary), { timeoutMs: 30_000 });
+  await waitForReplay(database.primary, await flushedPosition(database.primary, []), {
+    timeoutMs: 30_000,
+  });
 }, 90_000);
 afterAll(async () => {
   await replica?.end();

@@ -233,10 +233,14 @@ test("a control write without a replica to confirm it fails in time, and succeed
 
 test("waiting for a replica stops when the caller does", async () => {
   const caller = new AbortController();
-  const waiting = waitForReplay(database.primary, "F/FFFFFFFF", {
-    signal: caller.signal,
-    timeoutMs: 60_000,
-  });
+  const waiting = waitForReplay(
+    database.primary,
+    { timeline: 1, lsn: "F/FFFFFFFF" },
+    {
+      signal: caller.signal,
+      timeoutMs: 60_000,
+    },
+  );
   caller.abort();
   await expect(waiting).rejects.toThrow(/abort/i);
 });
@@ -249,10 +253,10 @@ test("a list goes through all of a tenant's jobs, newest first, and takes no cur
   const runs = ids.map((jobId, i) =>
     makeRun({ jobId, tenantId: "ten_list", userId: i % 2 ? "odd" : "even" }),
   );
-  const { lsn } = await createFinalJobs(database).write(
+  const { at } = await createFinalJobs(database).write(
     [...runs, makeRun()].map(({ envelope }) => envelope),
   );
-  await waitForReplay(database.primary, lsn, { timeoutMs: 20_000 });
+  await waitForReplay(database.primary, at, { timeoutMs: 20_000 });
 
   const seen: string[] = [];
   let cursor: string | undefined;
