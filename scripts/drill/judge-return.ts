@@ -2,7 +2,7 @@ import type { Routed } from "./watch-routing.ts";
 
 /** How a region that was away got its requests again. Shares are of one client's requests, in [0, 1]. */
 export interface Return {
-  /** Its share before the fault. */
+  /** Its share just before the fault. */
   before: number;
   /** When it was given a request again, by the drill's clock; undefined when it was not. */
   backMs?: number;
@@ -35,7 +35,7 @@ export function judgeReturn(
     if (those.length === 0) return undefined;
     return those.filter((one) => one.region === region).length / those.length;
   };
-  const before = shareIn(Number.NEGATIVE_INFINITY, faultMs) ?? 0;
+  const before = shareIn(faultMs - STRETCH_MS, faultMs) ?? 0;
   const last = shareIn(healedMs - STRETCH_MS, healedMs) ?? 0;
   if (before < ENOUGH || last > before / 2) return undefined;
 

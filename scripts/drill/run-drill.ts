@@ -1,7 +1,5 @@
 import { randomUUID } from "node:crypto";
 import { setTimeout as sleep } from "node:timers/promises";
-import { SLOW_START_MS } from "../../shared/policies/route.ts";
-import { untilRoutingRests } from "./watch-routing.ts";
 import { findRegion, regions } from "../../shared/contracts/regions.ts";
 import { createClient, type Client } from "../../shared/client/client.ts";
 import type { Fault } from "./faults.ts";
@@ -16,8 +14,6 @@ export interface DrillOptions extends Omit<RoundOptions, "clients" | "operator" 
 }
 
 const HEALTHY_WITHIN_MS = 120_000;
-/** Somewhat longer than a region takes until it has its whole share. */
-const RESTS_WITHIN_MS = SLOW_START_MS + 10_000;
 
 /** Rounds of one fault, each begun when every region is healthy. */
 export async function runDrill(options: DrillOptions): Promise<RoundReport[]> {
@@ -35,10 +31,6 @@ export async function runDrill(options: DrillOptions): Promise<RoundReport[]> {
   const reports: RoundReport[] = [];
   for (let round = 1; round <= rounds; round++) {
     await untilHealthy(clients.free, signal);
-    // Only where the load goes on for long enough to see how requests return.
-    if (options.afterMs > SLOW_START_MS) {
-      await untilRoutingRests(clients.free, { withinMs: RESTS_WITHIN_MS, signal });
-    }
     say(`Round ${round} of ${rounds}: ${fault.does.replace("{region}", region)}`);
     const report = await runRound({ ...options, clients, operator, home });
     reports.push(report);

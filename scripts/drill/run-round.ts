@@ -9,6 +9,7 @@ import type { PlanetUnderDrill } from "./planet-under-drill.ts";
 import { idsOf, rowsOnce, settledRows } from "./await-rows.ts";
 import { receiveWebhooks } from "./webhook-receiver.ts";
 import type { WalPosition } from "../../shared/contracts/primary.ts";
+import { SLOW_START_MS } from "../../shared/policies/route.ts";
 import { compareWal } from "../../shared/policies/primary.ts";
 import { createTimeline, type Moment } from "./timeline.ts";
 import type { Duty } from "./duty.ts";
@@ -16,7 +17,7 @@ import { judgeReturn, tellReturn, type Return } from "./judge-return.ts";
 import { reignsOf, tellReigns, twoPrimariesMs } from "./judge-primaries.ts";
 import { assertGiven, createOperator } from "./operator.ts";
 import { watch, watchHealth } from "./watch-planet.ts";
-import { watchRouting, type Routed } from "./watch-routing.ts";
+import { untilTakesMost, watchRouting, type Routed } from "./watch-routing.ts";
 import { createWitness, type WitnessCommit } from "./witness.ts";
 
 export interface RoundOptions {
@@ -61,6 +62,8 @@ export interface RoundReport {
 
 /** How long webhooks may take to come after all else has come to rest. */
 const WEBHOOKS_MS = 30_000;
+/** Somewhat longer than a region takes until it has its whole share. */
+const RESTS_WITHIN_MS = SLOW_START_MS + 15_000;
 /** One of five requests is of the tenant that is bound to the region. */
 const BOUND_SHARE = 0.2;
 
@@ -163,10 +166,15 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
       writing = writer;
     },
   });
-  const routing = watchRouting(clients.free, now, until(loading));
+  const routed: Routed[] = [];
+  const routing = watchRouting(clients.free, { routed, now, signal: until(loading) });
 
   try {
     await pause(options.beforeMs);
+    // Only where the load goes on for long enough to see how requests return.
+    if (options.afterMs > SLOW_START_MS) {
+      await untilTakesMost(routed, region, { withinMs: RESTS_WITHIN_MS, now, signal });
+    }
     if (witness.commits.length === 0) throw new Error("no Postgres takes the drill's own writes");
     const before = await rowsOnce(urls, idsOf(ledger.entries), signal);
     timeline.note(`${idsOf(ledger.entries).length} jobs accepted, ${before.size} with rows`);
@@ -185,7 +193,7 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     assertGiven(fault.runbook, commanded);
     loading.abort();
     await load;
-    const routed = await routing;
+    await routing;
     timeline.first("load ended", `${idsOf(ledger.entries).length} jobs accepted in all`);
     await settled(() => ledger.open().length === 0, options.settleMs, signal);
     const left = ledger.open().length;

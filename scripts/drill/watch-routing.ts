@@ -10,27 +10,6 @@ export interface Routed {
 const EVERY_MS = 150;
 const CALL_MS = 3_000;
 
-/** So many in a row to one region: it has whatever share it is going to have. */
-const IN_A_ROW = 20;
-
-/**
- * Settles once this client's requests all go to one region, or after so long: a region that was just started takes its share step by step,
- * as one does that comes back.
- */
-export async function untilRoutingRests(
-  client: Client,
-  { withinMs, signal }: { withinMs: number; signal: AbortSignal },
-): Promise<void> {
-  const end = performance.now() + withinMs;
-  let last: string | undefined;
-  for (let row = 0; row < IN_A_ROW && performance.now() < end;) {
-    const region = await whereTo(client, signal);
-    row = region !== undefined && region === last ? row + 1 : 0;
-    last = region;
-    await sleep(EVERY_MS, undefined, { signal });
-  }
-}
-
 /** Where the edge sends this client's next request; undefined while it does not answer. */
 async function whereTo(client: Client, signal: AbortSignal): Promise<string | undefined> {
   const within = AbortSignal.any([signal, AbortSignal.timeout(CALL_MS)]);
@@ -44,14 +23,35 @@ async function whereTo(client: Client, signal: AbortSignal): Promise<string | un
  */
 export async function watchRouting(
   client: Client,
-  now: () => number,
-  signal: AbortSignal,
-): Promise<Routed[]> {
-  const routed: Routed[] = [];
+  { routed, now, signal }: { routed: Routed[]; now(): number; signal: AbortSignal },
+): Promise<void> {
   while (!signal.aborted) {
     const region = await whereTo(client, signal);
     if (region !== undefined) routed.push({ atMs: now(), region });
     await sleep(EVERY_MS, undefined, { signal }).catch(() => undefined);
   }
-  return routed;
+}
+
+const SHARE_OVER_MS = 4_000;
+const NONE_FOR_MS = 12_000;
+
+/**
+ * Settles once nearly all requests go to the region, or none have for long, or after so long: while its waits are not yet known well, or
+ * it has just come back, others get some, and a fault would find it idle.
+ */
+export async function untilTakesMost(
+  routed: readonly Routed[],
+  region: string,
+  { withinMs, now, signal }: { withinMs: number; now(): number; signal: AbortSignal },
+): Promise<void> {
+  const began = now();
+  const shareOver = (ms: number) => {
+    const those = routed.filter(({ atMs }) => atMs >= now() - ms);
+    return those.filter((one) => one.region === region).length / (those.length || 1);
+  };
+  while (now() - began < withinMs) {
+    if (shareOver(SHARE_OVER_MS) >= 0.9) return;
+    if (now() - began >= NONE_FOR_MS && shareOver(NONE_FOR_MS) === 0) return;
+    await sleep(EVERY_MS, undefined, { signal });
+  }
 }
