@@ -194,6 +194,10 @@ test("a primary is handed over without a lost row, and comes back as a replica o
   expect(await old.status(signal)).toMatchObject({ role: "replica", follows: "eu-west" });
   await expect.poll(() => words("us-east"), { timeout: 20_000 }).toEqual(["before", "after"]);
 
+  // Its keeper's order to stop a primary may come when it is none any more.
+  await old.stop(signal);
+  expect((await old.status(signal)).role).toBe("replica");
+
   // What a disaster took down is not started by an agent.
   await bench.supervisor.find("us-east-postgres")!.takeDown();
   expect((await old.status(signal)).role).toBe("away");
