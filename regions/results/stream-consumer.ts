@@ -38,8 +38,8 @@ export interface StreamConsumerOptions {
  */
 const CONSUMER = "keeper";
 
-/** Entries read at first, while nothing is known of their size. */
-const FIRST_READ = 50;
+/** Entries read at first, while nothing is known of their size: so few that a process which large ones have ended gets past them. */
+const FIRST_READ = 10;
 
 /**
  * Reads a stream for good, batch after batch, until `signal` is aborted; rides out a Redis that is away. An entry may be

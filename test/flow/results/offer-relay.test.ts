@@ -179,7 +179,7 @@ test("while the edge is away offers stay, and all of them arrive once it is back
   for (let i = 0; i < 150; i++) await offer();
   startRelay();
   // As many as are taken while it is not known how large they are.
-  await expect.poll(async () => (await redis.xpending(offers, "keepers"))[0]).toBe(50);
+  await expect.poll(async () => (await redis.xpending(offers, "keepers"))[0]).toBe(10);
   expect(await length(offers)).toBe(150);
   edge.away = false;
   await expect.poll(() => length(outbox), { timeout: 10_000 }).toBe(150);
