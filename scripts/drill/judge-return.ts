@@ -4,7 +4,10 @@ import type { Routed } from "./watch-routing.ts";
 export interface Return {
   /** Its share just before the fault. */
   before: number;
-  /** When it was given a request again, by the drill's clock; undefined when it was not. */
+  /**
+   * When it was back, by the drill's clock: when clients were told that it is healthy, or it was given a request. Undefined when it was
+   * given none.
+   */
   backMs?: number;
   /** Its share in each `STEP_MS` from then on. */
   steps: number[];
@@ -26,7 +29,12 @@ const STRETCH_MS = 4_000;
 export function judgeReturn(
   routed: readonly Routed[],
   region: string,
-  { faultMs, healedMs, untilMs }: { faultMs: number; healedMs: number; untilMs: number },
+  {
+    faultMs,
+    healedMs,
+    healthyMs = Number.POSITIVE_INFINITY,
+    untilMs,
+  }: { faultMs: number; healedMs: number; healthyMs?: number | undefined; untilMs: number },
 ): Return | undefined {
   const between = (from: number, until: number) =>
     routed.filter(({ atMs }) => atMs >= from && atMs < until);
@@ -39,8 +47,9 @@ export function judgeReturn(
   const last = shareIn(healedMs - STRETCH_MS, healedMs) ?? 0;
   if (before < ENOUGH || last > before / 2) return undefined;
 
-  const backMs = between(healedMs, untilMs).find((one) => one.region === region)?.atMs;
-  if (backMs === undefined) return { before, steps: [] };
+  const firstMs = between(healedMs, untilMs).find((one) => one.region === region)?.atMs;
+  if (firstMs === undefined) return { before, steps: [] };
+  const backMs = Math.min(firstMs, Math.max(healthyMs, healedMs));
   const steps: number[] = [];
   for (let from = backMs; from + STEP_MS <= untilMs; from += STEP_MS) {
     steps.push(shareIn(from, from + STEP_MS) ?? 0);

@@ -92,7 +92,7 @@ export interface DrillSummary {
   rpo_rows: number;
   /** The longest of all rounds, as the witness in each region saw it. */
   two_primaries_ms: number;
-  /** From the region's first request after its return until it had its share again; null where that was not seen. */
+  /** From the region's return until it had its share of the requests again; null where that was not seen. */
   slow_start_s: { min: number | null; max: number | null };
 }
 

@@ -213,7 +213,13 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
       timeline.was(untilMs, `${writer}'s Postgres took its last write (timeline ${log})`);
     }
     const told = tellReigns(reigns, faultMs);
-    const share = judgeReturn(routed, region, { faultMs, healedMs, untilMs: returnedMs });
+    const healthy = timeline.at("healthy again");
+    const share = judgeReturn(routed, region, {
+      faultMs,
+      healedMs,
+      healthyMs: healthy === undefined ? undefined : faultMs + healthy,
+      untilMs: returnedMs,
+    });
     const returned = tellReturn(region, share);
     for (const line of [...told, ...(fault.takesRegion ? [returned] : [])]) say(`  ${line}`);
     const facts = { entries: ledger.entries, faultMs, healedMs, rows, webhooks: webhooks.ids };

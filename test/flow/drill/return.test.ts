@@ -31,6 +31,13 @@ test("a region that is given its requests step by step: how its share grew, and 
   expect(tellReturn("us-east", it)).toMatch(/^of these clients' requests us-east took 1?\d %, /);
 });
 
+test("one that is back before it is given anything: from its return on", () => {
+  const routed = requests((ms) => (ms < FAULT.faultMs ? 1 : ms < 55_000 ? 0 : 1));
+  const it = judgeReturn(routed, "us-east", { ...FAULT, healthyMs: 45_000 })!;
+  expect(it.steps.slice(0, 3)).toEqual([0, 0, 1]);
+  expect(it.slowStartS).toBeCloseTo(10, 0);
+});
+
 test("one that gets all of them at once: no time at all", () => {
   const routed = requests((ms) => (away(FAULT, ms) ? 0 : 1));
   expect(judgeReturn(routed, "us-east", FAULT)).toMatchObject({ before: 1, slowStartS: 0 });
