@@ -180,16 +180,19 @@ function createReadBatch({ config, batches, tombstones }: EdgeServices, now: () 
     to: number,
   ): Promise<BatchEntry[]> {
     const { tenant_id: tenantId, residency } = c.get("caller").key;
-    const [isDeleted, states] = await Promise.all([
-      tombstones.coversJobs({ tenantId, residency }),
+    const [findDeleted, states] = await Promise.all([
+      tombstones.ofJobs({ tenantId, residency }),
       to > from ? batches.items(batch, from, to) : Promise.resolve([]),
     ]);
     const createdAtMs = readId(batch.id)!.createdAtMs;
+    // A shard that is away may not have heard of it yet.
+    const deleted = await findDeleted(
+      states.map(({ job_id: id, user_id: userId }) => ({ id, createdAtMs, userId })),
+    );
     return Promise.all(
       states.map(async (state): Promise<BatchEntry> => {
-        const { item, job_id, user_id: userId } = state;
-        // A shard that is away may not have heard of it yet.
-        if (!isDeleted({ id: job_id, createdAtMs, userId })) return entryOf(c, state);
+        const { item, job_id } = state;
+        if (!deleted.has(job_id)) return entryOf(c, state);
         return { item, job_id, status: "deleted" };
       }),
     );

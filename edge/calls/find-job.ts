@@ -29,8 +29,8 @@ export function createFindJob(
     const { tenant_id, residency } = c.get("caller").key;
     const createdAtMs = readId(id)?.createdAtMs;
     if (createdAtMs === undefined || createdAtMs > now() - LEDGER_DESCRIBES_MS) return undefined;
-    const [isDeleted, { job }] = await Promise.all([
-      tombstones.coversJobs({ tenantId: tenant_id, residency }),
+    const [findDeleted, { job }] = await Promise.all([
+      tombstones.ofJobs({ tenantId: tenant_id, residency }),
       readRegions(router.candidates({ request: c.req.raw, residency }), {
         method: "POST",
         target: "/internal/jobs/read",
@@ -40,9 +40,10 @@ export function createFindJob(
         trace: traceOf(c),
       }),
     ]);
+    if (!job) return undefined;
     // A replica that lags may still have what was deleted.
-    if (!job || isDeleted({ id, createdAtMs, userId: job.user_id })) return undefined;
-    return describedBy(id, tenant_id, job);
+    const deleted = await findDeleted([{ id, createdAtMs, userId: job.user_id }]);
+    return deleted.has(id) ? undefined : describedBy(id, tenant_id, job);
   }
 
   return async (c, given) => {

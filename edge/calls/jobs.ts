@@ -60,8 +60,8 @@ export function listJobs(
     if (userId !== undefined) search.set("user_id", userId);
     // What is older than the ledger remembers is not looked for there.
     const ledgerHasSome = !before || before.createdAtMs > now() - LEDGER_KNOWS_MS;
-    const [isDeleted, rows, jobs] = await Promise.all([
-      tombstones.coversJobs(owner),
+    const [findDeleted, rows, jobs] = await Promise.all([
+      tombstones.ofJobs(owner),
       readRegions(candidates, {
         method: "GET",
         target: `/internal/jobs?${search.toString()}`,
@@ -74,10 +74,12 @@ export function listJobs(
 
     const byId = new Map<string, JobSummary>();
     for (const job of jobs) byId.set(job.draft.id, summarizeLedger(job, describeJob.accepted(job)));
+    // A replica that lags may still have what was deleted.
+    const deleted = await findDeleted(
+      rows.data.map((row) => ({ ...positionOf(row), userId: row.user_id })),
+    );
     for (const row of rows.data) {
-      const identity = { ...positionOf(row), userId: row.user_id };
-      // A replica that lags may still have what was deleted.
-      if (isDeleted(identity)) byId.delete(row.id);
+      if (deleted.has(row.id)) byId.delete(row.id);
       else byId.set(row.id, summarize(row));
     }
     // Beyond the last row there may be rows that nobody has read yet.

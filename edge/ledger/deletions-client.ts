@@ -1,5 +1,6 @@
 import type { DeletionFacts } from "../../shared/contracts/deletions.ts";
-import type { Deletions, NewDeletion, RecentTombstones } from "./deletions.ts";
+import type { MarkCursor, MarkPage, Marks } from "./deletion-marks.ts";
+import type { Deletions, NewDeletion } from "./deletions.ts";
 import type { DeletionOwner } from "./forgotten.ts";
 import { createCallObject, type Placement } from "./placement.ts";
 
@@ -8,7 +9,10 @@ export interface DeletionsClient {
   /** Null while too many of the tenant's are open. */
   create(deletion: NewDeletion): Promise<DeletionFacts | null>;
   read(owner: DeletionOwner, id: string): Promise<DeletionFacts | null>;
-  recent(owner: DeletionOwner): Promise<RecentTombstones>;
+  /** A page of what was deleted since; null: of all that was deleted lately. */
+  recent(owner: DeletionOwner, cursor: MarkCursor | null): Promise<MarkPage>;
+  /** Of what was deleted lately, what bears these names. */
+  named(owner: DeletionOwner, names: readonly string[]): Promise<Marks>;
 }
 
 export function createDeletionsClient(
@@ -21,11 +25,9 @@ export function createDeletionsClient(
       callObject(deletion.tenantId, deletion.residency, (object) => object.create(deletion)),
     read: ({ tenantId, residency }, id) =>
       callObject(tenantId, residency, (object) => object.read(id)),
-    recent: ({ tenantId, residency }) =>
-      callObject(
-        tenantId,
-        residency,
-        async (object) => (await object.recent()) as RecentTombstones,
-      ),
+    recent: ({ tenantId, residency }, cursor) =>
+      callObject(tenantId, residency, async (object) => (await object.recent(cursor)) as MarkPage),
+    named: ({ tenantId, residency }, names) =>
+      callObject(tenantId, residency, async (object) => (await object.named(names)) as Marks),
   };
 }

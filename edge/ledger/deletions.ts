@@ -14,6 +14,12 @@ import { readEdgeConfig, type EdgeBindings, type EdgeConfig } from "../env.ts";
 import { createCallRegion } from "../forward/call-region.ts";
 import { describeError, log } from "../ops/log.ts";
 import { createAlarmClock, type AlarmClock } from "./alarm-clock.ts";
+import {
+  createDeletionMarks,
+  type MarkCursor,
+  type MarkPage,
+  type Marks,
+} from "./deletion-marks.ts";
 import { createIdempotencyClient } from "./idempotency-client.ts";
 import type { Idempotency } from "./idempotency.ts";
 import { createLedgerClient } from "./ledger-client.ts";
@@ -22,7 +28,7 @@ import type { Ledger } from "./ledger.ts";
 /** A region is asked again so soon, and then less and less often. */
 const FIRST_RETRY_MS = 1_000;
 const MAX_RETRY_MS = 5 * 60_000;
-/** Every isolate asks at most once in five seconds; links and lists that may still show what was deleted live an hour, or seconds. */
+/** What readers ask for is kept for so long after a deletion's end; links and lists that may still show what was deleted live an hour, or seconds. */
 const RECENT_MS = 48 * 3_600_000;
 const CALL_TIMEOUT_MS = 2_000;
 /**
@@ -42,13 +48,6 @@ export type NewDeletion = {
   residency: Residency;
   scope: DeletionScope;
   askedBy: NonNullable<DeletionOrder["asked_by"]>;
-};
-/** What was deleted lately, as the edge's readers ask for it. */
-export type RecentTombstones = {
-  scopes: { scope: DeletionScope; requested_at: string }[];
-  jobs: string[];
-  /** Recordings, by SHA-256, and until when URLs for them were made that are void now (Unix ms). */
-  audio: [string, number][];
 };
 
 type Row = {
@@ -75,6 +74,7 @@ export class Deletions extends DurableObject<EdgeBindings> {
   config: () => EdgeConfig = () => readEdgeConfig(this.env);
   readonly #sql: SqlStorage;
   readonly #clock: AlarmClock;
+  readonly #marks: ReturnType<typeof createDeletionMarks>;
   #sweepAt = 0;
 
   constructor(ctx: DurableObjectState, env: EdgeBindings) {
@@ -103,6 +103,8 @@ export class Deletions extends DurableObject<EdgeBindings> {
       CREATE INDEX IF NOT EXISTS deletions_by_end ON deletions (names_jobs, completed_at);
       CREATE INDEX IF NOT EXISTS deletions_by_due ON deletions (due_at);
     `);
+    this.#marks = createDeletionMarks(this.#sql);
+    if (this.#marks.isNew) this.#markOlder();
   }
 
   /** Writes the tombstone, and begins; a deletion that is here already goes on. Null while too many others are open. */
@@ -113,18 +115,22 @@ export class Deletions extends DurableObject<EdgeBindings> {
     scope,
     askedBy,
   }: NewDeletion): Promise<DeletionFacts | null> {
-    if (!this.#row(id) && this.#open() >= MAX_OPEN_DELETIONS) return null;
-    this.#sql.exec(
-      `INSERT OR IGNORE INTO deletions (id, tenant_id, residency, scope, requested_at, due_at, asked_by)
-       VALUES (?, ?, ?, ?, ?, ?, ?)`,
-      id,
-      tenantId,
-      residency,
-      JSON.stringify(scope),
-      this.now(),
-      this.now() + FIRST_RETRY_MS,
-      JSON.stringify(askedBy),
-    );
+    if (!this.#row(id)) {
+      if (this.#open() >= MAX_OPEN_DELETIONS) return null;
+      const requestedAtMs = this.now();
+      this.#sql.exec(
+        `INSERT INTO deletions (id, tenant_id, residency, scope, requested_at, due_at, asked_by)
+         VALUES (?, ?, ?, ?, ?, ?, ?)`,
+        id,
+        tenantId,
+        residency,
+        JSON.stringify(scope),
+        requestedAtMs,
+        requestedAtMs + FIRST_RETRY_MS,
+        JSON.stringify(askedBy),
+      );
+      this.#marks.made({ id, scope, requestedAtMs });
+    }
     await this.#clock.wakeBy(this.now() + FIRST_RETRY_MS);
     await this.#advance(id);
     return this.#facts(id)!;
@@ -136,30 +142,14 @@ export class Deletions extends DurableObject<EdgeBindings> {
     return this.#facts(id);
   }
 
-  async recent(): Promise<RecentTombstones> {
-    const since = this.now() - RECENT_MS;
-    const rows = this.#sql
-      .exec<Row>(
-        "SELECT * FROM deletions WHERE names_jobs = 1 AND (completed_at IS NULL OR completed_at >= ?)",
-        since,
-      )
-      .toArray();
-    const jobs = new Set<string>();
-    const audio = new Map<string, number>();
-    for (const row of rows) {
-      for (const { id, sha256 } of this.#partsOf(row.id).flatMap(jobsOf)) {
-        jobs.add(id);
-        if (sha256) audio.set(sha256, Math.max(audio.get(sha256) ?? 0, row.requested_at));
-      }
-    }
-    return {
-      scopes: rows.map(({ scope, requested_at }) => ({
-        scope: JSON.parse(scope) as DeletionScope,
-        requested_at: iso(requested_at),
-      })),
-      jobs: [...jobs],
-      audio: [...audio],
-    };
+  /** What was deleted lately, as the edge's readers ask for it: what came since they last did. */
+  async recent(cursor: MarkCursor | null): Promise<MarkPage> {
+    return this.#marks.since(cursor);
+  }
+
+  /** Of what was deleted lately, what bears these names. */
+  async named(names: readonly string[]): Promise<Marks> {
+    return this.#marks.named(names);
   }
 
   override async alarm(): Promise<void> {
@@ -191,6 +181,7 @@ export class Deletions extends DurableObject<EdgeBindings> {
     for (const id of named) {
       this.#sql.exec("UPDATE parts SET jobs = '[]' WHERE deletion_id = ?", id);
       this.#sql.exec("UPDATE deletions SET names_jobs = 0 WHERE id = ?", id);
+      this.#marks.forget(id);
     }
     const { receipts } = this.#sql
       .exec<{ receipts: number }>("SELECT count(*) AS receipts FROM deletions WHERE names_jobs = 0")
@@ -277,6 +268,17 @@ export class Deletions extends DurableObject<EdgeBindings> {
     }
   }
 
+  /** Marks what an object of an earlier form has deleted. */
+  #markOlder(): void {
+    const rows = this.#sql.exec<Row>("SELECT * FROM deletions WHERE names_jobs = 1").toArray();
+    for (const { id, scope, requested_at: requestedAtMs } of rows) {
+      const deleted = { id, scope: JSON.parse(scope) as DeletionScope, requestedAtMs };
+      this.#marks.made(deleted);
+      const orders = new Map(this.#partsOf(id).map((part) => [part.order_id, part]));
+      for (const part of orders.values()) this.#marks.found(deleted, jobsOf(part));
+    }
+  }
+
   /** The ledger and stored answers; then the orders for regions stand. */
   async #forgetAtTheEdge(row: Row): Promise<void> {
     const config = this.config();
@@ -321,6 +323,7 @@ export class Deletions extends DurableObject<EdgeBindings> {
           JSON.stringify(chunk),
         );
       }
+      this.#marks.found({ id: row.id, scope, requestedAtMs: row.requested_at }, chunk);
     }
     const edge = {
       removed: { ledger_jobs: Math.max(removed, jobs.length), stored_answers: answers },

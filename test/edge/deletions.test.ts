@@ -1,6 +1,7 @@
 import { compactVerify, importJWK } from "jose";
 import { env, runInDurableObject, runDurableObjectAlarm } from "cloudflare:test";
 import { describe, expect, test } from "vitest";
+import { createDeletionMarks } from "../../edge/ledger/deletion-marks.ts";
 import { MAX_RECEIPTS, type Deletions } from "../../edge/ledger/deletions.ts";
 import { DeletionReceipt, MAX_OPEN_DELETIONS } from "../../shared/contracts/deletions.ts";
 import { signAudioUrl } from "../../shared/signing/audio-url.ts";
@@ -182,14 +183,9 @@ describe("a deletion", () => {
     expect(await manifest()).toEqual(["open", "open"]);
     // A tombstone of which the item's shard has yet to hear.
     await runInDurableObject(objectOf(tenant), (_object, { storage }) => {
-      storage.sql.exec(
-        "INSERT INTO deletions (id, tenant_id, residency, scope, requested_at) VALUES (?, ?, ?, ?, ?)",
-        "del_x",
-        tenant,
-        "global",
-        JSON.stringify({ user_id: "u-mine" }),
-        Date.now() + 1,
-      );
+      const requestedAtMs = Date.now() + 1;
+      const deleted = { id: "del_x", scope: { user_id: "u-mine" }, requestedAtMs };
+      createDeletionMarks(storage.sql).made(deleted);
     });
     await receiptOf(await order({ job_id: job_ids[1] }));
     expect(orders()[0]!.body["jobs"]).toEqual([
@@ -302,13 +298,16 @@ describe("a deletion", () => {
       runInDurableObject(objectOf(tenant), async (object, { storage }) => {
         object.now = () => Date.now() + days * DAY_MS;
         await object.alarm();
-        const { jobs } = await object.recent();
+        const { marks } = await object.recent(null);
         const named = storage.sql.exec("SELECT 1 FROM parts WHERE jobs <> '[]'").toArray().length;
-        return { jobs, named, rings: await storage.getAlarm() };
+        return { marks: marks.map(([name]) => name), named, rings: await storage.getAlarm() };
       });
-    expect(await later(1.9)).toMatchObject({ jobs: [draft.id], named: REGION_IDS.length });
+    expect(await later(1.9)).toMatchObject({
+      marks: [`job:${draft.id}`, `audio:${audioFacts.sha256}`],
+      named: REGION_IDS.length,
+    });
     const slim = await later(2.1);
-    expect(slim).toMatchObject({ jobs: [], named: 0 });
+    expect(slim).toMatchObject({ marks: [], named: 0 });
     expect(slim.rings).toBeGreaterThan(Date.now() + 399 * DAY_MS);
     await later(399);
     const receipt = DeletionReceipt.parse(await (await read()).json());
