@@ -143,11 +143,11 @@ export async function runRound(options: RoundOptions): Promise<RoundReport> {
     }
     term = primary.term;
     if (timeline.at("back") === undefined || holder === region) return;
-    const placeOf = (id: string) => primary.regions.find((each) => each.region === id)?.position;
+    const reportOf = (id: string) => primary.regions.find((each) => each.region === id);
     // Up to where the primary's log was once the region ran again.
-    due ??= placeOf(holder);
-    const place = placeOf(region);
-    if (due && place && compareWal(place, due) >= 0) {
+    due ??= reportOf(holder)?.position;
+    const { role, position } = reportOf(region) ?? {};
+    if (role === "replica" && due && position && compareWal(position, due) >= 0) {
       timeline.first("caught up", `${region}'s Postgres has caught up as a replica`);
     }
   });
