@@ -45,7 +45,7 @@ export interface BatchWriterOptions {
   >;
 }
 
-/** What the writer holds of the outbox at once, about; where large entries follow small ones, up to `batchSize * concurrency` of them. */
+/** What the writer holds of the outbox at once, but for one entry more. */
 const MAX_READ_BYTES = 32 * 2 ** 20;
 
 export interface BatchWriter {

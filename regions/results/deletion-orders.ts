@@ -6,6 +6,7 @@ import {
 } from "../../shared/contracts/deletions.ts";
 import type { Redis } from "./redis.ts";
 import { TOMBSTONE_KEPT_MS, type Tombstones } from "./tombstones.ts";
+import { createWriteAnyway, inParts, MOST_MEMBERS } from "./write-anyway.ts";
 
 const keys = {
   /** Orders by id, as long as there is something to do for them. */
@@ -20,7 +21,7 @@ const keys = {
 const STORES = StoreReport.shape.store.options;
 type Store = StoreReport["store"];
 
-/** The orders to delete that this region has, on disk: what was begun goes on after a crash. */
+/** The orders to delete that this region has, on disk: what was begun goes on after a crash. A Redis that is full takes them: they make room. */
 export interface DeletionOrders {
   /** Takes an order, once, its tombstone first; settles to how far it is. */
   take(order: DeletionOrder): Promise<DeletionState>;
@@ -44,6 +45,7 @@ export function createDeletionOrders(
   now: () => number = Date.now,
 ): DeletionOrders {
   const iso = () => new Date(now()).toISOString();
+  const writeAnyway = createWriteAnyway(redis);
 
   async function stateOf(id: string): Promise<DeletionState> {
     const fields = await redis.hgetall(keys.state(id));
@@ -64,12 +66,12 @@ export function createDeletionOrders(
     async take(order) {
       if ((await redis.exists(keys.state(order.id))) === 0) {
         await tombstones.write(order);
-        const step = redis.multi();
-        step.hset(keys.state(order.id), "taken", iso());
-        step.pexpire(keys.state(order.id), TOMBSTONE_KEPT_MS);
-        step.hset(keys.orders, order.id, JSON.stringify(order));
-        step.zadd(keys.due, now(), order.id);
-        for (const [error] of (await step.exec()) ?? []) if (error) throw error;
+        await writeAnyway(
+          ["HSET", keys.state(order.id), "taken", iso()],
+          ["PEXPIRE", keys.state(order.id), TOMBSTONE_KEPT_MS],
+          ["HSET", keys.orders, order.id, JSON.stringify(order)],
+          ["ZADD", keys.due, now(), order.id],
+        );
       }
       return stateOf(order.id);
     },
@@ -77,7 +79,7 @@ export function createDeletionOrders(
     async next(patienceMs) {
       const [id] = await redis.zrangebyscore(keys.due, "-inf", now(), "LIMIT", 0, 1);
       if (id === undefined) return undefined;
-      await redis.zadd(keys.due, "XX", now() + patienceMs, id);
+      await writeAnyway(["ZADD", keys.due, "XX", now() + patienceMs, id]);
       const text = await redis.hget(keys.orders, id);
       return text === null ? undefined : DeletionOrder.parse(JSON.parse(text));
     },
@@ -89,7 +91,9 @@ export function createDeletionOrders(
         order.tenant_id,
         jobs.map((job) => job.id),
       );
-      await redis.sadd(keys.found(id), ...jobs.map((job) => JSON.stringify(job)));
+      for (const part of inParts(jobs, MOST_MEMBERS)) {
+        await writeAnyway(["SADD", keys.found(id), ...part.map((job) => JSON.stringify(job))]);
+      }
     },
 
     async found(id) {
@@ -98,21 +102,27 @@ export function createDeletionOrders(
     },
 
     async count(id, store, removed) {
-      for (const [kind, number] of Object.entries(removed)) {
-        await redis.hincrby(keys.state(id), `${store}.${kind}`, number);
-      }
+      const counts = Object.entries(removed);
+      await writeAnyway(
+        ...counts.map(
+          ([kind, number]) => ["HINCRBY", keys.state(id), `${store}.${kind}`, number] as const,
+        ),
+      );
     },
 
     storeDone: async (id, store) =>
-      void (await redis.hsetnx(keys.state(id), `done.${store}`, iso())),
+      void (await writeAnyway(["HSETNX", keys.state(id), `done.${store}`, iso()])),
     isStoreDone: async (id, store) => (await redis.hexists(keys.state(id), `done.${store}`)) === 1,
 
     async allDone(id) {
-      await redis.hsetnx(keys.state(id), "done", iso());
-      return redis.hincrby(keys.state(id), "sweeps", 1);
+      const [, sweeps] = await writeAnyway(
+        ["HSETNX", keys.state(id), "done", iso()],
+        ["HINCRBY", keys.state(id), "sweeps", 1],
+      );
+      return Number(sweeps);
     },
 
-    putOff: async (id, ms) => void (await redis.zadd(keys.due, "XX", now() + ms, id)),
+    putOff: async (id, ms) => void (await writeAnyway(["ZADD", keys.due, "XX", now() + ms, id])),
 
     async close(id) {
       await redis.multi().hdel(keys.orders, id).zrem(keys.due, id).del(keys.found(id)).exec();

@@ -2,6 +2,7 @@ import type { Logger } from "../ops/logger.ts";
 import { firstConnection } from "../ops/first-connection.ts";
 import { createBackoff } from "../ops/backoff.ts";
 import { duplicateForBlocking, type Redis } from "./redis.ts";
+import { define } from "./scripts.ts";
 
 export interface StreamEntry {
   id: string;
@@ -14,8 +15,8 @@ export interface StreamConsumerOptions {
   group: string;
   /** Entries handled at once, and held in memory, at most. */
   batchSize: number;
-  /** Characters of such a batch, about: how many entries are read goes by the size of those before. */
-  maxBatchBytes?: number;
+  /** Bytes of such a batch, at most, but for its last entry: what is held is less than this and one entry more. */
+  maxBatchBytes: number;
   /**
    * Deals with a batch and removes its entries. Whatever it throws, the same batch comes again after a pause.
    * `signal` is aborted when the process can wait no longer.
@@ -38,9 +39,6 @@ export interface StreamConsumerOptions {
  */
 const CONSUMER = "keeper";
 
-/** Entries read at first, while nothing is known of their size: so few that a process which large ones have ended gets past them. */
-const FIRST_READ = 10;
-
 /**
  * Reads a stream for good, batch after batch, until `signal` is aborted; rides out a Redis that is away. An entry may be
  * handled twice (after a crash, or by two processes at once), and is never skipped.
@@ -49,17 +47,17 @@ export async function consumeStream(
   options: StreamConsumerOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { redis, stream, group, batchSize, handle, logger } = options;
+  const { redis, stream, group, handle, logger } = options;
   const {
     blockMs = 1000,
     claimAfterMs = 15_000,
     youngClaimAfterMs = 1000,
     graceMs = 3000,
-    maxBatchBytes = Number.POSITIVE_INFINITY,
   } = options;
   const log = logger.child({ stream });
   const backoff = createBackoff(options.backoff);
   const blocking = duplicateForBlocking(redis, blockMs);
+  const readEntries = createReadEntries(blocking, options);
   const hardStop = new AbortController();
   let graceTimer: NodeJS.Timeout | undefined;
   const onStop = () => {
@@ -71,14 +69,6 @@ export async function consumeStream(
   let claimAtMs = 0;
   const youngUntilMs = performance.now() + claimAfterMs;
   let inHand: StreamEntry[] = [];
-  let count = Number.isFinite(maxBatchBytes) ? Math.min(batchSize, FIRST_READ) : batchSize;
-
-  /** Doubles what is read next while it fits; shrinks at once when it was too much. */
-  function adaptCount(): void {
-    const bytes = inHand.reduce((sum, { fields }) => sum + sizeOf(fields), 0);
-    const fitting = Math.floor((inHand.length * maxBatchBytes) / Math.max(1, bytes));
-    if (inHand.length > 0) count = Math.max(1, Math.min(batchSize, count * 2, fitting));
-  }
 
   async function step(): Promise<void> {
     if (!groupIsThere) {
@@ -87,31 +77,23 @@ export async function consumeStream(
     }
     if (inHand.length === 0 && performance.now() >= claimAtMs) {
       const idleMs = performance.now() < youngUntilMs ? youngClaimAfterMs : claimAfterMs;
-      const asked = count;
-      inHand = await claimAbandoned(redis, stream, group, idleMs, asked);
-      // A full batch: there may be more of them.
-      if (inHand.length < asked) claimAtMs = performance.now() + Math.max(50, idleMs / 3);
+      // ioredis, disconnected between two tries to connect, never tells of the commands that wait for the connection.
+      const { looked, entries } = await orAborted(readEntries(idleMs), signal);
+      inHand = entries;
+      // As long as there were some, there may be more.
+      if (looked === 0) claimAtMs = performance.now() + Math.max(50, idleMs / 3);
     }
     if (inHand.length === 0) {
-      // ioredis, disconnected between two tries to connect, never tells of the commands that wait for the connection.
-      const read = await orAborted(
-        blocking.xreadgroup(
-          "GROUP",
-          group,
-          CONSUMER,
-          "COUNT",
-          count,
-          "BLOCK",
-          blockMs,
-          "STREAMS",
-          stream,
-          ">",
-        ),
-        signal,
-      );
-      inHand = toEntries((read as [string, RawEntry[]][] | null)?.[0]?.[1] ?? []);
+      const { entries, last } = await orAborted(readEntries(), signal);
+      inHand = entries;
+      if (last !== undefined) {
+        // What comes next is only waited for here: taking it is a write to the disk, and is done for all that is there.
+        await orAborted(
+          blocking.xread("COUNT", 1, "BLOCK", blockMs, "STREAMS", stream, last),
+          signal,
+        );
+      }
     }
-    adaptCount();
     if (inHand.length > 0) await orAborted(handle(inHand, hardStop.signal), hardStop.signal);
     inHand = [];
   }
@@ -141,9 +123,6 @@ export async function consumeStream(
   }
 }
 
-const sizeOf = (fields: Record<string, string>): number =>
-  Object.values(fields).reduce((sum, value) => sum + value.length, 0);
-
 /** What is abandoned here goes on or fails by itself; its entries come again. */
 async function orAborted<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
   let onAbort = () => {};
@@ -168,32 +147,34 @@ async function makeGroup(redis: Redis, stream: string, group: string): Promise<v
   }
 }
 
-type RawEntry = [id: string, fields: string[] | null] | null;
+type RawEntry = [id: string, fields: string[]];
 
-async function claimAbandoned(
+/**
+ * The next entries that nobody took, or those that lie with a consumer for `idleMs`. `looked`: how many of these there were, some of which may
+ * have been removed; `last`, when nothing is left: what the group has taken so far.
+ */
+type ReadEntries = (
+  idleMs?: number,
+) => Promise<{ looked: number; entries: StreamEntry[]; last: string | undefined }>;
+
+function createReadEntries(
   redis: Redis,
-  stream: string,
-  group: string,
-  idleMs: number,
-  count: number,
-): Promise<StreamEntry[]> {
-  let cursor = "0-0";
-  do {
-    const answer = await redis.xautoclaim(stream, group, CONSUMER, idleMs, cursor, "COUNT", count);
-    const [next, claimed] = answer as [string, RawEntry[]];
-    const entries = toEntries(claimed);
-    if (entries.length > 0) return entries;
-    cursor = next;
-  } while (cursor !== "0-0");
-  return [];
+  { stream, group, batchSize, maxBatchBytes }: StreamConsumerOptions,
+): ReadEntries {
+  const read = define(redis, "read-entries", 1);
+  const bounds = [String(batchSize), String(maxBatchBytes)];
+  return async (idleMs) => {
+    const idle = idleMs === undefined ? "" : String(idleMs);
+    const answer = await read(stream, group, CONSUMER, ...bounds, idle);
+    const [looked, raw, last] = answer as [number, RawEntry[], string?];
+    return { looked, entries: toEntries(raw), last };
+  };
 }
 
 function toEntries(raw: RawEntry[]): StreamEntry[] {
-  return raw.flatMap((entry) => {
-    // Taken by somebody, and deleted since.
-    if (!entry?.[1]) return [];
+  return raw.map(([id, list]) => {
     const fields: Record<string, string> = {};
-    for (let i = 0; i + 1 < entry[1].length; i += 2) fields[entry[1][i]!] = entry[1][i + 1]!;
-    return [{ id: entry[0], fields }];
+    for (let i = 0; i + 1 < list.length; i += 2) fields[list[i]!] = list[i + 1]!;
+    return { id, fields };
   });
 }

@@ -2,6 +2,7 @@ import type { DeletionOrder, JobIdentity } from "../../shared/contracts/deletion
 import { hashUser } from "../../shared/signing/hash-user.ts";
 import type { Redis } from "./redis.ts";
 import { define } from "./scripts.ts";
+import { createWriteAnyway, inParts, MOST_MEMBERS } from "./write-anyway.ts";
 
 /**
  * How long a region remembers what was deleted: longer than any message, run, replica or stored upload can be late. The database
@@ -31,15 +32,15 @@ export interface Tombstones {
 /** @param now Unix ms */
 export function createTombstones(redis: Redis, now: () => number = Date.now): Tombstones {
   const dropOld = define(redis, "drop-old", 1);
+  const writeAnyway = createWriteAnyway(redis);
 
   /** Not in one step, since a tenant's hash and the index lie in two slots; whoever has an order writes both again until both are there. */
   async function put(tenantId: string, fields: ReadonlyMap<string, number>): Promise<void> {
-    if (fields.size === 0) return;
-    await redis.zadd(
-      INDEX,
-      ...[...fields.keys()].flatMap((field) => [now(), `${tenantId} ${field}`]),
-    );
-    await redis.hset(keyOf(tenantId), fields);
+    for (const part of inParts([...fields], MOST_MEMBERS)) {
+      const scored = part.flatMap(([field]) => [now(), `${tenantId} ${field}`]);
+      await writeAnyway(["ZADD", INDEX, ...scored]);
+      await writeAnyway(["HSET", keyOf(tenantId), ...part.flat()]);
+    }
   }
 
   return {

@@ -126,7 +126,6 @@ export function createEventPlanner(options: EventPlannerOptions): {
     return {
       delivery,
       lane: laneOf(event.tenant_id, target as DeliveryTarget),
-      sealed: event.sealed,
       refused: rowOf({ ...delivery, status: "failed", error: "too_many_pending" }),
     };
   }
@@ -159,7 +158,7 @@ export function createEventPlanner(options: EventPlannerOptions): {
           return;
         }
         const room = { nowMs: now(), tenantId: event.tenant_id, mostInLane, mostSealedBytes };
-        const made = await scripts.plan(id, deliveries, room);
+        const made = await scripts.plan(id, { deliveries, sealed: event.sealed }, room);
         if (!made) return;
         planned.inc({ outcome: "made" }, made.made);
         planned.inc({ outcome: "no_room" }, made.full);

@@ -12,7 +12,6 @@ const KEEP_SEALED_S = 73 * 3600;
 export interface PlannedDelivery {
   delivery: Delivery;
   lane: string;
-  sealed?: string | undefined;
   /** For the database, when there is no room. */
   refused: DeliveryRow;
 }
@@ -45,22 +44,24 @@ export function createWebhookScripts(redis: Redis) {
   const { lanes, pending, rows, prefix } = webhookKeys;
 
   return {
-    /** Undefined when the event was planned before. */
+    /** Undefined when the event was planned before. `sealed`: the result that goes with each delivery. */
     async plan(
       entryId: string,
-      deliveries: readonly PlannedDelivery[],
+      {
+        deliveries,
+        sealed = "",
+      }: { deliveries: readonly PlannedDelivery[]; sealed?: string | undefined },
       room: { nowMs: number; tenantId: string; mostInLane: number; mostSealedBytes: number },
     ): Promise<{ made: number; full: number } | undefined> {
-      const each = deliveries.flatMap(({ delivery, lane, sealed = "", refused }) => [
+      const each = deliveries.flatMap(({ delivery, lane, refused }) => [
         delivery.id,
         lane,
         JSON.stringify(delivery),
-        sealed,
         JSON.stringify(refused),
       ]);
       const keys = [resultKeys.webhooks, lanes, pending, rows];
       const { nowMs, tenantId, mostInLane, mostSealedBytes } = room;
-      const bounds = [mostInLane, mostSealedBytes, tenantId];
+      const bounds = [mostInLane, mostSealedBytes, tenantId, sealed];
       const args = [webhookGroups.events, entryId, nowMs, prefix, KEEP_SEALED_S, ...bounds];
       const answer = await plan(...keys, ...args.map(String), ...each);
       if (answer === null) return undefined;

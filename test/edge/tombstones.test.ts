@@ -138,6 +138,47 @@ describe("what the edge knows of deletions", () => {
     expect(await deletedOf(tombstones, tenant, jobs)).toEqual(["late"]);
   });
 
+  test("has what its object has, though that loses its disks while it is read by two at once", async () => {
+    const tenant = startTenant();
+    let now = 1_000;
+    const waits = [Promise.withResolvers<void>()];
+    const tombstones = createEdgeTombstones(
+      {
+        ...tenant.client,
+        async recent(owner, cursor) {
+          await waits.pop()?.promise;
+          return tenant.client.recent(owner, cursor);
+        },
+      },
+      { now: () => now },
+    );
+    const [first] = waits;
+    const idle = createEdgeTombstones(tenant.client, { now: () => now });
+    const add = (ids: readonly string[]) =>
+      tenant.mark((marks) => ids.forEach((id) => marks.made(deletionOf({ job_id: id }, 900))));
+    const jobs = ["a", "b", "c", "d"].map((id) => ({ id, createdAtMs: 950 }));
+    await add(["old-1", "old-2", "old-3"]);
+    await deletedOf(idle, tenant, jobs);
+    const slow = deletedOf(tombstones, tenant, jobs);
+    await deletedOf(tombstones, tenant, jobs);
+    await tenant.loseDisks();
+    await evictDurableObject(tenant.object);
+    await add(["a"]);
+    first!.resolve();
+    expect(await slow).toEqual(["a"]);
+    await add(["b", "c", "d"]);
+    now += FRESH_MS;
+    expect(await deletedOf(tombstones, tenant, jobs)).toEqual(idsOf(jobs));
+    expect(await deletedOf(idle, tenant, jobs)).toEqual(idsOf(jobs));
+    // Put back to an earlier time.
+    await runInDurableObject(tenant.object, (_object, { storage }) => {
+      storage.sql.exec("DELETE FROM marks; UPDATE sqlite_sequence SET seq = 0");
+    });
+    await add(["e"]);
+    now += FRESH_MS;
+    expect(await deletedOf(idle, tenant, [{ id: "e", createdAtMs: 950 }])).toEqual(["e"]);
+  });
+
   test("takes up bounded room: of a tenant with too much its object is asked, and who was not asked about for longest goes", async () => {
     const [large, ...small] = [startTenant(), startTenant(), startTenant()];
     const owners = new Map([large, ...small].map((tenant) => [tenant.owner.tenantId, tenant]));
@@ -164,6 +205,13 @@ describe("what the edge knows of deletions", () => {
     expect(await look(small[1]!, 20)).toEqual([1, 0]);
     expect(await look(small[1]!, 20)).toEqual([0, 0]);
     expect(await look(small[0]!, 20)).toEqual([1, 0]);
+    const narrow = createEdgeTombstones(client, { now: () => 1_000, mostTenants: 2 });
+    const empty = [startTenant(), startTenant(), startTenant()];
+    for (const tenant of empty) owners.set(tenant.owner.tenantId, tenant);
+    for (const tenant of [...empty, empty[2]!, empty[1]!, empty[0]!]) {
+      expect(await deletedOf(narrow, tenant, [{ id: "j", createdAtMs: 950 }])).toEqual([]);
+    }
+    expect(empty.map((tenant) => tenant.takePages().length)).toEqual([2, 1, 1]);
   });
 
   test("of an object of an earlier form is what that has deleted", async () => {

@@ -259,6 +259,29 @@ test("a job that waits is called off, and its offer leaves no trace", async () =
   expect(await bench.objects.head(uploadKey(owner, spec.upload_id))).toBeUndefined();
 });
 
+test("a Redis that is full takes the order, and all of it goes: what waits, what has ended, and caches", async () => {
+  const tenant = newTenant();
+  const user = newUser();
+  const job = await finishedJob(tenant, { userId: user });
+  const waiting: JobSpec = jobSpec({ tenant_id: tenant, user_id: user });
+  await bench.putUpload(waiting, Buffer.from("audio"));
+  await bench.queue.submit(waiting);
+  const order = orderOf(tenant, { user_id: user }, { jobs: [{ id: job.jobId }] });
+  await bench.client.config("SET", "maxmemory", "1mb");
+  try {
+    await expect(bench.client.set("more", "x")).rejects.toThrow(/OOM/);
+    const state = await region.untilDone(order);
+    expect(state.stores).toHaveLength(3);
+    expect(await look(job)).toEqual(gone);
+    expect(await bench.queue.state(waiting.id)).toBeUndefined();
+    const createdAtMs = readId(job.jobId)!.createdAtMs;
+    const isDeleted = { id: newJobId(), createdAtMs, userId: user };
+    expect(await region.tombstones.covers(tenant, isDeleted)).toBe(true);
+  } finally {
+    await bench.client.config("SET", "maxmemory", "0");
+  }
+});
+
 test("of a batch's texts only the deleted item's goes; the last one takes the object along", async () => {
   const tenant = newTenant();
   const owner = { residency: "global", tenantId: tenant } as const;
