@@ -21,6 +21,11 @@ export interface SecondCopyTimes {
   /** Between two looks at first, and at most. */
   firstPauseMs?: number;
   maxPauseMs?: number;
+  /** A bucket that has not answered within this is away, and is left alone for a while. */
+  lookMs?: number;
+  leaveAloneMs?: number;
+  /** Where only a region that is away can have it, this is given up, so that the client can send it elsewhere. */
+  goneAfterMs?: number;
 }
 
 /** `durability: "multi_region"`: an upload lies in two regions' buckets before a job of it is accepted. */
@@ -52,6 +57,7 @@ export function createSecondCopy(
 ): SecondCopy {
   const { patienceMs = 12_000, copyAfterMs = 1_500 } = times;
   const { firstPauseMs = 100, maxPauseMs = 1_000 } = times;
+  const { lookMs = 1_500, leaveAloneMs = 2_000, goneAfterMs = 2_500 } = times;
 
   const permitted = (residency: Residency) =>
     config.regions.filter((region) => isPermitted(residency, region));
@@ -67,6 +73,16 @@ export function createSecondCopy(
   }
 
   async function look(region: Region, key: string): Promise<Seen> {
+    const over = new AbortController();
+    const late = sleep(lookMs, over.signal).then(
+      (): Seen => "away",
+      (): Seen => "away",
+    );
+    // The others must not wait for one that hangs.
+    return Promise.race([ask(region, key), late]).finally(() => over.abort());
+  }
+
+  async function ask(region: Region, key: string): Promise<Seen> {
     try {
       const answer = await objects.get(region, key, "HEAD");
       // S3 tells those who may not list a bucket 403 of what is not there.
@@ -112,10 +128,17 @@ export function createSecondCopy(
       const began = Date.now();
       const left = () => patienceMs - (Date.now() - began);
       const tried = new Set<Region>();
+      const awayUntil = new Map<Region, number>();
+      async function lookOnce(region: Region): Promise<Seen> {
+        if (Date.now() < (awayUntil.get(region) ?? 0)) return "away";
+        const seen = await look(region, key);
+        if (seen === "away") awayUntil.set(region, Date.now() + leaveAloneMs);
+        return seen;
+      }
 
       for (let pauseMs = firstPauseMs; ; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
         const [original, ...copies] = await Promise.all(
-          [home, ...peers].map((region) => look(region, key)),
+          [home, ...peers].map((region) => lookOnce(region)),
         );
         const isWhole = (seen: Seen) => {
           if (typeof seen === "string") return false;
@@ -149,7 +172,8 @@ export function createSecondCopy(
             });
           }
         }
-        if (left() <= pauseMs) {
+        const isGone = original === "away" && whole === 0 && Date.now() - began >= goneAfterMs;
+        if (isGone || left() <= pauseMs) {
           throw new ApiError(
             "dependency_unavailable",
             "The recording is in no second region yet. Nothing was accepted; repeat the request.",

@@ -3,8 +3,8 @@ import { createCallEdge, type CallEdgeOptions } from "../ops/call-edge.ts";
 
 export type AskForOrders = (report: PrimaryReport, signal: AbortSignal) => Promise<PrimaryOrder>;
 
-/** Well below the time in which a lease has to be renewed. */
-const TIMEOUT_MS = 2_000;
+/** A lost one must leave time for the next before a primary has to be stopped; a slow link must be no lost one. */
+const TIMEOUT_MS = 3_000;
 
 /** Reports to the primary's lease, by way of the edge; the answer is what to do. Throws while the edge is away. */
 export function createAskForOrders(edge: CallEdgeOptions): AskForOrders {

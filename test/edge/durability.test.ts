@@ -139,6 +139,31 @@ describe("the second copy", () => {
     await wait();
   });
 
+  test("that only a region which is away could give is given up early, so that the client can go elsewhere", async () => {
+    const { wait, put, regions, looks } = await waiting({ patienceMs: 60_000, goneAfterMs: 50 });
+    put("eu-west", uploadId);
+    regions.down.add("eu-west");
+    await expect(wait()).rejects.toMatchObject({ code: "dependency_unavailable" });
+    expect(looks("us-east")).toBeGreaterThan(1);
+  });
+
+  test("is made without waiting for a bucket that hangs", async () => {
+    const { wait, put, has, regions } = await waiting({
+      patienceMs: 60_000,
+      copyAfterMs: 0,
+      lookMs: 50,
+    });
+    put("eu-west", uploadId);
+    let asked = 0;
+    regions.elsewhere.set("us-east.objects.test", () => {
+      asked += 1;
+      return new Promise<Response>(() => undefined);
+    });
+    await wait();
+    expect(has("ap-south", uploadId)).toBe(true);
+    expect(asked).toBe(1);
+  });
+
   test("counts only when it is the same recording", async () => {
     const { wait, put } = await waiting({ patienceMs: 20, copyAfterMs: 10_000 });
     put("eu-west", uploadId);
