@@ -269,3 +269,35 @@ test("what a dead reader had is taken over within the same bounds, on a cluster 
     await cluster.close();
   }
 });
+
+test("a reader waits in Redis for what comes next, also while what it had before lies there undecided", async () => {
+  const stream = "{antiphon}:undecided";
+  const had: string[] = [];
+  const stop = new AbortController();
+  const reading = consumeStream(
+    {
+      redis,
+      stream,
+      group: "readers",
+      batchSize: 10,
+      maxBatchBytes: 1000,
+      logger: pino({ level: "silent" }),
+      blockMs: 60_000,
+      youngClaimAfterMs: 60_000,
+      claimAfterMs: 60_000,
+      handle: async (entries) => void had.push(...entries.map(({ fields }) => fields["text"]!)),
+    },
+    stop.signal,
+  );
+  const waits = async () => /flags=b .*cmd=xread /.test((await redis.client("LIST")) as string);
+  try {
+    for (const text of ["a", "b"]) await redis.xadd(stream, "*", "text", text);
+    await expect.poll(() => had).toEqual(["a", "b"]);
+    await expect.poll(waits).toBe(true);
+    await redis.xadd(stream, "*", "text", "c");
+    await expect.poll(() => had).toEqual(["a", "b", "c"]);
+  } finally {
+    stop.abort();
+    await reading;
+  }
+});
