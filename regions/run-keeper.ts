@@ -62,6 +62,8 @@ const SETTLE_EVERY_MS = 60_000;
 /** A larger one lies in the bucket alone, as no cache takes it either. */
 const MAX_RESULT_BYTES = 16 * 2 ** 20;
 const PARTITIONS_EVERY_MS = 6 * 3600 * 1000;
+/** A database that was restored from a backup shows for so long what was deleted since. */
+const REPEAT_EVERY_MS = 3600 * 1000;
 
 const config = readConfig(KeeperConfig, process.env);
 const region = config.ANTIPHON_REGION;
@@ -309,6 +311,11 @@ const loops = Promise.all([
     everyMs: SETTLE_EVERY_MS,
     signal,
     onError: (error) => logger.warn({ err: error }, "cannot tell of settled jobs now"),
+  }),
+  keepRows(() => deletions.repeat(signal), {
+    everyMs: REPEAT_EVERY_MS,
+    signal,
+    onError: (error) => logger.warn({ err: error }, "cannot look for deleted jobs' rows now"),
   }),
   keepRows(() => deletions.prune(), {
     everyMs: PARTITIONS_EVERY_MS,

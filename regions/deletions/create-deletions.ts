@@ -1,4 +1,8 @@
-import type { DeletedJob, DeletionOrder } from "../../shared/contracts/deletions.ts";
+import {
+  mintDeletionId,
+  type DeletedJob,
+  type DeletionOrder,
+} from "../../shared/contracts/deletions.ts";
 import { audioKey, resultKey, stageKey, uploadKey } from "../../shared/contracts/object-keys.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { Metrics } from "../ops/metrics.ts";
@@ -14,7 +18,7 @@ export interface DeletionsParts {
   orders: DeletionOrders;
   queue: Pick<Queue, "cancel" | "state">;
   redis: EraseJobs;
-  tombstones: Pick<Tombstones, "prune">;
+  tombstones: Pick<Tombstones, "prune" | "jobs">;
   database: DatabaseDeletions;
   objects: Pick<ObjectStore, "eraseVersions" | "get" | "replace">;
   logger: Logger;
@@ -31,6 +35,10 @@ export interface DeletionsParts {
 export interface Deletions {
   /** Carries out the orders that are due; what cannot be done now comes again. Settles to how many there were. */
   work(signal: AbortSignal): Promise<number>;
+  /**
+   * Orders anew what was deleted and has rows again, as in a database that was restored from a backup. Settles to how many jobs that were.
+   */
+  repeat(signal: AbortSignal): Promise<number>;
   /** Drops tombstones past their time. */
   prune(): Promise<void>;
 }
@@ -207,6 +215,29 @@ export function createDeletions(parts: DeletionsParts): Deletions {
           await orders.putOff(order.id, retryMs);
         }
       }
+    },
+    async repeat(signal) {
+      let returned = 0;
+      for await (const page of tombstones.jobs()) {
+        signal.throwIfAborted();
+        const rows = await database.returned(page);
+        const byOwner = Map.groupBy(rows, (row) => `${row.residency} ${row.tenantId}`);
+        for (const ofOwner of byOwner.values()) {
+          const { tenantId: tenant_id, residency, job } = ofOwner[0]!;
+          await orders.take({
+            v: 1,
+            id: mintDeletionId(now()),
+            tenant_id,
+            residency,
+            scope: { job_id: job.id },
+            requested_at: new Date(now()).toISOString(),
+            jobs: ofOwner.map((row) => row.job),
+          });
+        }
+        returned += rows.length;
+      }
+      if (returned > 0) logger.warn({ jobs: returned }, "deleted jobs have rows again");
+      return returned;
     },
     async prune() {
       await tombstones.prune();

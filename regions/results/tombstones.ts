@@ -13,6 +13,7 @@ export const TOMBSTONE_KEPT_MS = 90 * 24 * 3_600_000;
 /** One hash for each tenant: `all` and `user:<hash>` up to when (Unix ms), `job:<id>`. */
 const keyOf = (tenantId: string) => `antiphon:tombstones:${tenantId}`;
 const PRUNED_AT_ONCE = 500;
+const PAGE = 1_000;
 /** What an order says of when it was asked for is the edge's clock. */
 const CLOCKS_DIFFER_MS = 24 * 3_600_000;
 /** `<tenant> <field>` by when it was written last. */
@@ -25,6 +26,8 @@ export interface Tombstones {
   add(tenantId: string, jobIds: readonly string[]): Promise<void>;
   /** Whether a job was deleted. @throws while Redis is away: what cannot be told apart must not be shown, or written */
   covers(tenantId: string, job: JobIdentity): Promise<boolean>;
+  /** All jobs that it remembers by their ids, those of one page together. */
+  jobs(): AsyncGenerator<{ tenantId: string; id: string }[]>;
   /** Drops those past their time, a bounded number at a time. Settles to how many there were. */
   prune(): Promise<number>;
 }
@@ -70,6 +73,30 @@ export function createTombstones(redis: Redis, now: () => number = Date.now): To
       return job !== null && job !== undefined
         ? true
         : wide.some((before) => before !== null && createdAtMs <= Number(before));
+    },
+
+    async *jobs() {
+      // By time, not by place: what goes meanwhile must not hide what comes after it.
+      let from = "-inf";
+      /** Told already, of that time. */
+      let told = new Set<string>();
+      for (;;) {
+        const limit = PAGE + told.size;
+        const bounds = ["WITHSCORES", "LIMIT", 0, limit] as const;
+        const answer = await redis.zrangebyscore(INDEX, from, "+inf", ...bounds);
+        const read = answer.flatMap((member, at) =>
+          at % 2 === 0 ? [{ member, score: answer[at + 1]! }] : [],
+        );
+        yield read.flatMap(({ member }) => {
+          const [tenantId, id] = member.split(" job:") as [string, string?];
+          return id === undefined || told.has(member) ? [] : [{ tenantId, id }];
+        });
+        if (read.length < limit) return;
+        const last = read.at(-1)!.score;
+        const alike = read.filter(({ score }) => score === last).map(({ member }) => member);
+        told = new Set(last === from ? [...told, ...alike] : alike);
+        from = last;
+      }
     },
 
     async prune() {

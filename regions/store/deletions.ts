@@ -1,4 +1,5 @@
 import type { DeletedJob, DeletionOrder } from "../../shared/contracts/deletions.ts";
+import type { Residency } from "../../shared/contracts/regions.ts";
 import { readId, Sha256Hex } from "../../shared/contracts/ids.ts";
 import { hashUser } from "../../shared/signing/hash-user.ts";
 import { auditDeletion } from "./audit-log.ts";
@@ -21,10 +22,21 @@ export interface DatabaseDeletions {
     jobIds: readonly string[],
     signal: AbortSignal,
   ): Promise<{ jobs: number; results: number; webhooks: number }>;
+  /**
+   * Of these jobs, those that have rows and no tombstone here that covers them: they were deleted, and the database was put back to an
+   * earlier time since.
+   */
+  returned(jobs: readonly { tenantId: string; id: string }[]): Promise<ReturnedJob[]>;
   /** Of these recordings of a tenant, those that one of its jobs still has. */
   stillUsed(tenantId: string, sha256: readonly string[]): Promise<Set<string>>;
   /** Removes tombstones that are older than any row can be, a page at a time. */
   forget(beforeMs: number): Promise<number>;
+}
+
+export interface ReturnedJob {
+  tenantId: string;
+  residency: Residency;
+  job: DeletedJob;
 }
 
 const PAGE = 1_000;
@@ -109,6 +121,27 @@ export function createDatabaseDeletions({ primary }: Pick<Database, "primary">):
         await waitForReplay(primary, await flushedPosition(primary, [timeline]), { signal });
       });
       return removed;
+    },
+
+    async returned(jobs) {
+      if (jobs.length === 0) return [];
+      const named = JSON.stringify(jobs.map((job) => ({ ...job, at: createdAt(job.id) })));
+      const rows = await orUnavailable(
+        () => primary<
+          { id: string; tenant_id: string; residency: Residency; audio_sha256: string | null }[]
+        >`
+          select j.id, j.tenant_id, j.residency, j.audio_sha256
+          from jsonb_to_recordset(${named}::text::jsonb) as r ("tenantId" text, id text, at timestamptz)
+          join jobs j on j.id = r.id and j.created_at = r.at and j.tenant_id = r."tenantId"
+          where not exists (select from tombstones t where t.tenant_id = j.tenant_id and t.job_id = j.id)
+            and not exists (select from tombstones t where t.tenant_id = j.tenant_id and t.job_id is null
+              and j.created_at <= t.before and (t.user_hash is null
+                or t.user_hash = encode(sha256(convert_to(j.tenant_id || E'\\n' || j.user_id, 'UTF8')), 'hex')))`,
+      );
+      return rows.map(({ id, tenant_id: tenantId, residency, audio_sha256 }) => {
+        const sha256 = Sha256Hex.safeParse(audio_sha256).data;
+        return { tenantId, residency, job: { id, ...(sha256 === undefined ? {} : { sha256 }) } };
+      });
     },
 
     async stillUsed(tenantId, sha256) {

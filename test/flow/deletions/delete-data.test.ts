@@ -349,6 +349,64 @@ test("nothing comes back: neither by a late outbox entry, nor by a late run, nor
   expect(await look(job)).toEqual(gone);
 });
 
+test("what was deleted goes again from a database that was put back to an earlier time, and nothing else does", async () => {
+  const [tenant, other] = [newTenant(), newTenant()];
+  const user = newUser();
+  const [first, second, kept, foreign] = [
+    await finishedJob(tenant),
+    await finishedJob(tenant, { userId: user }),
+    await finishedJob(tenant),
+    await finishedJob(other),
+  ];
+  await region.untilDone(orderOf(tenant, { job_id: first.jobId }));
+  await region.untilDone(orderOf(tenant, { user_id: user }));
+  // Who names another tenant's job has deleted nothing of it.
+  await region.untilDone(orderOf(tenant, { job_id: foreign.jobId }));
+  const { signal } = new AbortController();
+  const repeat = () => region.deletions.repeat(signal);
+  expect(await repeat()).toBe(0);
+
+  await database.primary`delete from tombstones where tenant_id = ${tenant}`;
+  for (const { run } of [first, second]) await createFinalJobs(database).write([run.envelope]);
+  const back = { ...gone.rows, jobs: 1, results: 1 };
+  for (const { jobId } of [first, second]) expect(await rowsOf(jobId)).toEqual(back);
+  expect(await repeat()).toBe(2);
+  await region.work();
+  for (const { jobId } of [first, second]) expect(await rowsOf(jobId)).toEqual(gone.rows);
+  expect(await rowsOf(kept.jobId)).toEqual(whole.rows);
+  expect(await rowsOf(foreign.jobId)).toEqual(whole.rows);
+  expect(await repeat()).toBe(0);
+  // Nor does it come back now.
+  await createFinalJobs(database).write([first.run.envelope]);
+  expect(await rowsOf(first.jobId)).toEqual(gone.rows);
+  // What the database knows to be deleted has an order that is under way.
+  const another = await finishedJob(tenant, { userId: user });
+  const later = new Date(Date.now() + 1000).toISOString();
+  for (const scope of [{ job_id: kept.jobId }, { user_id: user }]) {
+    const order = orderOf(tenant, scope, { requested_at: later });
+    await createDatabaseDeletions(database).bury(order, signal);
+  }
+  await region.tombstones.add(tenant, [kept.jobId, another.jobId]);
+  expect(await repeat()).toBe(0);
+});
+
+test("a region tells all jobs that it remembers as deleted, whatever goes meanwhile", async () => {
+  const tenant = newTenant();
+  const jobs = Array.from({ length: 2_500 }, () => newJobId());
+  for (const at of [0, 700, 1_400]) {
+    await region.tombstones.add(tenant, jobs.slice(at, at + 1_100));
+    region.advance(1);
+  }
+  const told = new Set<string>();
+  for await (const page of region.tombstones.jobs()) {
+    for (const { tenantId, id } of page) if (tenantId === tenant) told.add(id);
+    // As `prune` would, of those that came first.
+    const first = page.slice(0, 200).map(({ tenantId, id }) => `${tenantId} job:${id}`);
+    if (first.length > 0) await bench.client.zrem("antiphon:tombstones", ...first);
+  }
+  expect(told.size).toBe(2_500);
+});
+
 test("a writer that began before the tombstone is waited for, and what it wrote goes too", async () => {
   const tenant = newTenant();
   const job = await finishedJob(tenant);
@@ -410,7 +468,7 @@ test("a part that is away keeps the order open, and it goes on where it was", as
 test("a region forgets a deletion after 90 days, the database once no row can be so old, and neither before", async () => {
   const DAY_MS = 86_400_000;
   const [old, renewed] = [newTenant(), newTenant()];
-  const jobs = Array.from({ length: 600 }, () => ({ id: newJobId() }));
+  const jobs = Array.from({ length: 1_100 }, () => ({ id: newJobId() }));
   const covers = (tenant: string, { id } = jobs[0]!) =>
     region.tombstones.covers(tenant, { id, createdAtMs: Date.now() - 1000 });
   const inDatabase = async (tenant: string) => {
@@ -423,6 +481,7 @@ test("a region forgets a deletion after 90 days, the database once no row can be
   region.advance(89 * DAY_MS);
   await region.deletions.prune();
   expect([await covers(old), await covers(renewed)]).toEqual([true, true]);
+  expect(await covers(old, jobs[999]!)).toBe(true);
   // Another order for what is remembered makes it be remembered for longer.
   const requested_at = new Date(Date.now() + 89 * DAY_MS).toISOString();
   await region.tombstones.write(orderOf(renewed, { all: true }, { requested_at }));
@@ -439,7 +498,7 @@ test("a region forgets a deletion after 90 days, the database once no row can be
   await region.deletions.prune();
   expect(await covers(renewed)).toBe(true);
 
-  expect(await inDatabase(old)).toBe(601);
+  expect(await inDatabase(old)).toBe(1_101);
   await database.primary`
     insert into tombstones select 'del_many', ${old}, 'job_' || n, null, now(), now()
     from generate_series(1, 1500) as n`;
