@@ -401,8 +401,9 @@ test("a region tells all jobs that it remembers as deleted, whatever goes meanwh
   for await (const page of region.tombstones.jobs()) {
     for (const { tenantId, id } of page) if (tenantId === tenant) told.add(id);
     // As `prune` would, of those that came first.
+    if (told.size > 1_000) continue;
     const first = page.slice(0, 200).map(({ tenantId, id }) => `${tenantId} job:${id}`);
-    if (first.length > 0) await bench.client.zrem("antiphon:tombstones", ...first);
+    await bench.client.zrem("antiphon:tombstones", ...first);
   }
   expect(told.size).toBe(2_500);
 });
