@@ -45,9 +45,6 @@ export interface BatchWriterOptions {
   >;
 }
 
-/** What the writer holds of the outbox at once, but for one entry more. */
-const MAX_READ_BYTES = 32 * 2 ** 20;
-
 export interface BatchWriter {
   run(signal: AbortSignal): Promise<void>;
   /** The end of the log that the entries which have left the outbox so far rely on; null when none has. */
@@ -161,7 +158,6 @@ export function createBatchWriter(options: BatchWriterOptions): BatchWriter {
           stream: resultKeys.outbox,
           group: groups.outbox,
           batchSize: batchSize * concurrency,
-          maxBatchBytes: MAX_READ_BYTES,
           handle,
           logger,
         },

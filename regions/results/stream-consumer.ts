@@ -15,8 +15,11 @@ export interface StreamConsumerOptions {
   group: string;
   /** Entries handled at once, and held in memory, at most. */
   batchSize: number;
-  /** Bytes of such a batch, at most, but for its last entry: what is held is less than this and one entry more. */
-  maxBatchBytes: number;
+  /**
+   * Where entries may be large: bytes of such a batch, at most, but for its last entry, so that what is held is less than this and one entry
+   * more. It costs Redis several times as long to read them, since each passes through a script.
+   */
+  maxBatchBytes?: number;
   /**
    * Deals with a batch and removes its entries. Whatever it throws, the same batch comes again after a pause.
    * `signal` is aborted when the process can wait no longer.
@@ -47,7 +50,7 @@ export async function consumeStream(
   options: StreamConsumerOptions,
   signal: AbortSignal,
 ): Promise<void> {
-  const { redis, stream, group, handle, logger } = options;
+  const { redis, stream, group, batchSize, maxBatchBytes, handle, logger } = options;
   const {
     blockMs = 1000,
     claimAfterMs = 15_000,
@@ -70,6 +73,31 @@ export async function consumeStream(
   const youngUntilMs = performance.now() + claimAfterMs;
   let inHand: StreamEntry[] = [];
 
+  /** What nobody took yet; waits for it. */
+  async function readNew(): Promise<StreamEntry[]> {
+    const count = ["COUNT", batchSize, "BLOCK", blockMs] as const;
+    const read = await blocking.xreadgroup(
+      "GROUP",
+      group,
+      CONSUMER,
+      ...count,
+      "STREAMS",
+      stream,
+      ">",
+    );
+    return toEntries((read as [string, RawEntry[]][] | null)?.[0]?.[1] ?? []);
+  }
+
+  /** The same, by bytes. */
+  async function readByBytes(): Promise<StreamEntry[]> {
+    const { entries, last } = await readEntries();
+    if (last !== undefined) {
+      // Only waited for here: what is there then is taken all at once, as one write to the disk.
+      await blocking.xread("COUNT", 1, "BLOCK", blockMs, "STREAMS", stream, last);
+    }
+    return entries;
+  }
+
   async function step(): Promise<void> {
     if (!groupIsThere) {
       await makeGroup(redis, stream, group);
@@ -84,15 +112,7 @@ export async function consumeStream(
       if (looked === 0) claimAtMs = performance.now() + Math.max(50, idleMs / 3);
     }
     if (inHand.length === 0) {
-      const { entries, last } = await orAborted(readEntries(), signal);
-      inHand = entries;
-      if (last !== undefined) {
-        // What comes next is only waited for here: taking it is a write to the disk, and is done for all that is there.
-        await orAborted(
-          blocking.xread("COUNT", 1, "BLOCK", blockMs, "STREAMS", stream, last),
-          signal,
-        );
-      }
+      inHand = await orAborted(maxBatchBytes === undefined ? readNew() : readByBytes(), signal);
     }
     if (inHand.length > 0) await orAborted(handle(inHand, hardStop.signal), hardStop.signal);
     inHand = [];
@@ -159,7 +179,7 @@ type ReadEntries = (
 
 function createReadEntries(
   redis: Redis,
-  { stream, group, batchSize, maxBatchBytes }: StreamConsumerOptions,
+  { stream, group, batchSize, maxBatchBytes = Number.MAX_SAFE_INTEGER }: StreamConsumerOptions,
 ): ReadEntries {
   const read = define(redis, "read-entries", 1);
   const bounds = [String(batchSize), String(maxBatchBytes)];

@@ -26,7 +26,6 @@ export interface DeliveryWriterOptions {
 }
 
 const BATCH_SIZE = 500;
-const MAX_BATCH_BYTES = 4 * 2 ** 20;
 
 /**
  * Carries the states of deliveries into the database, until the signal is aborted; one leaves the stream when the primary has committed
@@ -75,7 +74,6 @@ export function createDeliveryWriter(options: DeliveryWriterOptions): {
           stream: webhookKeys.rows,
           group: webhookGroups.rows,
           batchSize: BATCH_SIZE,
-          maxBatchBytes: MAX_BATCH_BYTES,
           handle,
           logger,
         },
