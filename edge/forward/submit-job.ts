@@ -30,10 +30,10 @@ export async function submitJob(
   }: { trace?: Trace; stored?: StoredHere | undefined; mayLeave?: boolean } = {},
 ): Promise<RegionOutcome<SubmitAnswer>> {
   // A resumed request has stored its audio anew, and the job that was reserved before has the earlier upload.
-  const knows = stored?.region.id === region.id && stored.uploadId === job.draft.upload_id;
+  const isStoredThere = stored?.region.id === region.id && stored.uploadId === job.draft.upload_id;
   const outcome = await callRegion(region, {
     method: "POST",
-    target: knows ? targetWith(stored) : "/internal/jobs",
+    target: isStoredThere ? targetWith(stored) : "/internal/jobs",
     body: { ...job.draft, dispatch: job.dispatch },
     answer: SubmitAnswer,
     timeoutMs: SUBMIT_TIMEOUT_MS,

@@ -185,15 +185,21 @@ test("no trick with the header passes: no algorithm, a secret's, another's key, 
   expect(published.fetched).toBeLessThanOrEqual(2);
 });
 
+const directoryOf = (
+  { bindings, services }: Awaited<ReturnType<typeof ready>>,
+  now: () => number,
+) =>
+  createTokenDirectory({
+    kv: bindings.KEYS,
+    callRegion: services.callRegion,
+    allowHttp: false,
+    now,
+  });
+
 test("a key that the issuer rotated in is found, and made-up ones do not make us ask it over and over", async () => {
   const edge = await ready();
   let now = Date.now();
-  const directory = createTokenDirectory({
-    kv: edge.bindings.KEYS,
-    callRegion: edge.services.callRegion,
-    allowHttp: false,
-    now: () => now,
-  });
+  const directory = directoryOf(edge, () => now);
   const trace = { requestId: "req_1", traceparent: "" };
   const find = (token: string) =>
     directory
@@ -225,12 +231,7 @@ test("a key that the issuer rotated in is found, and made-up ones do not make us
 test("after a first try that failed the issuer is asked again in 2 s, and not before", async () => {
   const edge = await ready();
   let now = Date.now();
-  const directory = createTokenDirectory({
-    kv: edge.bindings.KEYS,
-    callRegion: edge.services.callRegion,
-    allowHttp: false,
-    now: () => now,
-  });
+  const directory = directoryOf(edge, () => now);
   const token = await edge.token();
   const find = () =>
     directory

@@ -6,7 +6,7 @@ import { groups, resultKeys } from "../../../regions/results/result-keys.ts";
 import { createTombstones } from "../../../regions/results/tombstones.ts";
 import { createObjectStore } from "../../../regions/store/object-store.ts";
 import { openPool, type Pool } from "../../../regions/store/postgres-pool.ts";
-import type { DeliveryRow } from "../../../regions/webhooks/delivery.ts";
+import { makeDelivery } from "../webhooks/make-delivery.ts";
 import { webhookGroups, webhookKeys } from "../../../regions/webhooks/webhook-keys.ts";
 import { createRedisQueue } from "../../../regions/queue/redis-queue.ts";
 import { QueueFullError } from "../../../regions/queue/queue-port.ts";
@@ -121,30 +121,8 @@ const spoken = (): UsageEnvelope => ({
   tenant_id: tenantId,
   usage: [{ stage: "speech_text", quantity: 3, unit: "character", usd: 0.001 }],
 });
-function deliveryOf(n: number): DeliveryRow {
-  const { offer } = makeRun({ tenantId });
-  return {
-    id: `whd_use_${n.toString(16).padStart(32, "0")}`,
-    webhook_id: `msg_${n}`,
-    tenant_id: tenantId,
-    residency: "global",
-    region: region.id,
-    job_id: offer.job_id,
-    event: "job.succeeded",
-    endpoint_id: "whe_a",
-    url: null,
-    include_result: false,
-    facts: {} as DeliveryRow["facts"],
-    result_key: null,
-    status: "delivered",
-    attempts: 1,
-    response_status: 200,
-    error: null,
-    last_attempt_at: new Date().toISOString(),
-    next_attempt_at: null,
-    version: 1,
-  };
-}
+const deliveryOf = (n: number) =>
+  makeDelivery(makeRun({ tenantId }).offer, n.toString(16).padStart(32, "0"));
 
 /** What a group's consumers have taken and not removed: entries, and bytes of them. */
 async function inHand(stream: string, group: string, sizes: ReadonlyMap<string, number>) {

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createDatabase, type Database } from "../../../regions/store/database.ts";
 import { createWebhookDeliveries } from "../../../regions/store/webhook-deliveries.ts";
-import type { DeliveryRow } from "../../../regions/webhooks/delivery.ts";
+import { makeDelivery } from "../webhooks/make-delivery.ts";
 import { createFinalJobs } from "../../../regions/store/final-jobs.ts";
 import { migrate } from "../../../regions/store/migrate.ts";
 import {
@@ -98,27 +98,7 @@ test("a row of a month without a partition finds its place, whichever month it i
 test("the state of a webhook's delivery finds its place too, in the month of its job", async () => {
   await clear();
   const { offer } = makeRun({ jobId: newJobId(at("2025-03")) });
-  const row: DeliveryRow = {
-    id: `whd_use_${"a".repeat(32)}`,
-    webhook_id: `msg_${"a".repeat(32)}`,
-    tenant_id: offer.tenant_id,
-    residency: "global",
-    region: "us-east",
-    job_id: offer.job_id,
-    event: "job.succeeded",
-    endpoint_id: null,
-    url: "https://example.com/",
-    include_result: false,
-    facts: {} as DeliveryRow["facts"],
-    result_key: null,
-    status: "delivered",
-    attempts: 1,
-    response_status: 200,
-    error: null,
-    last_attempt_at: new Date().toISOString(),
-    next_attempt_at: null,
-    version: 1,
-  };
+  const row = makeDelivery(offer, "a".repeat(32));
   const deliveries = createWebhookDeliveries(database);
   expect((await deliveries.write([row])).refused).toEqual([]);
   // Whoever has written to a month believes that its partition is there.
