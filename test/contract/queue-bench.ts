@@ -17,8 +17,8 @@ export interface QueueHarness {
   queue: Queue;
   /** All that was offered so far, oldest first. */
   offers(): Promise<Completion[]>;
-  /** Resolves once a claim has found nothing, from now on. Absent for queues that are so quick that a moment's silence says it. */
-  foundNothing?(): Promise<void>;
+  /** Resolves once the claim that has just begun has found nothing, and not before it has looked everywhere. */
+  foundNothing(): Promise<void>;
   close(): Promise<void>;
 }
 

@@ -77,19 +77,18 @@ export function queueConformance(
         const runs: Run[] = [];
         const stop = new AbortController();
         while (runs.length < max) {
-          // A queue that has something says so before a timer of its own could, if it has no way to say that it has nothing.
-          const giveUp = harness.foundNothing ? undefined : setTimeout(() => stop.abort(), 100);
-          void harness.foundNothing?.().then(() => stop.abort());
-          const signal = stop.signal;
-          runs.push(
-            ...(await queue.claimMany({
-              workerId: "w1",
-              signal,
-              max: max - runs.length,
-              ...options,
-            })),
+          const claimed = queue.claimMany({
+            workerId: "w1",
+            signal: stop.signal,
+            max: max - runs.length,
+            ...options,
+          });
+          // It may end only after the claim has, and then with the queue.
+          harness.foundNothing().then(
+            () => stop.abort(),
+            () => undefined,
           );
-          clearTimeout(giveUp);
+          runs.push(...(await claimed));
           if (stop.signal.aborted) break;
         }
         return runs;

@@ -24,12 +24,32 @@ afterAll(async () => {
   await redis.close();
 });
 
+const turn = () => new Promise<void>((resolve) => void setImmediate(resolve));
+/** No claim takes so many steps to come to something. */
+const MANY_STEPS = 500;
+
 queueConformance("Redis", async (now, retry) => {
   await client.flushall();
-  const queue = createRedisQueue({ url, region: REGION, leaseMs: LEASE_MS, now, retry });
+  let steps = 0;
+  const clock = () => {
+    steps += 1;
+    return now();
+  };
+  const queue = createRedisQueue({ url, region: REGION, leaseMs: LEASE_MS, now: clock, retry });
   await untilReachable(queue);
   return {
     queue,
+    // Each step reads the clock, and Redis answers in order: when two answers have come and no further step was taken, the claim waits.
+    async foundNothing() {
+      const before = steps;
+      for (let seen = -1; seen !== steps && steps < before + MANY_STEPS;) {
+        seen = steps;
+        for (let answers = 0; answers < 2; answers++) {
+          await queue.ping();
+          await turn();
+        }
+      }
+    },
     offers: async () => {
       const entries = await client.xrange(queueKeys.offers, "-", "+");
       return entries.map(([, fields]) => JSON.parse(fields[1]!) as Completion);
