@@ -16,8 +16,8 @@ export function cancelInRegion(
 ): Promise<RegionOutcome<CancelJobAnswer>> {
   return callRegion(region, {
     method: "POST",
-    target: `/internal/jobs/${draft.id}/cancel`,
-    body: { tenant_id: draft.tenant_id },
+    target: "/internal/jobs/cancel",
+    body: { job_id: draft.id, tenant_id: draft.tenant_id },
     answer: CancelJobAnswer,
     timeoutMs: CANCEL_TIMEOUT_MS,
     trace,

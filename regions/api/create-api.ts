@@ -1,4 +1,5 @@
 import { Hono } from "hono";
+import { RegExpRouter } from "hono/router/reg-exp-router";
 import { ApiError, problemResponse } from "../../shared/errors/problem.ts";
 import { createNonceMemory } from "../../shared/signing/nonce-memory.ts";
 import type { Logger } from "../ops/logger.ts";
@@ -55,7 +56,8 @@ export interface ApiParts
 /** The region's API. It speaks to the edge alone; only health and metrics answer without a signature. */
 export function createApi(parts: ApiParts): Hono<ApiEnv> {
   const { region, linkSecrets, logger, metrics, readiness, now = Date.now } = parts;
-  const app = new Hono<ApiEnv>();
+  // By default Hono falls back to a slower router where routes overlap. This one refuses them instead.
+  const app = new Hono<ApiEnv>({ router: new RegExpRouter() });
   app.onError((error, c) => {
     const requestId = c.get("requestId");
     const told = { request_id: requestId, err: error };
@@ -83,7 +85,6 @@ export function createApi(parts: ApiParts): Hono<ApiEnv> {
   app.use("/internal/*", keepConsistency);
   const checkWebhook = createCheckJobWebhook(parts.webhooks);
   const checkTarget = createCheckTarget(parts.webhooks);
-  // Before the routes with an id in this place.
   app.route("/", createBatchRoutes({ ...parts, checkWebhook }));
   app.route("/", createEventRoutes(parts));
   app.route("/", createFinalJobRoutes(parts));

@@ -70,9 +70,9 @@ export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
       const expected_at = state.status === "queued" ? await expectStart(state) : undefined;
       return c.json(RegionJobState.parse({ ...state, ...(expected_at ? { expected_at } : {}) }));
     })
-    .post("/internal/jobs/:id/cancel", async (c) => {
-      const id = parseRequest(JobId, c.req.param("id"));
-      await find(id, parseBody(c, CancelJob).tenant_id);
+    .post("/internal/jobs/cancel", async (c) => {
+      const { job_id: id, tenant_id } = parseBody(c, CancelJob);
+      await find(id, tenant_id);
       const outcome = await queue.cancel(id).catch(asAway);
       if (outcome === "unknown") throw new ApiError("job_not_found");
       c.set("outcome", { job_id: id, outcome });

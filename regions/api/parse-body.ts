@@ -10,7 +10,7 @@ import type { ApiEnv } from "./api-context.ts";
 export function parseBody<T extends z.ZodType>(c: Context<ApiEnv>, schema: T): z.output<T> {
   let json: unknown;
   try {
-    json = JSON.parse(c.var.body);
+    json = JSON.parse(c.get("body"));
   } catch {
     throw new ApiError("malformed_json");
   }

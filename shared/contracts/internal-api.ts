@@ -68,8 +68,8 @@ export const RegionJobState = z.strictObject({
 });
 export type RegionJobState = z.infer<typeof RegionJobState>;
 
-/** `POST region /internal/jobs/{id}/cancel`: idempotent. A job that is not here, or is another tenant's, is `job_not_found`. */
-export const CancelJob = z.strictObject({ tenant_id: TenantId });
+/** `POST region /internal/jobs/cancel`: idempotent. A job that is not here, or is another tenant's, is `job_not_found`. */
+export const CancelJob = z.strictObject({ job_id: JobId, tenant_id: TenantId });
 export const CancelJobAnswer = z.strictObject({
   job_id: z.string(),
   /**

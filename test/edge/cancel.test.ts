@@ -7,7 +7,7 @@ import { edgeBindings } from "./support/bindings.ts";
 import { draftOf, offerOf, shardOf } from "./support/jobs.ts";
 import { codeOf, newTenant, startEdge } from "./support/start-edge.ts";
 
-const CANCEL = "POST /internal/jobs/{id}";
+const CANCEL = "POST /internal/jobs/cancel";
 const first = { dispatch: 1, attempt: 1 };
 
 async function ready() {
@@ -21,7 +21,7 @@ async function ready() {
   const path = `/v1/jobs/${draft.id}/cancel`;
   const cancel = (by = key) => edge.call(path, { key: by, method: "POST" });
   const canceledOffer = (epoch = first) => offerOf(draft, epoch, { status: "canceled" });
-  const told = () => edge.regions.asked(`/internal/jobs/${draft.id}/cancel`);
+  const told = () => edge.regions.asked("/internal/jobs/cancel");
   /** Rings the ledger's alarm as if `ms` had passed. */
   async function ringAfter(ms: number): Promise<void> {
     const config = readEdgeConfig(edgeBindings());
@@ -37,9 +37,8 @@ async function ready() {
 describe("a job whose region answers", () => {
   test("is canceled by its region, and ends through the ledger", async () => {
     const { regions, draft, shard, cancel, canceledOffer, tenant } = await ready();
-    regions.on(CANCEL, async ({ body, path }) => {
-      expect(path).toBe(`/internal/jobs/${draft.id}/cancel`);
-      expect(body).toEqual({ tenant_id: tenant });
+    regions.on(CANCEL, async ({ body }) => {
+      expect(body).toEqual({ job_id: draft.id, tenant_id: tenant });
       await shard.complete([canceledOffer()]);
       return { job_id: draft.id, outcome: "canceled" };
     });

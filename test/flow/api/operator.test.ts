@@ -27,7 +27,7 @@ import { edgeRequest, REGION, startRegionBench, type RegionBench } from "./regio
 
 const region = findRegion(REGION)!;
 let bench: RegionBench;
-let api: ReturnType<typeof inProcessApi>;
+let api: Awaited<ReturnType<typeof inProcessApi>>;
 /** Acts as they would go to the database, which is away in these tests but where it matters. */
 const acts: AuditEntry[] = [];
 let auditIsAway = false;
@@ -39,7 +39,7 @@ const audit: AuditLog = {
 };
 beforeAll(async () => {
   bench = await startRegionBench({ retry: { baseMs: 0 } });
-  api = inProcessApi(bench, { audit });
+  api = await inProcessApi(bench, { audit });
 }, 30_000);
 afterAll(async () => {
   await api.close();
@@ -62,7 +62,7 @@ async function refusal(...given: Parameters<typeof call>) {
   return [response.status, Problem.parse(await response.json()).code];
 }
 const cancel = ({ id, tenant_id }: JobSpec) =>
-  ask(CancelJobAnswer, "POST", `/internal/jobs/${id}/cancel`, { tenant_id });
+  ask(CancelJobAnswer, "POST", "/internal/jobs/cancel", { job_id: id, tenant_id });
 const offersOf = async ({ id }: JobSpec) =>
   (await bench.offers()).map(({ offer }) => offer).filter(({ job_id }) => job_id === id);
 const claim = () => bench.queue.claim({ workerId: "w1", signal: AbortSignal.timeout(10_000) });
@@ -115,7 +115,7 @@ describe("a region's load", () => {
 
   test("tells a queued job when it will begin, if there is anybody to begin it", async () => {
     await empty();
-    const later = inProcessApi(bench);
+    const later = await inProcessApi(bench);
     try {
       const first = jobSpec();
       const second = jobSpec();
@@ -195,11 +195,11 @@ describe("a cancel", () => {
   test("of another tenant's job, or of none, finds nothing, and stops nothing", async () => {
     const spec = jobSpec();
     await bench.queue.submit(spec);
-    const path = `/internal/jobs/${spec.id}/cancel`;
-    expect(await refusal("POST", path, { tenant_id: "ten_other" })).toEqual([404, "job_not_found"]);
+    const refusalOf = (job_id: string, tenant_id: string) =>
+      refusal("POST", "/internal/jobs/cancel", { job_id, tenant_id });
+    expect(await refusalOf(spec.id, "ten_other")).toEqual([404, "job_not_found"]);
     expect((await bench.queue.state(spec.id))?.state.status).toBe("queued");
-    const none = `/internal/jobs/${mintJobId(region)}/cancel`;
-    expect(await refusal("POST", none, { tenant_id: "ten_demo" })).toEqual([404, "job_not_found"]);
+    expect(await refusalOf(mintJobId(region), "ten_demo")).toEqual([404, "job_not_found"]);
   });
 });
 
