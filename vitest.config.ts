@@ -35,6 +35,7 @@ export default defineConfig({
         test: {
           name: "edge",
           include: ["test/edge/**/*.test.ts"],
+          setupFiles: ["./test/edge/support/load-worker-once.ts"],
           maxWorkers: 1,
           sequence: { groupOrder: 1 },
           ...patience,
