@@ -1,6 +1,6 @@
 import { env } from "cloudflare:workers";
 import { runInDurableObject } from "cloudflare:test";
-import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { describe, expect, test } from "vitest";
 import { z } from "zod";
 import { createRecordCache } from "../../edge/admit/record-cache.ts";
 import { createRevocationList, createRevocationSource } from "../../edge/admit/revocation-list.ts";
@@ -10,12 +10,7 @@ import { createStrangers } from "../../edge/admit/strangers.ts";
 import { hashApiKey, mintApiKey } from "../../shared/contracts/api-key.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { codeOf, newTenant, problemOf, startEdge } from "./support/start-edge.ts";
-
-/** Time stands still until the test's end. */
-function holdTime(): void {
-  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
-  onTestFinished(() => void vi.useRealTimers());
-}
+import { holdTime } from "./support/time.ts";
 
 const randomKey = () => mintApiKey("test", crypto.getRandomValues(new Uint8Array(32)));
 
@@ -144,7 +139,7 @@ describe("a record that is known", () => {
       });
     const know = async () => {
       const first = get();
-      await vi.waitFor(() => expect(asked).toHaveLength(1));
+      await expect.poll(() => asked).toHaveLength(1);
       asked[0]!.resolve("first");
       expect(await first).toBe("first");
     };
@@ -168,7 +163,7 @@ describe("a record that is known", () => {
     await know();
     pass(60_000 + 10 * 60_000);
     const late = get();
-    await vi.waitFor(() => expect(asked).toHaveLength(2));
+    await expect.poll(() => asked).toHaveLength(2);
     asked[1]!.reject(new ApiError("dependency_unavailable"));
     await expect(late).rejects.toMatchObject({ code: "dependency_unavailable" });
   });

@@ -7,9 +7,10 @@ import { ledgerShardName } from "../../shared/policies/ledger-shard.ts";
 import { LOST_AFTER_MS, type VantageView } from "../../shared/policies/region-verdict.ts";
 import { edgeBindings } from "./support/bindings.ts";
 import { draftOf, offerOf, shardOf } from "./support/jobs.ts";
-import { accepted, AHEAD_MS, hold, ring, seen, seenFrom, usEastLost } from "./support/failover.ts";
+import { accepted, hold, ring, seen, seenFrom, usEastLost } from "./support/failover.ts";
 import { newTenant } from "./support/start-edge.ts";
 import { stubRegions } from "./support/stub-regions.ts";
+import { AHEAD_MS } from "./support/time.ts";
 
 describe("the index of shards with open jobs", () => {
   const namespace = () =>

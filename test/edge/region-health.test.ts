@@ -18,6 +18,7 @@ import { z } from "zod";
 import { edgeBindings } from "./support/bindings.ts";
 import { seen, seenFrom } from "./support/failover.ts";
 import { stubRegions } from "./support/stub-regions.ts";
+import { putOffAlarms } from "./support/time.ts";
 
 function clock(at = 1_000_000) {
   const now = () => at;
@@ -57,11 +58,11 @@ describe("a vantage point", () => {
     const time = clock(Date.now());
     const config = readEdgeConfig(edgeBindings());
     await runInDurableObject(object, async (probes, state) => {
+      putOffAlarms(state);
       probes.now = time.now;
       probes.rounds = 1;
-      await probes.view(vantage);
       probes.config = () => config;
-      await state.storage.setAlarm(Date.now() + 600_000);
+      await probes.view(vantage);
     });
     // No alarm may ring once there are no stub regions any more.
     onTestFinished(() =>
@@ -117,18 +118,15 @@ describe("a vantage point", () => {
 
   test("rests once nobody has looked for a minute, and begins again with the next look", async () => {
     const { object, time } = await prober();
-    // Neither is seen at once: while a round begins, its alarm has been taken and the next is not set yet.
     const alarm = () => runInDurableObject(object, (_, state) => state.storage.getAlarm());
-    const goesOn = () => vi.waitFor(async () => expect(await alarm()).not.toBeNull());
-    const rests = () => vi.waitFor(async () => expect(await alarm()).toBeNull());
     time.pass(59_000);
     await runDurableObjectAlarm(object);
-    await goesOn();
+    expect(await alarm()).not.toBeNull();
     time.pass(2_000);
     await runDurableObjectAlarm(object);
-    await rests();
+    expect(await alarm()).toBeNull();
     await object.view("us");
-    await goesOn();
+    expect(await alarm()).not.toBeNull();
   });
 });
 
@@ -261,7 +259,8 @@ describe("an isolate", () => {
   });
 
   test("knows a region's wait by class, and its latency as measured next to the client", () => {
-    const health = createRegionHealth();
+    const { now } = clock();
+    const health = createRegionHealth(now);
     const waits = { interactive: 1, standard: 7, batch: null };
     const views = ["us", "eu"].map((vantage) => {
       const view = seenFrom(vantage);
@@ -272,7 +271,7 @@ describe("an isolate", () => {
       }));
       return { ...view, regions };
     });
-    health.learn(views, Date.now());
+    health.learn(views, now());
     expect(health.view("eu-west", "us", "standard")).toMatchObject({
       latencyMs: 5,
       expectedWaitS: 7,
@@ -289,7 +288,8 @@ describe("an isolate", () => {
     const answer = Promise.withResolvers<unknown>();
     regions.on("POST /internal/jobs", () => answer.promise);
     const config = readEdgeConfig(edgeBindings());
-    const health = createRegionHealth();
+    const { now } = clock();
+    const health = createRegionHealth(now);
     const callRegion = createCallRegion({ config, health });
     const ask = (mayLeave: boolean) =>
       callRegion(findRegion("us-east")!, {
@@ -302,13 +302,13 @@ describe("an isolate", () => {
       });
     const stays = ask(false);
     const leaves = ask(true);
-    await vi.waitFor(() => expect(regions.asked("/internal/jobs")).toHaveLength(2));
-    health.learn(seen({ "us-east": 3_000 }), Date.now());
+    await expect.poll(() => regions.asked("/internal/jobs")).toHaveLength(2);
+    health.learn(seen({ "us-east": 3_000 }), now());
     // It may have been taken: it was on its way.
     expect((await leaves).kind).toBe("unclear");
     // Asked in spite of what was known, it has its time.
     const late = ask(true);
-    await vi.waitFor(() => expect(regions.asked("/internal/jobs")).toHaveLength(3));
+    await expect.poll(() => regions.asked("/internal/jobs")).toHaveLength(3);
     answer.resolve("taken");
     expect(await Promise.all([stays, late])).toEqual(
       Array(2).fill({ kind: "done", value: "taken" }),
@@ -316,13 +316,14 @@ describe("an isolate", () => {
   });
 
   test("refuses at once what only a region could take that neither it nor the probes can reach", () => {
-    const health = createRegionHealth();
+    const { now } = clock();
+    const health = createRegionHealth(now);
     const router = createRouter(readEdgeConfig(edgeBindings()), health);
     const ask = () =>
       router.candidates({ request: new Request("https://edge.test/"), residency: "eu" });
     health.failed("eu-west");
     expect(ask().map(({ id }) => id)).toEqual(["eu-west"]);
-    health.learn(seen({ "eu-west": 3_000 }), Date.now());
+    health.learn(seen({ "eu-west": 3_000 }), now());
     expect(ask).toThrow(new ApiError("region_unavailable"));
   });
 
@@ -367,7 +368,7 @@ describe("a read", () => {
       return answers[id]!;
     }) as CallRegion;
     const health = { usualReadMs: () => usualReadMs, readTook: () => undefined };
-    const budget = createRetryBudget();
+    const budget = createRetryBudget(clock().now);
     const metrics = createMetrics();
     const read = createReadRegions(callRegion, health, budget, metrics);
     return { asked, budget, metrics, read: () => read(candidates, call) };

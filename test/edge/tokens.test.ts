@@ -1,9 +1,10 @@
 import { exportJWK, generateKeyPair, SignJWT, type CryptoKey } from "jose";
-import { expect, onTestFinished, test, vi } from "vitest";
+import { expect, test } from "vitest";
 import { createTokenDirectory } from "../../edge/admit/token-directory.ts";
 import type { JwtIssuer } from "../../shared/contracts/tenant-settings.ts";
 import { draftOf } from "./support/jobs.ts";
 import { codeOf, newTenant, problemOf, startEdge } from "./support/start-edge.ts";
+import { holdTime } from "./support/time.ts";
 
 /** Another for each test: what is known of an issuer is cached. */
 const newIssuer = () => `https://login.acme.test/${crypto.randomUUID()}/`;
@@ -251,8 +252,7 @@ test("after a first try that failed the issuer is asked again in 2 s, and not be
 });
 
 test("tokens of made-up issuers cost a network a bounded number of look-ups", async () => {
-  vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
-  onTestFinished(() => void vi.useRealTimers());
+  holdTime();
   const { token, regions, ask } = await ready();
   const good = await token();
   expect((await ask(good)).status).toBe(200);

@@ -9,6 +9,7 @@ import { edgeBindings, REGION_IDS } from "./bindings.ts";
 import { draftOf, shardOf } from "./jobs.ts";
 import { newTenant } from "./start-edge.ts";
 import { stubRegions } from "./stub-regions.ts";
+import { AHEAD_MS } from "./time.ts";
 
 /** Two vantages that see all regions, those named failing for so many milliseconds. */
 export function seen(failing: Partial<Record<string, number>> = {}): VantageView[] {
@@ -32,9 +33,6 @@ export function seenFrom(
   });
   return { vantage, ageMs: 0, regions };
 }
-
-/** Far enough ahead that no real alarm rings meanwhile, and no open job is due by itself. */
-export const AHEAD_MS = 10 * 60_000;
 
 interface Then {
   afterMs?: number;
