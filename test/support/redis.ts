@@ -54,6 +54,12 @@ export async function startRedis({ cluster = false }: TestRedisOptions = {}): Pr
   };
 }
 
+/** Until the client is connected, however often it has to try; one without a queue of its own fails what it is asked before. */
+export async function untilReady(redis: Redis): Promise<void> {
+  if (redis.status === "ready") return;
+  await new Promise<void>((resolve) => void redis.once("ready", () => resolve()));
+}
+
 async function takeAllSlots(url: string): Promise<void> {
   const redis = new Redis(url);
   try {

@@ -42,7 +42,7 @@ const counting: Decoder = {
 };
 
 let bench: RegionBench;
-let api: ReturnType<typeof inProcessApi>;
+let api: Awaited<ReturnType<typeof inProcessApi>>;
 let worker: Worker;
 let working: Promise<void>;
 const stop = new AbortController();
@@ -50,12 +50,18 @@ let announcing: Promise<void>;
 
 beforeAll(async () => {
   bench = await startRegionBench();
-  api = inProcessApi(bench);
+  api = await inProcessApi(bench);
   const { objects, queue, stages, client } = bench;
   const scratch = await openScratch(bench.scratchDir, "w1");
   const analyzer = createAnalyzer({ decoder: counting, inference, features });
   const plans = createStagePlans({ redis: client });
-  const announcePlans = createAnnouncePlans({ analyzer, plans, logger: silent });
+  const announcePlans = createAnnouncePlans({
+    analyzer,
+    plans,
+    logger: silent,
+    // Once: a test puts other plans in their place for a moment.
+    everyMs: 24 * 3_600_000,
+  });
   announcing = announcePlans.run(stop.signal);
   worker = createWorker({
     workerId: "w1",

@@ -76,7 +76,7 @@ test("a job's changes come as they happen, each newer than the one before, and l
   const lines = readLines(await watch(spec));
   const first = await lines.change();
   expect(first!.state).toMatchObject({ status: "queued", queue_position: 0 });
-  const run = (await queue.claim({ workerId: "w1", signal: AbortSignal.timeout(5000) }))!;
+  const run = (await queue.claim({ workerId: "w1", signal: AbortSignal.timeout(30_000) }))!;
   const second = await lines.change();
   expect(second!.state).toMatchObject({ status: "running", epoch: { dispatch: 1, attempt: 1 } });
   expect(second!.version).toBeGreaterThan(first!.version);

@@ -25,10 +25,11 @@ import { createSecretBox } from "../../../regions/ops/secret-box.ts";
 import { createAddressPolicy } from "../../../regions/webhooks/address-policy.ts";
 import { createRedeliver } from "../../../regions/webhooks/redeliver.ts";
 import { findRegion } from "../../../shared/contracts/regions.ts";
+import { untilReady } from "../../support/redis.ts";
 import { LINK_SECRET, REGION, silent, type RegionBench } from "./region-bench.ts";
 
 /** The API over a bench's Redis and objects. Its database is away unless `databaseUrl` names one: it connects when asked. */
-export function inProcessApi(
+export async function inProcessApi(
   bench: RegionBench,
   {
     region = REGION,
@@ -41,6 +42,8 @@ export function inProcessApi(
   const database = createDatabase({ primaryUrl: databaseUrl, replicaUrl: databaseUrl });
   const audit = givenAudit ?? createAuditLog(database);
   const redis = createRedis(bench.redis.url);
+  // Until then it fails whatever is asked of it, and caches that are away are passed over.
+  await untilReady(redis);
   const { queue } = bench;
   const synthesizer = createSynthesizer();
   const metrics = createMetrics();

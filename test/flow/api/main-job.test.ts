@@ -26,7 +26,7 @@ import {
 } from "./region-bench.ts";
 
 let bench: RegionBench;
-let api: ReturnType<typeof inProcessApi>;
+let api: Awaited<ReturnType<typeof inProcessApi>>;
 let worker: Worker;
 let working: Promise<void>;
 const decoder = createDecoder();
@@ -35,7 +35,7 @@ const features = createFeaturesThread();
 
 beforeAll(async () => {
   bench = await startRegionBench();
-  api = inProcessApi(bench);
+  api = await inProcessApi(bench);
   const { objects, queue, stages } = bench;
   const scratch = await openScratch(bench.scratchDir, "w1");
   const analyzer = createAnalyzer({ decoder, inference, features });

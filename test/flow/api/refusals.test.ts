@@ -7,10 +7,10 @@ import { inProcessApi } from "./in-process-api.ts";
 import { edgeRequest, startRegionBench, type RegionBench } from "./region-bench.ts";
 
 let bench: RegionBench;
-let api: ReturnType<typeof inProcessApi>;
+let api: Awaited<ReturnType<typeof inProcessApi>>;
 beforeAll(async () => {
   bench = await startRegionBench();
-  api = inProcessApi(bench);
+  api = await inProcessApi(bench);
 }, 30_000);
 afterAll(async () => {
   await api.close();

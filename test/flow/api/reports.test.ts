@@ -14,7 +14,7 @@ import { edgeRequest, startRegionBench, type RegionBench } from "./region-bench.
 let bench: RegionBench;
 let cluster: TestCluster;
 let database: Database;
-let api: ReturnType<typeof inProcessApi>;
+let api: Awaited<ReturnType<typeof inProcessApi>>;
 const today = new Date().toISOString().slice(0, 10);
 
 beforeAll(async () => {
@@ -22,7 +22,7 @@ beforeAll(async () => {
   const { url } = cluster.primary;
   database = createDatabase({ primaryUrl: url, replicaUrl: url });
   await migrate(database.primary);
-  api = inProcessApi(bench, { databaseUrl: url });
+  api = await inProcessApi(bench, { databaseUrl: url });
 }, 60_000);
 afterAll(async () => {
   await api?.close();

@@ -22,7 +22,7 @@ import { inProcessApi } from "./in-process-api.ts";
 import { edgeRequest, REGION, silent, startRegionBench, type RegionBench } from "./region-bench.ts";
 
 let bench: RegionBench;
-let api: ReturnType<typeof inProcessApi>;
+let api: Awaited<ReturnType<typeof inProcessApi>>;
 let synthesizer: Synthesizer;
 let worker: Worker;
 let working: Promise<void>;
@@ -30,7 +30,7 @@ let working: Promise<void>;
 beforeAll(async () => {
   bench = await startRegionBench();
   synthesizer = createSynthesizer({ voices: createVoices() });
-  api = inProcessApi(bench, { speech: synthesizer });
+  api = await inProcessApi(bench, { speech: synthesizer });
   const { objects, queue } = bench;
   worker = createWorker({
     workerId: "w1",
@@ -129,7 +129,7 @@ test("what a client listened to is found again by a job, at no cost, and the oth
   const bytes = Buffer.from(await live.arrayBuffer());
   // It is kept after the answer.
   await expect
-    .poll(() => bench.objects.list(`speech/global/${first.tenant_id}/`, 10), { timeout: 5000 })
+    .poll(() => bench.objects.list(`speech/global/${first.tenant_id}/`, 10))
     .toHaveLength(1);
   await submit(first, heard);
   const found = await endOf(first.id);

@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { pino } from "pino";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { OutboxEntry } from "../../../shared/contracts/completion.ts";
@@ -6,7 +5,7 @@ import { createMetrics } from "../../../regions/ops/metrics.ts";
 import { createBatchWriter, type FinalJobsTarget } from "../../../regions/results/batch-writer.ts";
 import { consumeStream } from "../../../regions/results/stream-consumer.ts";
 import { createRedis, type Redis } from "../../../regions/results/redis.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, untilReady, type TestRedis } from "../../support/redis.ts";
 import { succeeded } from "../../../regions/queue/completion.ts";
 import type { AnalysisResult } from "../../../shared/contracts/analysis-result.ts";
 import { jobSpec } from "../../contract/queue-bench.ts";
@@ -22,7 +21,7 @@ let redis: Redis;
 beforeAll(async () => {
   server = await startRedis();
   redis = createRedis(server.url);
-  await once(redis, "ready");
+  await untilReady(redis);
 }, 30_000);
 afterAll(async () => {
   redis?.disconnect();
@@ -57,7 +56,7 @@ test("results that are too much for one document, as after a long outage, are wr
     stream: { blockMs: 100, backoff: { minMs: 10, maxMs: 50 } },
   }).run(stop.signal);
   try {
-    await expect.poll(() => redis.xlen(outbox), { timeout: 5000 }).toBe(0);
+    await expect.poll(() => redis.xlen(outbox)).toBe(0);
     expect(written).toEqual(runs.map(({ offer }) => offer.job_id));
   } finally {
     stop.abort();
@@ -252,7 +251,7 @@ test("what a dead reader had is taken over within the same bounds, on a cluster 
   const cluster = await startRedis({ cluster: true });
   const client = createRedis(cluster.url);
   try {
-    await once(client, "ready");
+    await untilReady(client);
     const stream = "{antiphon}:left";
     const sizes = Array.from({ length: 60 }, (_, n) => (n < 40 ? 10 : 40_000));
     for (const size of sizes) await client.xadd(stream, "*", "text", "x".repeat(size));

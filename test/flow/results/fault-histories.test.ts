@@ -1,4 +1,3 @@
-import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { createMetrics } from "../../../regions/ops/metrics.ts";
@@ -10,7 +9,7 @@ import { createFinalJobs } from "../../../regions/store/final-jobs.ts";
 import { migrate } from "../../../regions/store/migrate.ts";
 import { createRandom } from "../../../scripts/simulate/create-random.ts";
 import { startPostgres, type TestCluster } from "../../support/postgres.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, untilReady, type TestRedis } from "../../support/redis.ts";
 import { silent } from "../api/region-bench.ts";
 import { makeRun, newJobId } from "./make-run.ts";
 
@@ -27,7 +26,7 @@ let database: Database;
 beforeAll(async () => {
   [cluster, server] = await Promise.all([startPostgres(), startRedis()]);
   lanes = Array.from({ length: LANES }, (_, lane) => createRedis(`${server.url}/${lane}`));
-  await Promise.all(lanes.map((redis) => once(redis, "ready")));
+  await Promise.all(lanes.map((redis) => untilReady(redis)));
   database = createDatabase({ primaryUrl: cluster.primary.url, replicaUrl: cluster.primary.url });
   await migrate(database.primary);
 }, 90_000);

@@ -1,9 +1,8 @@
-import { once } from "node:events";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import type { AnalysisResult } from "../../../shared/contracts/analysis-result.ts";
 import { createRedis, type Redis } from "../../../regions/results/redis.ts";
 import { createResultCache } from "../../../regions/results/result-cache.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, untilReady, type TestRedis } from "../../support/redis.ts";
 import { newJobId } from "./make-run.ts";
 
 let server: TestRedis;
@@ -18,7 +17,7 @@ const readObject = async (key: string) => {
 beforeAll(async () => {
   server = await startRedis();
   redis = createRedis(server.url);
-  await once(redis, "ready");
+  await untilReady(redis);
 }, 30_000);
 afterAll(async () => {
   redis?.disconnect();

@@ -9,7 +9,7 @@ import { migrate } from "../../../regions/store/migrate.ts";
 import { MAX_SETTLED, type SettledJob } from "../../../shared/contracts/internal-api.ts";
 import { findRegion } from "../../../shared/contracts/regions.ts";
 import { startPostgres, type TestCluster } from "../../support/postgres.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, untilReady, type TestRedis } from "../../support/redis.ts";
 import { makeRun, newJobId, type RunOptions } from "./make-run.ts";
 
 const NOW = Date.UTC(2026, 10, 21, 12);
@@ -23,6 +23,7 @@ beforeAll(async () => {
   [cluster, server] = await Promise.all([startPostgres(), startRedis()]);
   database = createDatabase({ primaryUrl: cluster.primary.url, replicaUrl: cluster.primary.url });
   redis = createRedis(server.url);
+  await untilReady(redis);
   await migrate(database.primary);
 }, 60_000);
 afterAll(async () => {

@@ -1,10 +1,9 @@
-import { once } from "node:events";
 import { afterAll, beforeAll, beforeEach, expect, test } from "vitest";
 import type { AnalysisPart } from "../../../shared/contracts/job.ts";
 import type { StagePlan } from "../../../shared/contracts/stages.ts";
 import { createRedis, type Redis } from "../../../regions/results/redis.ts";
 import { createStagePlans } from "../../../regions/results/stage-plans.ts";
-import { startRedis, type TestRedis } from "../../support/redis.ts";
+import { startRedis, untilReady, type TestRedis } from "../../support/redis.ts";
 
 let server: TestRedis;
 let redis: Redis;
@@ -12,7 +11,7 @@ let now = Date.now();
 beforeAll(async () => {
   server = await startRedis();
   redis = createRedis(server.url);
-  await once(redis, "ready");
+  await untilReady(redis);
 }, 30_000);
 afterAll(async () => {
   redis.disconnect();

@@ -35,8 +35,8 @@ const ORDER = {
   speed: 1,
 };
 
-function start(options: Parameters<typeof inProcessApi>[1] = {}) {
-  const api = inProcessApi(bench, options);
+async function start(options: Parameters<typeof inProcessApi>[1] = {}) {
+  const api = await inProcessApi(bench, options);
   onTestFinished(() => api.close());
   const order = (more: object = {}) =>
     edgeRequest("POST", "/internal/speech", { ...ORDER, ...more });
@@ -99,7 +99,7 @@ function handFed() {
 const until = (probe: () => unknown) => expect.poll(probe).toBeTruthy();
 
 test("the second order of the same speech is answered from the bucket, byte for byte", async () => {
-  const { speak } = start();
+  const { speak } = await start();
   const first = await speak();
   expect(first.status).toBe(200);
   expect(Object.fromEntries(first.headers)).toMatchObject({
@@ -137,7 +137,7 @@ test("the second order of the same speech is answered from the bucket, byte for 
 
 test("speech that its listener left is neither finished nor kept", async () => {
   const { source, runs } = handFed();
-  const { speak } = start({ speech: source });
+  const { speak } = await start({ speech: source });
   const asked = speak({ input: "left" });
   await until(() => runs[0]);
   runs[0]!.send(new Uint8Array([1]));
@@ -149,7 +149,7 @@ test("speech that its listener left is neither finished nor kept", async () => {
 
 test("a listener that hangs up ends the work, through a real connection", async () => {
   const { source, runs } = handFed();
-  const { app, order } = start({ speech: source });
+  const { app, order } = await start({ speech: source });
   const answer = getRequestListener(app.fetch);
   const server = createServer((request, response) => void answer(request, response));
   server.listen(0, "127.0.0.1");
@@ -180,7 +180,7 @@ test("a listener that hangs up ends the work, through a real connection", async 
 
 test("beyond the limit a region is busy and says when to come back; who leaves makes room", async () => {
   const { source, runs } = handFed();
-  const { speak } = start({ speech: source });
+  const { speak } = await start({ speech: source });
   const asked = Array.from({ length: 8 }, (_, i) => speak({ input: `text-${i}` }));
   await until(() => runs.length === 8);
   const refused = await speak({ input: "one-too-many" });
@@ -203,7 +203,7 @@ test("beyond the limit a region is busy and says when to come back; who leaves m
 
 test("an engine that fails at once can be told from one that fails in the middle", async () => {
   const { source, runs } = handFed();
-  const { speak } = start({ speech: source });
+  const { speak } = await start({ speech: source });
   const first = speak({ input: "at-once" });
   await until(() => runs[0]);
   runs[0]!.fail(new Error("it broke"));
@@ -232,7 +232,7 @@ test("an engine that fails at once can be told from one that fails in the middle
 
 test("without its object store a region still speaks", async () => {
   const away = () => Promise.reject(new ApiError("dependency_unavailable"));
-  const { speak } = start({ objects: { ...bench.objects, get: away, put: away } });
+  const { speak } = await start({ objects: { ...bench.objects, get: away, put: away } });
   const answer = await speak({ voice: "kal" });
   expect(answer.headers.get("x-antiphon-cache")).toBe("miss");
   expect((await bytesOf(answer)).length).toBeGreaterThan(1000);
@@ -243,14 +243,14 @@ test.each([
   ["Привет", "text_language_unsupported", 422],
   ["x".repeat(4097), "invalid_request", 400],
 ])("a text that cannot be spoken is refused before any sound (%#)", async (input, code, status) => {
-  const { speak } = start();
+  const { speak } = await start();
   const refused = await speak({ input });
   expect(refused.status).toBe(status);
   expect(await problemOf(refused)).toMatchObject({ code, errors: [{ path: "input" }] });
 });
 
 test("content bound elsewhere is not spoken here", async () => {
-  const { speak } = start();
+  const { speak } = await start();
   expect((await speak({ residency: "eu" })).status).toBe(503);
 });
 
@@ -262,7 +262,7 @@ test("who can speak is told, and who cannot: not installed, of another language,
   const voices = createVoices({ manifest: () => whole });
   const speech = createSynthesizer({ voices });
   onTestFinished(() => speech.close());
-  const { app, speak } = start({ speech });
+  const { app, speak } = await start({ speech });
 
   const listed = await app.fetch(await edgeRequest("GET", "/internal/voices"));
   const { data } = VoiceList.parse(await listed.json());
@@ -286,7 +286,7 @@ test("who can speak is told, and who cannot: not installed, of another language,
 });
 
 test("speech that was made is on the outbox once, with its figures; speech that was found again uses nothing", async () => {
-  const { speak } = start();
+  const { speak } = await start();
   const used = async () =>
     (await bench.client.xrange(resultKeys.outbox, "-", "+"))
       .map(([, fields]) => UsageEnvelope.parse(JSON.parse(fields[1]!)))

@@ -30,7 +30,7 @@ import { startEndpoint } from "./start-endpoint.ts";
 let bench: RegionBench;
 let cluster: TestCluster;
 let database: Database;
-let api: ReturnType<typeof inProcessApi>;
+let api: Awaited<ReturnType<typeof inProcessApi>>;
 const by = { actor: "test" };
 const box = createSecretBox([Buffer.alloc(32, 7)]);
 
@@ -46,7 +46,7 @@ beforeAll(async () => {
   for (const id of ["ten_a", "ten_b", "ten_demo"]) {
     await createTenants(database).create({ id, name: id, residency: "global" }, by);
   }
-  api = inProcessApi(bench, { databaseUrl: cluster.primary.url });
+  api = await inProcessApi(bench, { databaseUrl: cluster.primary.url });
 }, 90_000);
 afterAll(async () => {
   await api?.close();
