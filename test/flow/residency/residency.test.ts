@@ -14,7 +14,7 @@ import { createDatabase, type Database } from "../../../regions/store/database.t
 import { createFinalJobs } from "../../../regions/store/final-jobs.ts";
 import { migrate } from "../../../regions/store/migrate.ts";
 import { createObjectStore } from "../../../regions/store/object-store.ts";
-import { waitForReplay } from "../../../regions/store/replay.ts";
+import { flushedPosition, waitForReplay } from "../../../regions/store/replay.ts";
 import { createRunJob } from "../../../regions/workers/run-job.ts";
 import { openScratch } from "../../../regions/workers/scratch.ts";
 import { createWorker } from "../../../regions/workers/worker.ts";
@@ -34,7 +34,7 @@ import { findRegion, regions, type Residency } from "../../../shared/contracts/r
 import { jobSpec } from "../../contract/queue-bench.ts";
 import { freePort } from "../../../scripts/planet/ports.ts";
 import { startPostgres, type TestCluster } from "../../support/postgres.ts";
-import { startRedis } from "../../support/redis.ts";
+import { startRedis, untilReady } from "../../support/redis.ts";
 import { silent, secretBox } from "../api/region-bench.ts";
 import { BUCKET, CREDENTIALS, startStore } from "../object-store/start-store.ts";
 import { startEndpoint } from "../webhooks/start-endpoint.ts";
@@ -91,6 +91,7 @@ async function startRegion(id: Id, ports: Record<Id, number>, database: Database
   const region = findRegion(id)!;
   const redisServer = await startRedis();
   const redis = createRedis(redisServer.url);
+  await untilReady(redis);
   const store = await startStore({
     port: ports[id],
     region: region.aws,
@@ -237,8 +238,10 @@ afterAll(async () => {
   await cluster?.close();
 });
 
-/** Every row of every table, as a replica has them. */
+/** Every row of every table, as a replica has them that is up to date. */
 async function dumpDatabase(): Promise<string> {
+  const all = await flushedPosition(database.primary, []);
+  await waitForReplay(database.primary, all, { timeoutMs: 30_000 });
   const tables = await database.primary<{ name: string }[]>`
     select relname as name from pg_class where relkind in ('r', 'p') and not relispartition
       and relnamespace = 'public'::regnamespace`;
