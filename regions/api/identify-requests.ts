@@ -23,8 +23,10 @@ export function identifyRequests(logger: Logger, metrics: Metrics) {
     c.set("requestId", requestId);
     const start = performance.now();
     await next();
-    c.res.headers.set("x-request-id", requestId);
-    c.res.headers.set("cache-control", "no-store");
+    if (!c.get("isHeaded")) {
+      c.res.headers.set("x-request-id", requestId);
+      c.res.headers.set("cache-control", "no-store");
+    }
     const route = routePath(c, -1);
     const ms = performance.now() - start;
     const { status } = c.res;

@@ -17,6 +17,7 @@ import { QueueUnreachableError, type Queue } from "../queue/queue-port.ts";
 import { SPEC_VERSION } from "../queue/read-spec.ts";
 import type { ResultCache } from "../results/result-cache.ts";
 import type { JobsRead } from "../store/jobs-read.ts";
+import { answerJson } from "./answer-json.ts";
 import type { ApiEnv } from "./api-context.ts";
 import { createExpectStart } from "./expect-start.ts";
 import { parseBody } from "./parse-body.ts";
@@ -56,7 +57,7 @@ export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
       const answer = await submitJob(readSpec(c), { stored, signal: c.req.raw.signal });
       const { completion, ...taken } = answer;
       c.set("outcome", { ...taken, finished: completion !== undefined });
-      return c.json(answer satisfies SubmitAnswer, 202);
+      return answerJson(c, answer satisfies SubmitAnswer, 202);
     })
     .get("/internal/jobs", async (c) => {
       const { tenant_id, user_id, limit, cursor } = parseRequest(ListQuery, c.req.query());

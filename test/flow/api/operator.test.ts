@@ -83,6 +83,22 @@ const report = (given: object = {}) =>
     ...given,
   });
 
+test("every answer has its request's id, and may not be kept: a call's, a job's acceptance, a refusal", async () => {
+  const stored = Buffer.from(JSON.stringify({ bytes: 9, etag: '"a"', type: "audio/wav" }));
+  const answers = [
+    await call("GET", "/internal/load"),
+    await call("POST", `/internal/jobs?stored=${stored.toString("base64url")}`, jobSpec()),
+    await call("POST", "/internal/jobs", {}),
+  ];
+  const headers = ["x-request-id", "cache-control", "content-type"];
+  const seen = answers.map((one) => [one.status, ...headers.map((name) => one.headers.get(name))]);
+  expect(seen).toEqual([
+    [200, "req_test", "no-store", "application/json"],
+    [202, "req_test", "no-store", "application/json"],
+    [400, "req_test", "no-store", "application/problem+json"],
+  ]);
+});
+
 describe("a region's load", () => {
   test("says what waits, who works, and how long a job of each class would wait", async () => {
     await empty();
