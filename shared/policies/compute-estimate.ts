@@ -33,6 +33,8 @@ export interface EstimateOptions {
   priorLengthS?: number;
   /** How many runs the prior counts for. */
   priorWeight?: number;
+  /** Whether a shape seldom seen leans on the prior alone, where runs of others tell nothing of it. */
+  ownOnly?: boolean;
   /** Rows kept; beyond it the least seen goes. A client must not be able to grow them without end. */
   mostKeys?: number;
 }
@@ -65,7 +67,7 @@ const LEAST_AUDIO_S = 1;
 export const emptyHistory: ComputeHistory = { rates: {}, lengths: {} };
 
 export function estimateKey({ kind, parts, model }: JobShape): string {
-  return [kind, parts.toSorted().join("+"), model].join("|");
+  return `${kind}|${parts.toSorted().join("+")}|${model}`;
 }
 
 /**
@@ -77,12 +79,12 @@ export function estimateCompute(
   job: JobShape,
   options: EstimateOptions = {},
 ): ComputeEstimate {
-  const given = { ...DEFAULTS, ...options };
+  const { priorRate = DEFAULTS.priorRate, priorLengthS = DEFAULTS.priorLengthS } = options;
   const key = estimateKey(job);
-  const rate = leaning(history.rates, key, Math.log(given.priorRate), given.priorWeight);
+  const rate = leaning(history.rates, key, Math.log(priorRate), options);
   const length =
     job.audioSeconds === undefined
-      ? leaning(history.lengths, key, Math.log(given.priorLengthS), given.priorWeight)
+      ? leaning(history.lengths, key, Math.log(priorLengthS), options)
       : { meanLog: Math.log(Math.max(LEAST_AUDIO_S, job.audioSeconds)), varianceLog: 0 };
   const variance = rate.varianceLog + length.varianceLog;
   return {
@@ -148,10 +150,11 @@ const OUTLIVED = 0.15;
 function leaning(
   stats: Readonly<Record<string, RateStat>>,
   key: string,
-  prior: number,
-  priorWeight: number,
+  priorMeanLog: number,
+  { priorWeight = DEFAULTS.priorWeight, ownOnly = false }: EstimateOptions,
 ): { meanLog: number; varianceLog: number } {
-  const all = mix(stats[""], { meanLog: prior, varianceLog: PRIOR_VARIANCE }, priorWeight);
+  const prior = { meanLog: priorMeanLog, varianceLog: PRIOR_VARIANCE };
+  const all = ownOnly ? prior : mix(stats[""], prior, priorWeight);
   return mix(stats[key], all, priorWeight);
 }
 

@@ -46,31 +46,31 @@ type AudioType = keyof typeof TYPICAL_BYTES_PER_S;
 /** Few combinations are asked for; a client must not be able to grow the history without end. */
 const MOST_KEYS = 100;
 
+/** How dense one type of recording is tells nothing of another. */
+const lengthOptions = { priorRate: 1, ownOnly: true } as const;
+
 /** Expected compute-seconds of a job of which only the upload is known. */
 export function estimateJob(history: JobHistory, asked: Asked, upload: UploadFacts): number {
-  // How dense one type of recording is tells nothing of another.
-  const { "": _, ...rates } = history.audio.rates;
-  const ofType = { rates, lengths: {} };
-  const audioSeconds = estimateCompute(ofType, lengthShape(upload), { priorRate: 1 }).seconds;
-  return estimateCompute(history.compute, { ...shapeOf(asked), audioSeconds }).seconds;
+  const audioSeconds = estimateCompute(history.audio, lengthShape(upload), lengthOptions).seconds;
+  return estimateCompute(history.compute, shapeOf(asked, audioSeconds)).seconds;
 }
 
 /** The history with one more finished job in it. */
 export function learnJob(history: JobHistory, asked: Asked, job: ObservedJob): JobHistory {
   const { audioSeconds, computeSeconds } = job;
   const options = { mostKeys: MOST_KEYS };
-  const shape = { ...shapeOf(asked), audioSeconds };
   return {
-    compute: learnCompute(history.compute, shape, computeSeconds, options),
+    compute: learnCompute(history.compute, shapeOf(asked, audioSeconds), computeSeconds, options),
     audio: learnCompute(history.audio, lengthShape(job), audioSeconds, options),
   };
 }
 
 /** The engine that a client did not ask for by name is the region's own choice. */
-const shapeOf = ({ kind, parts, model = "" }: Asked): Omit<JobShape, "audioSeconds"> => ({
+const shapeOf = ({ kind, parts, model = "" }: Asked, audioSeconds: number): JobShape => ({
   kind,
   parts,
   model,
+  audioSeconds,
 });
 
 /** The length of audio, learnt as if it were work on as many seconds as the bytes would usually hold. */
