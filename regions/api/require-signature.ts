@@ -5,7 +5,7 @@ import {
   verifyLinkRequest,
   type NonceGuard,
 } from "../../shared/signing/link-signature.ts";
-import { createNodeHashing } from "../ops/node-hashing.ts";
+import { createNodeHmac } from "../ops/node-hmac.ts";
 import type { ApiEnv } from "./api-context.ts";
 import { readBounded } from "./read-bounded.ts";
 
@@ -21,7 +21,7 @@ export interface RequireSignatureOptions {
 /** Lets only requests pass that the edge signed for this region; their body is then in `c.var.body`. */
 export function requireSignature(options: RequireSignatureOptions) {
   const { region, secrets, isFresh, maxBodyBytes = 2 ** 20, now = Date.now } = options;
-  const hashing = createNodeHashing();
+  const hmac = createNodeHmac();
 
   return createMiddleware<ApiEnv>(async (c, next) => {
     const header = c.req.header(SIGNATURE_HEADER);
@@ -32,7 +32,7 @@ export function requireSignature(options: RequireSignatureOptions) {
     // Path and query as they came, behind scheme and host.
     const target = url.slice(url.indexOf("/", url.indexOf("://") + 3));
     const request = { method: c.req.method, target, body, audience: region };
-    await verifyLinkRequest(secrets, request, header, isFresh, now(), hashing);
+    await verifyLinkRequest(secrets, request, header, isFresh, now(), hmac);
     c.set("body", body);
     await next();
   });

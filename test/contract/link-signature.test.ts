@@ -46,7 +46,7 @@ describe("a signed request between edge and region", () => {
 
   test("is refused without a signature, and with a malformed one", async () => {
     await expect(verify({}, null)).rejects.toMatchObject({ code: "unsigned_request" });
-    await expect(verify({}, "v1 nonsense")).rejects.toMatchObject({ code: "invalid_signature" });
+    await expect(verify({}, "v2 nonsense")).rejects.toMatchObject({ code: "invalid_signature" });
   });
 
   test("is refused when too old or from the future", async () => {

@@ -345,7 +345,7 @@ describe("a request", () => {
     const key = await regions.addKey({ tenant_id: newTenant() });
     const forged = {
       "antiphon-region": "eu-west",
-      "antiphon-signature": "v1 t=1,n=forged-forged-forged,s=forged",
+      "antiphon-signature": "v2 t=1,n=forged-forged-forged,s=forged",
       "x-antiphon-tenant": "ten_other",
       "x-antiphon-internal": "forged",
       "x-antiphon-actor": "key_forged",
