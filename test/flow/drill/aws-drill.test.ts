@@ -111,7 +111,7 @@ test("a drill that is broken off is mended", async () => {
   const stop = new AbortController();
   const calls = createAwsCalls({ signal: new AbortController().signal, endpoint: aws.endpoint });
   const { done } = drill({ holdMs: 60_000, calls, signal: stop.signal });
-  await vi.waitFor(() => expect(aws.changes).toHaveLength(3));
+  await expect.poll(() => aws.changes).toHaveLength(3);
   stop.abort();
   await done;
   expect(aws.changes).toHaveLength(6);

@@ -62,8 +62,7 @@ const read = async ({ client }: RunningStore, key: string) => {
 };
 const status = async ({ client }: RunningStore, key: string) =>
   (await client.send(new HeadObjectCommand(at(key)))).ReplicationStatus;
-const settled = ({ store }: RunningStore) =>
-  expect.poll(() => store.pendingReplication(), { timeout: 5000 }).toBe(0);
+const settled = ({ store }: RunningStore) => expect.poll(() => store.pendingReplication()).toBe(0);
 
 test("an object reaches the peer with all that was said of it, and goes no further", async () => {
   const port = await freePort();

@@ -90,7 +90,7 @@ test("many messages are on a link at once: the second does not wait for the firs
     await sleep(5);
   }
   // One after the other, nine one-way delays of the near link would take longer than the far one's handshake.
-  await expect.poll(() => arrivals, { timeout: 5_000 }).toBe("0123456789f");
+  await expect.poll(() => arrivals).toBe("0123456789f");
 });
 
 test("a sender has to wait when the receiver does not read", async () => {
@@ -106,7 +106,7 @@ test("a sender has to wait when the receiver does not read", async () => {
   expect(proxy.stats().bytesToTarget).toBeLessThan(total);
   let got = 0;
   held?.on("data", (bytes: Buffer) => (got += bytes.length)).resume();
-  await expect.poll(() => got, { timeout: 10_000 }).toBe(total);
+  await expect.poll(() => got, { timeout: 45_000 }).toBe(total);
 });
 
 test("nothing passes a blackhole; what was sent into it arrives in order after the link is back", async () => {

@@ -75,6 +75,8 @@ test("it waits for the replica while that is about to have it, and needs no prim
   await replica`select pg_wal_replay_resume()`;
   expect(await reading).toBe("Tenant");
   await expect.poll(() => nameOf(tenant.id, undefined)).toBe("Tenant");
+  // The replica is known to be so far from now on, though the first wait may have ended at the primary.
+  expect(await nameOf(tenant.id, wrote)).toBe("Tenant");
   await cluster.primary.stop();
   try {
     expect(await nameOf(tenant.id, wrote)).toBe("Tenant");

@@ -30,14 +30,15 @@ afterAll(async () => {
   await cluster?.close();
 });
 
-/** Statements of ours that the server is at. */
-const atWork = async () => {
+/** Resolves when the server is at the statement with that mark, which goes on for longer than anybody looks. */
+const atWork = async (mark: string) => {
   const direct = openPool({ url: cluster.primary.url, primary: true, applicationName: "watch" });
   try {
     await expect
       .poll(async () => {
         const [row] = await direct`
-          select count(*)::int as n from pg_stat_activity where wait_event = 'PgSleep'`;
+          select count(*)::int as n from pg_stat_activity
+          where wait_event = 'PgSleep' and query like ${`%${mark}`}`;
         return row?.n;
       })
       .toBeGreaterThan(0);
@@ -51,13 +52,13 @@ test("a transaction whose link dies rejects, and neither ends the process nor go
   for (const cut of ["destroy", "resetAndDestroy"] as const) {
     const work = pool.begin(async (sql) => {
       await sql`select 1`;
-      await sql`select pg_sleep(20)`;
+      await sql.unsafe(`select pg_sleep(20) -- ${cut}`);
     });
     const outcome = work.then(
       () => undefined,
       (error: unknown) => error,
     );
-    await atWork();
+    await atWork(`-- ${cut}`);
     for (const socket of near) socket[cut]();
     expect(await outcome).toSatisfy(isDatabaseAway);
     expect(await pool`select 1 as n`).toEqual([{ n: 1 }]);
@@ -76,9 +77,11 @@ test("a transaction that fails for another reason is rolled back, and its connec
 });
 
 test("links that die together, under callers who try again at once, leave every connection usable", async () => {
-  const stubborn = async (): Promise<void> => {
+  const stubborn = async (round: number): Promise<void> => {
     for (let tries = 0; tries < 30; tries++) {
-      const done = await pool`select pg_sleep(1)`.then(
+      // The first is under way until its link dies.
+      const statement = `select pg_sleep(${tries === 0 ? 20 : 0.1}) -- round ${round}`;
+      const done = await pool.unsafe(statement).then(
         () => true,
         () => false,
       );
@@ -89,8 +92,8 @@ test("links that die together, under callers who try again at once, leave every 
     Promise.all(Array.from({ length: 8 }, () => pool`select pg_sleep(0.02)`));
   for (let round = 0; round < 5; round++) {
     await everyConnection();
-    const callers = [stubborn(), stubborn(), stubborn()];
-    await atWork();
+    const callers = [stubborn(round), stubborn(round), stubborn(round)];
+    await atWork(`-- round ${round}`);
     for (const socket of near) socket.resetAndDestroy();
     await Promise.all(callers);
     await everyConnection();
