@@ -5,12 +5,12 @@ local id = ARGV[2]
 local job = job_of(id)
 if not job then
   return { 'unknown' }
-elseif job.status == 'queued' then
+elseif job[STATUS] == 'queued' then
   local spec = call('GET', SPEC .. id) or ''
-  return { 'waiting', tostring(job.dispatch), tostring(job.attempt), spec, tostring(NOW), job.tenant }
-elseif job.status == 'running' then
-  job.cancel = true
-  unsaved[id] = true
+  return { 'waiting', tostring(job[DISPATCH]), tostring(job[ATTEMPT]), spec, tostring(NOW), job[TENANT] }
+elseif job[STATUS] == 'running' then
+  job[CANCEL] = 1
+  keep(job)
   close()
   call('SPUBLISH', EVENTS, 'c' .. id)
   return { 'canceling' }

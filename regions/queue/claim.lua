@@ -5,7 +5,8 @@
 --           then of each: id, dispatch, attempt, tried, cost, deadline or "", tenant }
 open_book()
 local due = promote()
-local expires, worker, want = int(NOW + ARGV[2]), ARGV[3], math.min(256, tonumber(ARGV[4]))
+local until_ms, worker, want = NOW + ARGV[2], ARGV[3], math.min(256, tonumber(ARGV[4]))
+local expires = int(until_ms)
 local most_cost, newest = tonumber(ARGV[5]), tonumber(ARGV[6])
 -- Jobs that are looked at and left where they are.
 local LOOKS = 32
@@ -21,9 +22,9 @@ local function take_back()
   read_jobs(ids)
   for _, id in ipairs(ids) do
     local job = jobs[id]
-    if job and job.status == 'queued' and job.where == 'newer' then
-      line_up(id, job)
-      unsaved[id] = true
+    if job and job[STATUS] == 'queued' and job[WHERE] == 'newer' then
+      line_up(job)
+      keep(job)
     end
   end
   call('ZREM', NEWER, unpack(ids))
@@ -37,7 +38,7 @@ local function order_of(turn)
 end
 -- Of each lane, the jobs that it will give when none has to be left where it is.
 local expected = {}
-for turn = book.turn, book.turn + want - 1 do
+for turn = book.turn, book.turn + math.min(want, waiting_above(#LANES + 1)) - 1 do
   local order = order_of(turn)
   for place = 1, #LANES do
     local lane = string.byte(order, place) - 48
@@ -66,21 +67,24 @@ local function next_in(lane)
   return line.ids[line.at]
 end
 
-local function run(id, job)
-  job.attempt, job.status, job.worker, job.started, job.progress = job.attempt + 1, 'running', worker, NOW, 0
-  save(id, job)
-  if job.deadline then
+local function run(job)
+  local id, lane, tag = job[ID], job[LANE], job[TAG]
+  job[ATTEMPT], job[STATUS], job[PROGRESS] = job[ATTEMPT] + 1, 'running', '0'
+  job[WORKER], job[STARTED], job[EXPIRES] = worker, NOW, until_ms
+  save(job)
+  if job[DEADLINE] > 0 then
     call('ZREM', DEADLINES, id)
   end
-  leave_lane(id, job)
-  waits(job.lane, -1, job.cost)
-  book.v[job.lane] = math.max(book.v[job.lane], job.tag)
-  if job.cap then
-    count_by('r|' .. job.tenant, 1)
+  leave_lane(job)
+  waits(lane, -1, job[COST])
+  if tag > book.v[lane] then
+    book.v[lane] = tag
   end
-  leased[#leased + 1] = expires
-  leased[#leased + 1] = id
-  taken[#taken + 1] = id
+  if job[CAP] > 0 then
+    count_by('r|' .. job[TENANT], 1)
+  end
+  local n = #taken
+  leased[2 * n + 1], leased[2 * n + 2], taken[n + 1] = expires, id, job
 end
 
 local function take_from(lane)
@@ -92,34 +96,34 @@ local function take_from(lane)
       local list = list_of(leaving, lane)
       list[#list + 1] = id
       waits(lane, -1, 0)
-    elseif job.deadline and job.deadline <= NOW then
+    elseif job[DEADLINE] > 0 and job[DEADLINE] <= NOW then
       met, looks = 'overdue', looks + 1
-    elseif newest and (job.v or 1) > newest then
+    elseif newest and job[NEEDS] > newest then
       -- Out of the way: there may be any number of them, and of others behind.
       looks = looks + 1
       met = met == '' and 'more' or met
-      leave_lane(id, job)
-      if job.cap then
-        freed[job.tenant] = true
+      leave_lane(job)
+      if job[CAP] > 0 then
+        freed[job[TENANT]] = true
       end
-      job.where = 'newer'
-      unsaved[id] = true
-      call('ZADD', NEWER, job.v, id)
-    elseif job.cap and count('r|' .. job.tenant) >= job.cap then
+      job[WHERE] = 'newer'
+      keep(job)
+      call('ZADD', NEWER, job[NEEDS], id)
+    elseif job[CAP] > 0 and count('r|' .. job[TENANT]) >= job[CAP] then
       -- Its tenant's other lanes were faster.
-      leave_lane(id, job, job.attempt == 0)
-      job.where = 'held'
-      unsaved[id] = true
-      call('ZADD', held_key(lane, job.tenant), job.seq, id)
-    elseif most_cost and job.cost > most_cost then
-      if (job.passes or 0) >= PASSES.most or (job.passed_at and NOW - job.passed_at >= PASSES.for_ms) then
+      leave_lane(job, job[ATTEMPT] == 0)
+      job[WHERE] = 'held'
+      keep(job)
+      call('ZADD', held_key(lane, job[TENANT]), job[SEQ], id)
+    elseif most_cost and job[COST] > most_cost then
+      if job[PASSES] >= PASSES.most or (job[PASSED_AT] > 0 and NOW - job[PASSED_AT] >= PASSES.for_ms) then
         held_back = true
       else
         looks = looks + 1
-        passed_over[#passed_over + 1] = { id, #taken }
+        passed_over[#passed_over + 1] = { job, #taken }
       end
     else
-      run(id, job)
+      run(job)
       return true
     end
     id = not held_back and looks < LOOKS and next_in(lane)
@@ -132,7 +136,8 @@ local function take()
     if held_back or looks >= LOOKS then
       return
     end
-    if take_from(string.byte(order, place) - 48) then
+    local lane = string.byte(order, place) - 48
+    if book.j[lane] > 0 and take_from(lane) then
       return true
     end
   end
@@ -144,20 +149,20 @@ end
 for _, passed in ipairs(passed_over) do
   -- Only what came after it and went before it passed it over.
   if #taken > passed[2] then
-    local job = jobs[passed[1]]
-    job.passes, job.passed_at = (job.passes or 0) + 1, job.passed_at or NOW
-    unsaved[passed[1]] = true
+    local job = passed[1]
+    job[PASSES], job[PASSED_AT] = job[PASSES] + 1, job[PASSED_AT] > 0 and job[PASSED_AT] or NOW
+    keep(job)
   end
 end
 local out = { NOW, due, met, {} }
 if #taken > 0 then
   call('ZADD', LEASES, unpack(leased))
   local specs = {}
-  for i, id in ipairs(taken) do
-    local job, at = jobs[id], 7 * i - 3
-    specs[i] = SPEC .. id
-    out[at + 1], out[at + 2], out[at + 3], out[at + 4] = id, job.dispatch, job.attempt, job.tried or 0
-    out[at + 5], out[at + 6], out[at + 7] = job.cost, job.deadline or '', job.tenant
+  for i = 1, #taken do
+    local job, at = taken[i], 7 * i - 3
+    specs[i] = SPEC .. job[ID]
+    out[at + 1], out[at + 2], out[at + 3], out[at + 4] = job[ID], job[DISPATCH], job[ATTEMPT], job[TRIED]
+    out[at + 5], out[at + 6], out[at + 7] = job[COST], job[DEADLINE] > 0 and job[DEADLINE] or '', job[TENANT]
   end
   out[4] = call('MGET', unpack(specs))
 end

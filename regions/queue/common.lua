@@ -1,10 +1,9 @@
--- Goes before every step of the queue, after the tables that redis-scripts.ts makes (LANES, TURNS, PASSES).
+-- Goes before every step of the queue, after what is known of rows and the tables that redis-scripts.ts makes (LANES, TURNS, PASSES).
+-- Jobs are rows: job-row.ts names their fields.
 -- KEYS[1]: what all keys of the queue begin with; it holds their hash tag, so that all lie in one slot.
 -- ARGV[1]: now, or "" for Redis's own clock
 --
--- job:<id>                 what is kept of a job (MessagePack): dispatch, attempt, status, tenant, lane, cost, seq, at, ver; and
---                          where they apply: tag, where ("held", "delayed", "newer"), cap, deadline, v, tried, stalls, worker, started,
---                          progress, finished, cancel, passes, passed_at, watched, history
+-- job:<id>                 the row of a job
 -- spec:<id>                its specification (JSON), untouched
 -- lane:<lane>              jobs that wait, by virtual start time; held:<lane>:<tenant> those behind their tenant's limit, by place
 -- shares:<lane>            tenants, by the virtual time at which what they have used ends
@@ -16,6 +15,8 @@ local P, call = KEYS[1], redis.call
 local JOB, SPEC, LEASES, DELAYED, DEADLINES = P .. 'job:', P .. 'spec:', P .. 'leases', P .. 'delayed', P .. 'deadlines'
 local OFFERS, DEAD, CAPPED, EVENTS, NEWER = P .. 'offers', P .. 'dead', P .. 'capped', P .. 'events', P .. 'newer'
 
+local max, format, tonumber, pairs, ipairs, unpack = math.max, string.format, tonumber, pairs, ipairs, unpack
+
 -- Unix milliseconds. One clock for a whole region, so that a worker whose clock is wrong can neither lose its lease early
 -- nor keep it too long. Tests pass their own.
 local NOW = tonumber(ARGV[1])
@@ -26,7 +27,18 @@ end
 
 -- A whole number as Redis is given it: Redis's own way of writing a number down costs as much as the whole call.
 local function int(number)
-  return string.format('%d', number)
+  return format('%d', number)
+end
+
+-- The number that an argument is, or false. To read one costs more than to look it up, and few are many jobs'.
+local numbers = {}
+local function number_of(text)
+  local number = numbers[text]
+  if number == nil then
+    number = tonumber(text) or false
+    numbers[text] = number
+  end
+  return number
 end
 
 local lane_keys = {}
@@ -46,25 +58,23 @@ local function held_key(lane, tenant)
 end
 
 -- A call costs more than what it does, so a step reads many jobs at once, and writes what has changed once, in close.
-local jobs, unsaved, new_specs = {}, {}, {}
+local jobs, changed, writes = {}, {}, {}
 
+-- Rows of jobs into `jobs`, by their ids, or false.
 local function read_jobs(ids)
-  local n, keys, asked = 0, {}, {}
-  for i = 1, #ids do
-    local id = ids[i]
-    if jobs[id] == nil then
-      jobs[id] = false
-      n = n + 1
-      asked[n], keys[n] = id, JOB .. id
-    end
-  end
+  local n = #ids
   if n == 0 then
     return
   end
+  local keys = {}
+  for i = 1, n do
+    keys[i] = JOB .. ids[i]
+  end
   local records = call('MGET', unpack(keys))
   for i = 1, n do
-    if records[i] then
-      jobs[asked[i]] = cmsgpack.unpack(records[i])
+    local id, record = ids[i], records[i]
+    if not jobs[id] then
+      jobs[id] = record and row_of(record, id, keys[i])
     end
   end
 end
@@ -75,11 +85,17 @@ local function job_of(id)
   end
   return jobs[id]
 end
+-- It will be written, without a word to anybody.
+local function keep(job)
+  if not job[CHANGED] then
+    job[CHANGED] = true
+    changed[#changed + 1] = job
+  end
+end
 -- Keeps it as it is now, as a new version of which those who watch it are told.
-local function save(id, job)
-  job.ver = (job.ver or 0) + 1
-  jobs[id] = job
-  unsaved[id] = true
+local function save(job)
+  job[VER] = job[VER] + 1
+  keep(job)
 end
 
 -- The book: figures of the whole queue (MessagePack), read when they are first asked for. seq: last place given out; turn: jobs taken;
@@ -93,8 +109,8 @@ local function open_book()
   written = call('GET', BOOK)
   local kept = written and cmsgpack.unpack(written) or { 0, 0 }
   book = { seq = kept[1], turn = kept[2], v = kept[3] or {}, j = kept[4] or {}, c = kept[5] or {} }
-  for lane = 1, #LANES do
-    book.v[lane], book.j[lane], book.c[lane] = book.v[lane] or 0, book.j[lane] or 0, book.c[lane] or 0
+  for lane = #book.c + 1, #LANES do
+    book.v[lane], book.j[lane], book.c[lane] = 0, 0, 0
   end
   if not written then
     take_over_old_book()
@@ -121,9 +137,9 @@ function take_over_old_book()
   for i = 1, #old, 2 do
     local figure, lane, value = string.sub(old[i], 1, 1), tonumber(string.sub(old[i], 2)), tonumber(old[i + 1])
     if not lane then
-      book[old[i]] = math.max(book[old[i]], value)
+      book[old[i]] = max(book[old[i]], value)
     elseif figure == 'v' then
-      book.v[lane] = math.max(book.v[lane], value)
+      book.v[lane] = max(book.v[lane], value)
     else
       book[figure][lane] = book[figure][lane] + value
     end
@@ -133,9 +149,8 @@ function take_over_old_book()
 end
 -- So many jobs of such a cost wait in a lane from now on, or do no more.
 local function waits(lane, by, cost)
-  open_book()
-  book.j[lane] = book.j[lane] + by
-  book.c[lane] = book.c[lane] + by * cost
+  local j, c = open_book().j, book.c
+  j[lane], c[lane] = j[lane] + by, c[lane] + by * cost
 end
 
 local ended, entering, leaving, freed, rung = {}, {}, {}, {}, false
@@ -170,11 +185,13 @@ local function read_shares(lane, tenants)
   end
 end
 local function share_of(lane, tenant)
-  local of_lane = list_of(shares, lane)
-  if not of_lane[tenant] then
+  local of_lane = shares[lane]
+  local own = of_lane and of_lane[tenant]
+  if not own then
     read_shares(lane, { tenant })
+    own = shares[lane][tenant]
   end
-  return of_lane[tenant]
+  return own
 end
 local function use_share(lane, tenant, own)
   shares[lane][tenant] = own
@@ -184,15 +201,21 @@ end
 -- A job comes into its lane. Start-time fair queueing (P. Goyal, H. M. Vin, H. Cheng, SIGCOMM 1996): it starts, in the lane's virtual
 -- time, where its tenant's share ends, but not before now; and the share then ends by its cost later. One that comes again has had
 -- its start, and takes its old place.
-local function enter(id, job)
-  if not job.tag then
-    job.tag = math.max(open_book().v[job.lane], share_of(job.lane, job.tenant))
-    use_share(job.lane, job.tenant, job.tag + job.cost)
+local function enter(job)
+  local lane, tag = job[LANE], job[TAG]
+  if tag < 0 then
+    local tenant, now = job[TENANT], open_book().v[lane]
+    tag = share_of(lane, tenant)
+    if tag < now then
+      tag = now
+    end
+    job[TAG] = tag
+    use_share(lane, tenant, tag + job[COST])
   end
-  job.where = nil
-  local list = list_of(entering, job.lane)
-  list[#list + 1] = int(job.tag)
-  list[#list + 1] = id
+  job[WHERE] = ''
+  local list = list_of(entering, lane)
+  local n = #list
+  list[n + 1], list[n + 2] = int(tag), job[ID]
   rung = true
 end
 
@@ -202,14 +225,14 @@ local function let_in(lane, tenant)
   while true do
     local id = call('ZRANGE', held_key(lane, tenant), 0, 0)[1]
     local job = id and job_of(id)
-    if not id or (job and count(field) + count('r|' .. tenant) >= job.cap) then
+    if not id or (job and count(field) + count('r|' .. tenant) >= job[CAP]) then
       return
     end
     call('ZREM', held_key(lane, tenant), id)
     if job then
       count_by(field, 1)
-      enter(id, job)
-      unsaved[id] = true
+      enter(job)
+      keep(job)
     else
       waits(lane, -1, 0)
     end
@@ -217,19 +240,19 @@ local function let_in(lane, tenant)
 end
 
 -- A job that waits comes into its lane, or behind its tenant's limit.
-local function line_up(id, job)
-  if not job.cap then
-    return enter(id, job)
+local function line_up(job)
+  if job[CAP] == 0 then
+    return enter(job)
   end
-  call('ZADD', held_key(job.lane, job.tenant), job.seq, id)
-  job.where = 'held'
-  freed[job.tenant] = true
+  call('ZADD', held_key(job[LANE], job[TENANT]), job[SEQ], job[ID])
+  job[WHERE] = 'held'
+  freed[job[TENANT]] = true
 end
 
 -- A job begins to wait, or does so again.
-local function enqueue(id, job)
-  waits(job.lane, 1, job.cost)
-  line_up(id, job)
+local function enqueue(job)
+  waits(job[LANE], 1, job[COST])
+  line_up(job)
 end
 
 -- Jobs that are about to be in a lane are, from here on.
@@ -254,22 +277,24 @@ local function forget_shares(lane)
   end
   local last = call('ZREVRANGE', key, 0, 0, 'WITHSCORES')
   if last[2] then
-    book.v[lane] = math.max(book.v[lane], tonumber(last[2]))
+    book.v[lane] = max(book.v[lane], tonumber(last[2]))
     call('DEL', key)
   end
 end
 
 local function refund_share(job)
-  use_share(job.lane, job.tenant, share_of(job.lane, job.tenant) - job.cost)
-  job.tag = nil
+  local lane, tenant = job[LANE], job[TENANT]
+  use_share(lane, tenant, share_of(lane, tenant) - job[COST])
+  job[TAG] = -1
 end
 
 -- A job goes from its lane; `refund`: it has not used its share.
-local function leave_lane(id, job, refund)
-  local list = list_of(leaving, job.lane)
-  list[#list + 1] = id
-  if job.cap then
-    count_by(job.lane .. '|' .. job.tenant, -1)
+local function leave_lane(job, refund)
+  local lane = job[LANE]
+  local list = list_of(leaving, lane)
+  list[#list + 1] = job[ID]
+  if job[CAP] > 0 then
+    count_by(lane .. '|' .. job[TENANT], -1)
   end
   if refund then
     refund_share(job)
@@ -286,53 +311,54 @@ local function flush_leaving()
 end
 
 -- Takes a job out of those that wait or are delayed.
-local function withdraw(id, job)
-  if job.deadline then
+local function withdraw(job)
+  local id, lane, where = job[ID], job[LANE], job[WHERE]
+  if job[DEADLINE] > 0 then
     call('ZREM', DEADLINES, id)
   end
-  if job.where == 'delayed' then
+  if where == 'delayed' then
     call('ZREM', DELAYED, id)
-  elseif job.where == 'held' then
-    call('ZREM', held_key(job.lane, job.tenant), id)
-    left[job.lane] = true
-  elseif job.where == 'newer' then
+  elseif where == 'held' then
+    call('ZREM', held_key(lane, job[TENANT]), id)
+    left[lane] = true
+  elseif where == 'newer' then
     call('ZREM', NEWER, id)
-    left[job.lane] = true
-    if job.attempt == 0 then
+    left[lane] = true
+    if job[ATTEMPT] == 0 then
       refund_share(job)
     end
   else
     flush_lanes()
-    leave_lane(id, job, job.attempt == 0)
+    leave_lane(job, job[ATTEMPT] == 0)
     flush_leaving()
-    if job.cap then
-      freed[job.tenant] = true
+    if job[CAP] > 0 then
+      freed[job[TENANT]] = true
     end
   end
-  if job.where ~= 'delayed' then
-    waits(job.lane, -1, job.cost)
+  if where ~= 'delayed' then
+    waits(lane, -1, job[COST])
   end
-  job.where = nil
+  job[WHERE] = ''
 end
 
 -- A run's lease goes, and with it the slot of a tenant that has a limit.
-local function end_run(id, job)
-  ended[#ended + 1] = id
-  if job.cap then
-    count_by('r|' .. job.tenant, -1)
-    freed[job.tenant] = true
+local function end_run(job)
+  ended[#ended + 1] = job[ID]
+  if job[CAP] > 0 then
+    count_by('r|' .. job[TENANT], -1)
+    freed[job[TENANT]] = true
   end
-  job.worker = nil
+  job[WORKER] = ''
 end
 
 local function close()
   flush_leaving()
   flush_lanes()
   for lane, of_lane in pairs(moved) do
-    local list = {}
+    local list, n = {}, 0
     for tenant, own in pairs(of_lane) do
-      list[#list + 1] = int(own)
-      list[#list + 1] = tenant
+      list[n + 1], list[n + 2] = int(own), tenant
+      n = n + 2
     end
     call('ZADD', shares_key(lane), unpack(list))
   end
@@ -350,19 +376,16 @@ local function close()
     end
   end
   close_book()
-  local writes = {}
-  for id in pairs(unsaved) do
-    writes[#writes + 1] = JOB .. id
-    writes[#writes + 1] = cmsgpack.pack(jobs[id])
-    if jobs[id].watched then
-      call('SPUBLISH', EVENTS, 's' .. id)
+  local n = #writes
+  for i = 1, #changed do
+    local job = changed[i]
+    writes[n + 1], writes[n + 2] = job[KEY], record_of(job)
+    n = n + 2
+    if job[WATCHED] == 1 then
+      call('SPUBLISH', EVENTS, 's' .. job[ID])
     end
   end
-  for id, spec in pairs(new_specs) do
-    writes[#writes + 1] = SPEC .. id
-    writes[#writes + 1] = spec
-  end
-  if #writes > 0 then
+  if n > 0 then
     call('MSET', unpack(writes))
   end
   if rung then
@@ -370,21 +393,26 @@ local function close()
   end
 end
 
--- Jobs that go before one that waits: those before it in its lane, and all of the lanes above.
-local function place(id, job)
-  if job.status ~= 'queued' or job.where == 'delayed' then
-    return 0
-  end
-  local ahead
-  if job.where == 'held' then
-    ahead = call('ZCARD', lane_key(job.lane)) + (call('ZRANK', held_key(job.lane, job.tenant), id) or 0)
-  else
-    ahead = call('ZRANK', lane_key(job.lane), id) or 0
-  end
-  for above = 1, job.lane - 1 do
-    ahead = ahead + open_book().j[above]
+-- Jobs that wait in the lanes above one.
+local function waiting_above(lane)
+  local ahead, j = 0, open_book().j
+  for above = 1, lane - 1 do
+    ahead = ahead + j[above]
   end
   return ahead
+end
+
+-- Jobs that go before one that waits: those before it in its lane, and all of the lanes above.
+local function place(job)
+  local lane, where = job[LANE], job[WHERE]
+  if job[STATUS] ~= 'queued' or where == 'delayed' then
+    return 0
+  end
+  if where == 'held' then
+    local before = call('ZRANK', held_key(lane, job[TENANT]), job[ID]) or 0
+    return call('ZCARD', lane_key(lane)) + before + waiting_above(lane)
+  end
+  return (call('ZRANK', lane_key(lane), job[ID]) or 0) + waiting_above(lane)
 end
 
 -- Jobs that are due begin to wait.
@@ -401,10 +429,10 @@ local function promote()
   read_jobs(due)
   for _, id in ipairs(due) do
     local job = jobs[id]
-    if job and job.status == 'queued' and job.where == 'delayed' then
-      job.at = NOW
-      enqueue(id, job)
-      unsaved[id] = true
+    if job and job[STATUS] == 'queued' and job[WHERE] == 'delayed' then
+      job[AT] = NOW
+      enqueue(job)
+      keep(job)
     end
   end
   call('ZREM', DELAYED, unpack(due))
@@ -413,62 +441,74 @@ local function promote()
 end
 
 -- Whether the run (dispatch, attempt) holds its lease.
-local function holds(job, dispatch, attempt, expires)
-  return job and job.status == 'running' and job.dispatch == tonumber(dispatch) and job.attempt == tonumber(attempt) and expires
-    and tonumber(expires) > NOW
+local function holds(job, dispatch, attempt)
+  if not job or job[STATUS] ~= 'running' or job[DISPATCH] ~= number_of(dispatch) or job[ATTEMPT] ~= number_of(attempt) then
+    return false
+  end
+  if job[EXPIRES] < 0 then
+    job[EXPIRES] = tonumber(call('ZSCORE', LEASES, job[ID]) or 0)
+  end
+  return job[EXPIRES] > NOW
 end
 
 -- A run that has ended for now: its job waits again in its old place, at once or after `delay`.
-local function again(id, job, delay)
-  end_run(id, job)
-  job.status, job.at, job.progress, job.passes, job.passed_at = 'queued', NOW + delay, nil, nil, nil
-  if job.deadline then
-    call('ZADD', DEADLINES, job.deadline, id)
+local function again(job, delay)
+  end_run(job)
+  job[STATUS], job[AT], job[PROGRESS], job[PASSES], job[PASSED_AT] = 'queued', NOW + delay, '', 0, 0
+  if job[DEADLINE] > 0 then
+    call('ZADD', DEADLINES, job[DEADLINE], job[ID])
   end
   if delay > 0 then
-    job.where = 'delayed'
-    call('ZADD', DELAYED, NOW + delay, id)
+    job[WHERE] = 'delayed'
+    call('ZADD', DELAYED, NOW + delay, job[ID])
   else
-    enqueue(id, job)
+    enqueue(job)
   end
-  save(id, job)
+  save(job)
 end
 
 -- The end of a job, with its offer, under the attempt that ends it.
-local function offer(id, job, payload)
+local function offer(job, payload)
   call('XADD', OFFERS, '*', 'offer', payload)
-  job.status = 'offered'
-  save(id, job)
+  job[STATUS] = 'offered'
+  save(job)
 end
 
 -- A dead letter beside the end of a job.
-local function bury(id, job, code, reason)
-  call('XADD', DEAD, '*', 'job', id, 'tenant', job.tenant, 'dispatch', job.dispatch, 'attempt', job.attempt, 'at', NOW, 'code', code,
-    'reason', reason, 'history', job.history or '', 'spec', call('GET', SPEC .. id) or '')
+local function bury(job, code, reason)
+  local id = job[ID]
+  call('XADD', DEAD, '*', 'job', id, 'tenant', job[TENANT], 'dispatch', job[DISPATCH], 'attempt', job[ATTEMPT], 'at', NOW, 'code', code,
+    'reason', reason, 'history', job[HISTORY], 'spec', call('GET', SPEC .. id) or '')
 end
 
 -- One more attempt (JSON) in the history of a job: JSON objects, joined by commas.
 local function remember(job, record)
-  job.history = job.history and (job.history .. ',' .. record) or record
+  job[HISTORY] = job[HISTORY] == '' and record or (job[HISTORY] .. ',' .. record)
 end
 
--- Makes way for a dispatch of a job that is new here.
--- Result: "new" | "duplicate" | "stale", and the job to fill in, or as it is
+-- Makes way for a dispatch of a job that is new here: a row of nothing but its id, dispatch and time, which is to be filled in.
+-- Result: "new" | "duplicate" | "stale", and the row, or the job as it is
 local function admit(id, dispatch, spec)
   local old = job_of(id)
+  local key, ver, watched
   if old then
-    local newer = dispatch - old.dispatch
+    local newer = dispatch - old[DISPATCH]
     if newer < 0 then
       return 'stale'
     elseif newer == 0 then
       return 'duplicate', old
     end
-    if old.status == 'queued' then
-      withdraw(id, old)
-    elseif old.status == 'running' then
-      end_run(id, old)
+    if old[STATUS] == 'queued' then
+      withdraw(old)
+    elseif old[STATUS] == 'running' then
+      end_run(old)
     end
+    ver, watched = old[VER], old[WATCHED]
   end
-  new_specs[id] = spec
-  return 'new', { dispatch = dispatch, ver = old and old.ver, watched = old and old.watched, attempt = 0, status = 'queued', at = NOW }
+  local n = #writes
+  writes[n + 1], writes[n + 2] = SPEC .. id, spec
+  local job = { unpack(NOTHING) }
+  job[ID], job[KEY], job[DISPATCH], job[AT], job[VER], job[WATCHED] = id, JOB .. id, dispatch, NOW, ver or 0, watched or 0
+  jobs[id] = job
+  return 'new', job
 end

@@ -8,10 +8,14 @@ local list = {}
 local function add_to_list(kind, ids)
   read_jobs(ids)
   for _, id in ipairs(ids) do
-    local job = jobs[id] or {}
-    list[#list + 1] = { kind, id, tostring(job.dispatch or ''), tostring(job.attempt or ''), call('GET', SPEC .. id) or '',
-      job.tenant or '', tostring(job.started or ''), job.worker or '', tostring(job.stalls or 0), job.cancel and '1' or '',
-      tostring(NOW) }
+    local job, spec = jobs[id], call('GET', SPEC .. id) or ''
+    local row = { kind, id, '', '', spec, '', '', '', '0', '', tostring(NOW) }
+    if job then
+      row[3], row[4], row[6] = tostring(job[DISPATCH]), tostring(job[ATTEMPT]), job[TENANT]
+      row[7], row[8] = job[STARTED] > 0 and tostring(job[STARTED]) or '', job[WORKER]
+      row[9], row[10] = tostring(job[STALLS]), job[CANCEL] == 1 and '1' or ''
+    end
+    list[#list + 1] = row
   end
 end
 add_to_list('stalled', call('ZRANGEBYSCORE', LEASES, '-inf', NOW, 'LIMIT', 0, ARGV[2]))

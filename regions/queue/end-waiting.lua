@@ -3,16 +3,16 @@
 -- Result: 1, or 0 when it does not wait any more
 local id = ARGV[2]
 local job = job_of(id)
-if not job or job.status ~= 'queued' then
+if not job or job[STATUS] ~= 'queued' then
   -- Deadlines are kept of waiting jobs alone.
   call('ZREM', DEADLINES, id)
   return 0
 end
-if job.dispatch ~= tonumber(ARGV[3]) or job.attempt ~= tonumber(ARGV[4]) then
+if job[DISPATCH] ~= tonumber(ARGV[3]) or job[ATTEMPT] ~= tonumber(ARGV[4]) then
   return 0
 end
-withdraw(id, job)
-job.attempt = job.attempt + 1
-offer(id, job, ARGV[5])
+withdraw(job)
+job[ATTEMPT] = job[ATTEMPT] + 1
+offer(job, ARGV[5])
 close()
 return 1

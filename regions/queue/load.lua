@@ -10,7 +10,7 @@ for lane = 1, #LANES do
     local next_ones = call('ZRANGE', lane_key(lane), 0, 99)
     read_jobs(next_ones)
     for _, id in ipairs(next_ones) do
-      oldest = math.min(oldest, jobs[id] and jobs[id].at or NOW)
+      oldest = math.min(oldest, jobs[id] and jobs[id][AT] or NOW)
     end
   end
   out[#out + 1] = book.j[lane]

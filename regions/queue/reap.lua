@@ -8,29 +8,29 @@ if not expires or tonumber(expires) > NOW then
   return 'kept'
 end
 local job = job_of(id)
-if not job or job.status ~= 'running' then
+if not job or job[STATUS] ~= 'running' then
   -- A lease without a running job (its record is gone, or final): nothing to run again.
   call('ZREM', LEASES, id)
   return 'kept'
 end
-if job.dispatch ~= tonumber(ARGV[3]) or job.attempt ~= tonumber(ARGV[4]) then
+if job[DISPATCH] ~= tonumber(ARGV[3]) or job[ATTEMPT] ~= tonumber(ARGV[4]) then
   return 'kept'
 end
 local outcome
 if ARGV[5] == 'requeue' then
-  if job.cancel then
+  if job[CANCEL] == 1 then
     return 'kept'
   end
-  job.stalls = (job.stalls or 0) + 1
+  job[STALLS] = job[STALLS] + 1
   remember(job, ARGV[6])
-  again(id, job, 0)
+  again(job, 0)
   outcome = 'requeued'
 else
   remember(job, ARGV[6])
-  end_run(id, job)
-  offer(id, job, ARGV[7])
+  end_run(job)
+  offer(job, ARGV[7])
   if ARGV[8] ~= '' then
-    bury(id, job, ARGV[8], ARGV[9])
+    bury(job, ARGV[8], ARGV[9])
   end
   outcome = 'ended'
 end

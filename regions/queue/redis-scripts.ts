@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import type { Redis } from "ioredis";
+import { withJobRows } from "../ops/job-row.ts";
 import { lanes, turns } from "./lanes.ts";
 import { queueKeys } from "./queue-keys.ts";
 import { PASSES, QueueFullError, QueueUnreachableError } from "./queue-port.ts";
@@ -50,7 +51,7 @@ export function createRedisScripts(redis: Redis, now: () => number | ""): RunScr
   const scripts = new Map(
     [...taking, ...others].map((name) => {
       const flags = (taking as readonly string[]).includes(name) ? "" : " flags=allow-oom";
-      const source = `#!lua${flags}\n${tables}\n${common}\n${read(name)}`;
+      const source = `#!lua${flags}\n${withJobRows(`${tables}\n${common}\n${read(name)}`)}`;
       return [name, { source, sha: createHash("sha1").update(source).digest("hex") }];
     }),
   );

@@ -6,16 +6,21 @@ for i = 1, n do
   ids[i] = ARGV[3 * i + 1]
 end
 read_jobs(ids)
-local expiries = call('ZMSCORE', LEASES, unpack(ids))
 for i, id in ipairs(ids) do
+  local job = jobs[id]
   out[2 * i - 1], out[2 * i] = 0, 0
-  if holds(jobs[id], ARGV[3 * i + 2], ARGV[3 * i + 3], expiries[i]) then
+  if holds(job, ARGV[3 * i + 2], ARGV[3 * i + 3]) then
     kept[#kept + 1] = int(until_ms)
     kept[#kept + 1] = id
-    out[2 * i - 1], out[2 * i] = until_ms, jobs[id].cancel and 1 or 0
+    job[EXPIRES] = until_ms
+    -- Nothing that anybody is told of.
+    writes[#writes + 1] = job[KEY]
+    writes[#writes + 1] = record_of(job)
+    out[2 * i - 1], out[2 * i] = until_ms, job[CANCEL]
   end
 end
 if #kept > 0 then
   call('ZADD', LEASES, unpack(kept))
 end
+close()
 return out

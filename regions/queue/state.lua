@@ -6,10 +6,10 @@ local job = job_of(id)
 if not job then
   return {}
 end
-local state = { job.tenant, job.dispatch, job.attempt, job.status, tostring(job.started or ''), tostring(job.progress or ''),
-  job.ver, place(id, job) }
-if ARGV[3] == '1' and not job.watched and (job.status == 'queued' or job.status == 'running' or job.status == 'offered') then
-  job.watched = true
-  call('SET', JOB .. id, cmsgpack.pack(job), 'KEEPTTL')
+local status = job[STATUS]
+local started = job[STARTED] > 0 and tostring(job[STARTED]) or ''
+if ARGV[3] == '1' and job[WATCHED] == 0 and (status == 'queued' or status == 'running' or status == 'offered') then
+  job[WATCHED] = 1
+  call('SET', job[KEY], record_of(job), 'KEEPTTL')
 end
-return state
+return { job[TENANT], job[DISPATCH], job[ATTEMPT], status, started, job[PROGRESS], job[VER], place(job) }

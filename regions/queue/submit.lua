@@ -3,13 +3,13 @@
 --       most to run at once or "", deadline or "", not before or ""
 -- Result: of each "queued" | "duplicate" | "stale", jobs ahead
 open_book()
-local out, n, ids, tenants = {}, tonumber(ARGV[2]), {}, {}
+local args = ARGV
+local out, n, ids, tenants = {}, tonumber(args[2]), {}, {}
 for i = 1, n do
-  local a = 2 + (i - 1) * 10
-  ids[i] = ARGV[a + 1]
-  local lane, tenant = tonumber(ARGV[a + 6]), ARGV[a + 5]
-  local of_lane = tenants[lane] or {}
-  tenants[lane] = of_lane
+  local a = 10 * i - 8
+  ids[i] = args[a + 1]
+  local lane, tenant = number_of(args[a + 6]), args[a + 5]
+  local of_lane = list_of(tenants, lane)
   if not of_lane[tenant] then
     of_lane[tenant] = true
     of_lane[#of_lane + 1] = tenant
@@ -21,33 +21,32 @@ for lane, list in pairs(tenants) do
 end
 
 for i = 1, n do
-  local a, id = 2 + (i - 1) * 10, ids[i]
-  local outcome, job = admit(id, tonumber(ARGV[a + 2]), ARGV[a + 3])
+  local a, id = 10 * i - 8, ids[i]
+  local outcome, job = admit(id, number_of(args[a + 2]), args[a + 3])
   if outcome == 'new' then
     outcome = 'queued'
     book.seq = book.seq + 1
-    local version = tonumber(ARGV[a + 4])
-    job.v = version > 1 and version or nil
-    job.tenant, job.lane, job.cost, job.seq = ARGV[a + 5], tonumber(ARGV[a + 6]), tonumber(ARGV[a + 7]), book.seq
-    job.cap, job.deadline = tonumber(ARGV[a + 8]), tonumber(ARGV[a + 9])
-    if job.deadline then
-      call('ZADD', DEADLINES, job.deadline, id)
+    job[NEEDS], job[TENANT], job[LANE] = number_of(args[a + 4]), args[a + 5], number_of(args[a + 6])
+    job[COST], job[SEQ] = number_of(args[a + 7]), book.seq
+    job[CAP], job[DEADLINE] = number_of(args[a + 8]) or 0, number_of(args[a + 9]) or 0
+    if job[DEADLINE] > 0 then
+      call('ZADD', DEADLINES, job[DEADLINE], id)
     end
-    local start = tonumber(ARGV[a + 10])
+    local start = number_of(args[a + 10])
     if start and start > NOW then
-      job.at, job.where = start, 'delayed'
+      job[AT], job[WHERE] = start, 'delayed'
       call('ZADD', DELAYED, start, id)
     else
-      enqueue(id, job)
+      enqueue(job)
     end
-    save(id, job)
+    save(job)
   end
   out[2 * i - 1] = outcome
 end
 flush_lanes()
-for i, id in ipairs(ids) do
-  local job = jobs[id]
-  out[2 * i] = (out[2 * i - 1] ~= 'stale' and job and place(id, job)) or 0
+for i = 1, n do
+  local job = jobs[ids[i]]
+  out[2 * i] = out[2 * i - 1] ~= 'stale' and job and place(job) or 0
 end
 close()
 return out

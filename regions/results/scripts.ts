@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import type { CompletionOffer, OutboxEnvelope } from "../../shared/contracts/completion.ts";
+import { withJobRows } from "../ops/job-row.ts";
 import type { Redis } from "./redis.ts";
 import { groups, resultKeys } from "./result-keys.ts";
 import type { WebhookEvent } from "./webhook-event.ts";
@@ -25,8 +26,8 @@ const KEEP_FINAL_S = 86_400;
 
 /** Registers the scripts on this connection (sent once, called by hash afterwards). */
 export function createScripts(redis: Redis): Scripts {
-  const settle = define(redis, "settle", 5);
-  const discard = define(redis, "discard", 3);
+  const settle = define(redis, "settle", 5, import.meta.url, withJobRows);
+  const discard = define(redis, "discard", 3, import.meta.url, withJobRows);
   const bury = define(redis, "bury", 2);
   const trim = define(redis, "trim", 1);
   const { offers, deadOffers, outbox, deadOutbox } = resultKeys;
@@ -67,14 +68,18 @@ export function createScripts(redis: Redis): Scripts {
 
 export type Command = (...args: string[]) => Promise<unknown>;
 
-/** A script beside this module (or another) as a command of the connection: keys first, then arguments. */
+/**
+ * A script beside this module (or another) as a command of the connection: keys first, then arguments.
+ * @param prepare what goes with the script's text before it is sent
+ */
 export function define(
   redis: Redis,
   name: string,
   numberOfKeys: number,
   beside: string = import.meta.url,
+  prepare: (script: string) => string = (script) => script,
 ): Command {
-  const lua = readFileSync(new URL(`./${name}.lua`, beside), "utf8");
+  const lua = prepare(readFileSync(new URL(`./${name}.lua`, beside), "utf8"));
   const command = `antiphon_${name.replaceAll("-", "_")}`;
   redis.defineCommand(command, { numberOfKeys, lua });
   return (...args) => (redis as unknown as Record<string, Command>)[command]!(...args);

@@ -1,6 +1,6 @@
 -- Makes an accepted run the job's final state in this region, hands its envelope to the batch writer, and tells webhooks.
 -- The offer goes in the same step, so that whoever settles it second (after a crash, or beside a peer) adds nothing.
--- KEYS: job (MessagePack, as the queue keeps it), its specification, offers, outbox, webhooks
+-- KEYS: job (a row: job-row.ts), its specification, offers, outbox, webhooks
 -- ARGV: offer's entry id, consumer group, dispatch, attempt, final status, seconds to keep the job, envelope (JSON),
 --       channel of the queue's events (in the same slot), what webhooks tell (JSON; empty: nothing)
 -- Result: "settled" | "gone" (settled before)
@@ -15,13 +15,13 @@ redis.call('XADD', outbox, '*', 'envelope', ARGV[7])
 if ARGV[9] ~= '' then
   redis.call('XADD', KEYS[5], '*', 'event', ARGV[9])
 end
-local packed = redis.call('GET', job)
-local state = packed and cmsgpack.unpack(packed)
-if state and state.dispatch == tonumber(ARGV[3]) and state.attempt == tonumber(ARGV[4]) then
-  state.status, state.ver = ARGV[5], (state.ver or 0) + 1
-  redis.call('SET', job, cmsgpack.pack(state), 'EX', ARGV[6])
+local record = redis.call('GET', job)
+local row = record and row_of(record)
+if row and row[DISPATCH] == tonumber(ARGV[3]) and row[ATTEMPT] == tonumber(ARGV[4]) then
+  row[STATUS], row[VER] = ARGV[5], row[VER] + 1
+  redis.call('SET', job, record_of(row), 'EX', ARGV[6])
   redis.call('EXPIRE', KEYS[2], ARGV[6])
-  if state.watched then
+  if row[WATCHED] == 1 then
     redis.call('SPUBLISH', ARGV[8], 's' .. string.match(job, '[^:]+$'))
   end
 end

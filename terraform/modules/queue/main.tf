@@ -44,6 +44,12 @@ resource "aws_memorydb_parameter_group" "this" {
     name  = "maxmemory-policy"
     value = "noeviction"
   }
+
+  # Sets are searched by ids of 44 bytes: in a list of a hundred that costs ten times what it does in a tree.
+  parameter {
+    name  = "zset-max-listpack-entries"
+    value = "16"
+  }
 }
 
 resource "aws_memorydb_user" "this" {
@@ -96,6 +102,12 @@ resource "aws_elasticache_parameter_group" "this" {
   parameter {
     name  = "maxmemory-policy"
     value = "noeviction"
+  }
+
+  # Sets are searched by ids of 44 bytes: in a list of a hundred that costs ten times what it does in a tree.
+  parameter {
+    name  = "zset-max-listpack-entries"
+    value = "16"
   }
 
   # Rather refuse for a while than accept alone what nobody else has heard of.
