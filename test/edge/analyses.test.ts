@@ -5,6 +5,7 @@ import { findRegion } from "../../shared/contracts/regions.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { offerOf, shardOf } from "./support/jobs.ts";
 import { codeOf, NEAR_DUBLIN, newTenant, problemOf, startEdge } from "./support/start-edge.ts";
+import { holdTime } from "./support/time.ts";
 
 const uploadIn = (region: string) => ({ upload_id: mintUploadId(findRegion(region)!) });
 
@@ -99,6 +100,7 @@ describe("an analysis", () => {
   });
 
   test("passes over a region that just failed", async () => {
+    holdTime();
     const { call, regions, key } = await ready();
     regions.on("POST /internal/jobs", ({ region, body }) => {
       if (region === "us-east") throw new ApiError("dependency_unavailable");

@@ -10,6 +10,7 @@ import { readEdgeConfig } from "../../edge/env.ts";
 import { AUDIO_URL_KEYS, REGION_IDS } from "./support/bindings.ts";
 import { audioFacts, draftOf, offerOf, shardOf } from "./support/jobs.ts";
 import { codeOf, newTenant, startEdge } from "./support/start-edge.ts";
+import { putOffAlarms } from "./support/time.ts";
 import { BatchAccepted, BatchEntry } from "../../shared/contracts/batches.ts";
 import { textUploadId } from "../../shared/contracts/ids.ts";
 
@@ -27,8 +28,9 @@ async function ready({ residency = "global" as "global" | "eu", userId = "u-1" }
   const key = await edge.regions.addKey({ tenant_id: tenant, residency });
   edge.regions.on("POST /internal/deletions", () => done);
   const region = residency === "eu" ? "eu-west" : "us-east";
-  await runInDurableObject(objectOf(tenant), (object) => {
+  await runInDurableObject(objectOf(tenant), (object, state) => {
     object.config = () => readEdgeConfig(edge.bindings);
+    putOffAlarms(state);
   });
   async function finished(user = userId) {
     const draft = { ...draftOf(tenant, region), residency, user_id: user };

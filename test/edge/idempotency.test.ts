@@ -134,11 +134,13 @@ describe("a claim", () => {
     (env as unknown as { IDEMPOTENCY: DurableObjectNamespace<Idempotency> }).IDEMPOTENCY;
   const bucket = () => objects().get(objects().idFromName(crypto.randomUUID()));
   const claim = (resourceId: string) => ({ keyHash: "k", fingerprint: "f", resourceId });
+  const began = Date.now();
   const later = (stub: ReturnType<typeof bucket>, ms: number) =>
-    runInDurableObject(stub, (instance) => void (instance.now = () => Date.now() + ms));
+    runInDurableObject(stub, (instance) => void (instance.now = () => began + ms));
 
   test("that died without an answer is resumed after a minute, under the same id", async () => {
     const object = bucket();
+    await later(object, 0);
     expect(await object.claim(claim("job_1"))).toEqual({
       kind: "run",
       resourceId: "job_1",
@@ -156,6 +158,7 @@ describe("a claim", () => {
 
   test("that was taken over can no longer answer", async () => {
     const object = bucket();
+    await later(object, 0);
     await object.claim(claim("job_1"));
     await later(object, 61_000);
     await object.claim(claim("job_2"));
@@ -169,6 +172,7 @@ describe("a claim", () => {
 
   test("is forgotten after a day, by the alarm", async () => {
     const object = bucket();
+    await later(object, 0);
     await object.claim(claim("job_1"));
     await object.answer("k", 1, { status: 202, headers: {}, body: "" });
     await later(object, 24 * 3_600_000 + 1);

@@ -5,6 +5,7 @@ import { Job, JobList } from "../../shared/contracts/api.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { audioFacts, draftOf, offerOf, shardOf } from "./support/jobs.ts";
 import { codeOf, NEAR_MUMBAI, newTenant, startEdge } from "./support/start-edge.ts";
+import { holdTime } from "./support/time.ts";
 
 const SHA256 = audioFacts.sha256;
 const result = {
@@ -130,6 +131,7 @@ describe("a job", () => {
   });
 
   test("that is final is not read again for who has it, until its audio's address would change", async () => {
+    holdTime();
     const { call, regions, get, key, draft, shard, tenant } = await ready();
     regions.on("POST /internal/results/read", () => ({ result, from: "redis" }));
     expect((await get()).headers.get("etag")).toBeNull();

@@ -9,6 +9,7 @@ import { seen, tell } from "./support/failover.ts";
 import { LOST_AFTER_MS } from "../../shared/policies/region-verdict.ts";
 import { shardOf } from "./support/jobs.ts";
 import { NEAR_DUBLIN, newTenant, problemOf, startEdge } from "./support/start-edge.ts";
+import { holdTime } from "./support/time.ts";
 
 /** More than the edge holds of a body. */
 const LARGE = new Uint8Array(1024 * 1024 + 1).fill(7);
@@ -34,6 +35,7 @@ async function ready() {
 
 describe("a body of audio whose region's bucket dies", () => {
   test("while it streams is answered with a 503 that says when to come again, and leaves nothing; the next goes elsewhere", async () => {
+    holdTime();
     const { send, regions } = await ready();
     // It takes the beginning, and is gone.
     regions.elsewhere.set("eu-west.objects.test", async (request) => {

@@ -5,6 +5,7 @@ import { describeApi } from "../../shared/contracts/openapi.ts";
 import { catalogue, type ErrorCode } from "../../shared/errors/catalogue.ts";
 import { ApiError } from "../../shared/errors/problem.ts";
 import { codeOf, newTenant, problemOf, startEdge } from "./support/start-edge.ts";
+import { holdTime } from "./support/time.ts";
 
 test("a line of the log has level, time, message and request as the regions' have them", async () => {
   const written = vi.spyOn(console, "log").mockReturnValue();
@@ -172,6 +173,7 @@ describe("operations", () => {
   });
 
   test("regions tell their health and load, asked at most every two seconds", async () => {
+    holdTime();
     const { call, regions } = startEdge();
     const key = await regions.addKey({ tenant_id: newTenant() });
     regions.on("GET /readyz", ({ region }) =>

@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { UsageReport } from "../../shared/contracts/usage.ts";
 import { UserHistory } from "../../shared/contracts/user-history.ts";
 import { codeOf, NEAR_MUMBAI, newTenant, problemOf, startEdge } from "./support/start-edge.ts";
+import { holdTime } from "./support/time.ts";
 
 const PITCH = "F0semitoneFrom27.5Hz_sma3nz_amean";
 
@@ -54,6 +55,7 @@ describe("usage", () => {
   });
 
   test("without a range is of the last 30 days, and of the 30 up to a last day", async () => {
+    holdTime();
     const { call, regions, key } = await ready();
     await call("/v1/usage", { key });
     await call("/v1/usage?to=2026-03-01", { key });

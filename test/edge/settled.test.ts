@@ -11,6 +11,7 @@ import { SIGNATURE_HEADER, signLinkRequest } from "../../shared/signing/link-sig
 import { linkSecretOf } from "./support/bindings.ts";
 import { audioFacts, draftOf, offerOf, shardOf } from "./support/jobs.ts";
 import { codeOf, newTenant, startEdge } from "./support/start-edge.ts";
+import { holdTime } from "./support/time.ts";
 
 const DAY_MS = 24 * 3_600_000;
 const first = { dispatch: 1, attempt: 1 };
@@ -92,6 +93,8 @@ async function ready(more: Partial<ReturnType<typeof draftOf>> = {}, ageMs = 2 *
 
 describe("a job whose rows are in the database", () => {
   test("is no longer described by the ledger, and its state, result and audio are the same as before", async () => {
+    // The audio's address changes every half hour.
+    holdTime();
     const { shard, offer, settle, size, get, regions } = await ready();
     await shard.complete([offer]);
     const before = await get();

@@ -93,7 +93,7 @@ test("a forced region holds outside production, and is ignored in production", a
 });
 
 test("a forced region is asked even when it has just failed", () => {
-  const health = createRegionHealth();
+  const health = createRegionHealth(() => 1_000_000);
   health.failed("ap-south");
   const router = createRouter(startEdge().services.config, health);
   const headers = { "x-antiphon-region": "ap-south" };

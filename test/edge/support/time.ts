@@ -3,7 +3,7 @@ import { onTestFinished, vi } from "vitest";
 /** Far enough ahead that no real alarm rings meanwhile, and no open job is due by itself. */
 export const AHEAD_MS = 10 * 60_000;
 
-/** The time of day stands still until the test's end, also in objects; timers go on. */
+/** The time of day stands still until the test's end, also in objects; timers go on. Each look of `expect.poll` moves it by its 20 ms. */
 export function holdTime(): void {
   vi.useFakeTimers({ toFake: ["Date"], now: Date.now() });
   onTestFinished(() => void vi.useRealTimers());
