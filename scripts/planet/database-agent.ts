@@ -38,9 +38,8 @@ export type DatabaseAgent = {
 const LONGEST_PERMIT_MS = 60_000;
 const LOOK_EVERY_MS = 100;
 /** So long before a permit ends the primary is told to stop in order, then to stop at once, then killed. */
-const IN_ORDER_MS = 2_500;
-const AT_ONCE_MS = 1_200;
-const BY_FORCE_MS = 600;
+export type StopTimes = { inOrderMs: number; atOnceMs: number; byForceMs: number };
+const stopTimes: StopTimes = { inOrderMs: 2_500, atOnceMs: 1_200, byForceMs: 600 };
 
 export function createDatabaseAgent(
   id: string,
@@ -48,7 +47,13 @@ export function createDatabaseAgent(
     cluster,
     supervisor,
     onLapse = () => undefined,
-  }: { cluster: PostgresCluster; supervisor: Supervisor; onLapse?: () => void },
+    times = stopTimes,
+  }: {
+    cluster: PostgresCluster;
+    supervisor: Supervisor;
+    onLapse?: () => void;
+    times?: StopTimes;
+  },
 ): DatabaseAgent {
   const server = cluster.server(id);
   const find = () => supervisor.find(`${id}-postgres`);
@@ -76,7 +81,7 @@ export function createDatabaseAgent(
     await old?.end({ timeout: 0 }).catch(() => undefined);
   }
   const isDown = () => (find()?.state ?? "down") === "down";
-  const isPermitted = () => clock() < permitEnds - IN_ORDER_MS;
+  const isPermitted = () => clock() < permitEnds - times.inOrderMs;
   /** Now, or before anybody could look again. */
   const mayWrite = () => !isDown() && (promoting || !server.isStandby());
 
@@ -95,9 +100,9 @@ export function createDatabaseAgent(
     const forced = (async () => {
       const until = (ms: number) =>
         sleep(Math.max(0, permitEnds - ms - clock()), undefined, { signal: ended.signal });
-      await until(AT_ONCE_MS);
+      await until(times.atOnceMs);
       process.kill("SIGQUIT");
-      await until(BY_FORCE_MS);
+      await until(times.byForceMs);
       // Its children are no longer of its group, and one that is busy would go on without it.
       await server.killAll();
     })().catch(() => undefined);
