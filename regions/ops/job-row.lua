@@ -1,10 +1,17 @@
--- What is kept of a job in Redis: a row with a place for each field (job-row.ts). Goes before every script that reads or writes one;
--- there, places are given by their names: job[STATUS].
+-- What is kept of a job in Redis: a row with a place for each field, given by its name: job[STATUS]. Goes before every script that reads
+-- or writes one; job-row.ts knows the fields, and puts in what is in capitals here.
 local struct_pack, struct_unpack, first_byte = struct.pack, struct.unpack, string.byte
+-- The first bytes of records: of the usual fields alone, and of all.
+local USUAL, WHOLE = 1, 2
+
+-- A row of nothing; `id` and `key` are the job's.
+local function new_row(id, key)
+  return { id, key, false, RARE_NOTHINGS, USUAL_NOTHINGS }
+end
 
 -- The row of a record that was kept as a map (MessagePack). When its lease ends such a one does not say: EXPIRES is -1.
-local function row_of_map(map)
-  local row = { unpack(NOTHING, 1, LAST) }
+local function row_of_map(map, id, key)
+  local row = new_row(id, key)
   row[DISPATCH], row[ATTEMPT], row[VER], row[STATUS], row[EXPIRES] = map.dispatch, map.attempt, map.ver or 0, map.status, -1
   row[TENANT], row[LANE], row[COST], row[SEQ], row[AT] = map.tenant or '', map.lane or 1, map.cost or 0, map.seq or 0, map.at or 0
   row[TAG], row[WHERE], row[CAP], row[DEADLINE], row[NEEDS] = map.tag or -1, map.where or '', map.cap or 0, map.deadline or 0, map.v or 1
@@ -15,16 +22,20 @@ local function row_of_map(map)
   return row
 end
 
--- The row of a record; `id` and `key` are the job's.
+-- The row of a record.
 local function row_of(record, id, key)
-  if first_byte(record) ~= NOTHING[FORMAT] then
-    local row = row_of_map(cmsgpack.unpack(record))
-    row[ID], row[KEY] = id, key
-    return row
+  local form = first_byte(record)
+  if form == USUAL then
+    return { id, key, false, RARE_NOTHINGS, struct_unpack(READ_USUAL, record, 2) }
+  elseif form == WHOLE then
+    return { id, key, false, struct_unpack(READ_WHOLE, record, 2) }
   end
-  return { id, key, false, struct_unpack(LAYOUT, record) }
+  return row_of_map(cmsgpack.unpack(record), id, key)
 end
 
 local function record_of(row)
-  return struct_pack(LAYOUT, unpack(row, FIRST, LAST))
+  if IS_USUAL then
+    return struct_pack(WRITE_USUAL, USUAL, unpack(row, FROM_USUAL, TO_LAST))
+  end
+  return struct_pack(WRITE_WHOLE, WHOLE, unpack(row, FROM, TO_LAST))
 end

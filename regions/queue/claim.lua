@@ -36,14 +36,15 @@ take_back()
 local function order_of(turn)
   return TURNS[turn % #TURNS + 1]
 end
--- Of each lane, the jobs that it will give when none has to be left where it is.
-local expected = {}
+-- The lanes of the turns to come, and of each lane the jobs that it will give, when none has to be left where it is.
+local expected, lanes_of_turns = {}, {}
 for turn = book.turn, book.turn + math.min(want, waiting_above(#LANES + 1)) - 1 do
   local order = order_of(turn)
   for place = 1, #LANES do
     local lane = string.byte(order, place) - 48
     if book.j[lane] > (expected[lane] or 0) then
       expected[lane] = (expected[lane] or 0) + 1
+      lanes_of_turns[turn] = lane
       break
     end
   end
@@ -69,7 +70,7 @@ end
 
 local function run(job)
   local id, lane, tag = job[ID], job[LANE], job[TAG]
-  job[ATTEMPT], job[STATUS], job[PROGRESS] = job[ATTEMPT] + 1, 'running', '0'
+  job[ATTEMPT], job[STATUS] = job[ATTEMPT] + 1, 'running'
   job[WORKER], job[STARTED], job[EXPIRES] = worker, NOW, until_ms
   save(job)
   if job[DEADLINE] > 0 then
@@ -131,6 +132,10 @@ local function take_from(lane)
 end
 
 local function take()
+  local expected_lane = looks == 0 and lanes_of_turns[book.turn]
+  if expected_lane and take_from(expected_lane) then
+    return true
+  end
   local order = order_of(book.turn)
   for place = 1, #LANES do
     if held_back or looks >= LOOKS then

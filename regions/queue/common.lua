@@ -490,7 +490,6 @@ end
 -- Result: "new" | "duplicate" | "stale", and the row, or the job as it is
 local function admit(id, dispatch, spec)
   local old = job_of(id)
-  local key, ver, watched
   if old then
     local newer = dispatch - old[DISPATCH]
     if newer < 0 then
@@ -503,12 +502,14 @@ local function admit(id, dispatch, spec)
     elseif old[STATUS] == 'running' then
       end_run(old)
     end
-    ver, watched = old[VER], old[WATCHED]
   end
   local n = #writes
   writes[n + 1], writes[n + 2] = SPEC .. id, spec
-  local job = { unpack(NOTHING) }
-  job[ID], job[KEY], job[DISPATCH], job[AT], job[VER], job[WATCHED] = id, JOB .. id, dispatch, NOW, ver or 0, watched or 0
+  local job = new_row(id, JOB .. id)
+  job[DISPATCH], job[AT] = dispatch, NOW
+  if old then
+    job[VER], job[WATCHED] = old[VER], old[WATCHED]
+  end
   jobs[id] = job
   return 'new', job
 end

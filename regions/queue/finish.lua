@@ -10,7 +10,7 @@ for i = 1, #ids do
   local job, dispatch, attempt = jobs[ids[i]], args[4 * i], args[4 * i + 1]
   if holds(job, dispatch, attempt) then
     end_run(job)
-    job[PROGRESS], job[FINISHED] = '1', job[ATTEMPT]
+    job[PROGRESS], job[FINISHED] = '', job[ATTEMPT]
     offer(job, args[4 * i + 2])
     out[i] = 'offered'
   else

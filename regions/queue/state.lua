@@ -7,9 +7,13 @@ if not job then
   return {}
 end
 local status = job[STATUS]
+local progress = job[PROGRESS]
+if progress == '' then
+  progress = status == 'running' and '0' or (job[FINISHED] > 0 and '1') or ''
+end
 local started = job[STARTED] > 0 and tostring(job[STARTED]) or ''
 if ARGV[3] == '1' and job[WATCHED] == 0 and (status == 'queued' or status == 'running' or status == 'offered') then
   job[WATCHED] = 1
   call('SET', job[KEY], record_of(job), 'KEEPTTL')
 end
-return { job[TENANT], job[DISPATCH], job[ATTEMPT], status, started, job[PROGRESS], job[VER], place(job) }
+return { job[TENANT], job[DISPATCH], job[ATTEMPT], status, started, progress, job[VER], place(job) }

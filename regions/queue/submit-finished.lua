@@ -5,7 +5,7 @@ local outcome, job = admit(ARGV[2], tonumber(ARGV[3]), ARGV[4])
 if outcome == 'new' then
   outcome = 'queued'
   job[TENANT], job[LANE] = ARGV[5], tonumber(ARGV[6])
-  job[ATTEMPT], job[FINISHED], job[STARTED], job[PROGRESS] = 1, 1, NOW, '1'
+  job[ATTEMPT], job[FINISHED], job[STARTED] = 1, 1, NOW
   offer(job, ARGV[7])
 end
 close()

@@ -77,7 +77,7 @@ async function offer(run = makeRun(), state: { dispatch?: number; attempt?: numb
   const { dispatch, attempt } = { ...epoch, ...state };
   await redis.eval(
     withJobRows(`
-      local row = { unpack(NOTHING) }
+      local row = new_row()
       row[DISPATCH], row[ATTEMPT], row[STATUS] = tonumber(ARGV[1]), tonumber(ARGV[2]), 'offered'
       return redis.call('SET', KEYS[1], record_of(row))`),
     1,
