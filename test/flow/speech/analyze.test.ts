@@ -20,6 +20,7 @@ import { createVoiceMeter } from "../../../regions/speech/measure-voice.ts";
 import { createVoiceActivity } from "../../../regions/speech/voice-activity/create-voice-activity.ts";
 import { emptyState } from "../../../regions/speech/voice-activity/voice-activity-state.ts";
 import { decodeAll, fixturePath, samplePath } from "./fixtures.ts";
+import { holdTheClock } from "./hold-the-clock.ts";
 
 const decoder = createDecoder();
 const inference = createInferenceThread();
@@ -266,6 +267,7 @@ describe("an inference thread", () => {
   });
 
   test("that hangs is replaced", async () => {
+    const pass = holdTheClock();
     let spawned = 0;
     const own = createInferenceThread({
       stallMs: 3000,
@@ -279,9 +281,11 @@ describe("an inference thread", () => {
       },
     });
     try {
-      await expect(own.run("voice_activity", model, input())).rejects.toMatchObject({
+      const stalled = expect(own.run("voice_activity", model, input())).rejects.toMatchObject({
         code: "inference_stalled",
       });
+      await pass(3000);
+      await stalled;
       expect((await own.run("voice_activity", model, input())).probabilities).toHaveLength(1);
     } finally {
       await own.close();

@@ -6,6 +6,7 @@ import type { AudioBlock } from "../../../regions/speech/decode/decoder.ts";
 import { createFeaturesThread } from "../../../regions/speech/features/create-features-thread.ts";
 import { createInferenceThread } from "../../../regions/speech/inference/create-inference-thread.ts";
 import { samplePath } from "./fixtures.ts";
+import { holdTheClock } from "./hold-the-clock.ts";
 import { syllables } from "./synthesise.ts";
 
 const features = createFeaturesThread();
@@ -83,6 +84,7 @@ describe("a features thread", () => {
   });
 
   test("that hangs is replaced", async () => {
+    const pass = holdTheClock();
     let spawned = 0;
     const own = createFeaturesThread({
       stallMs: 2000,
@@ -92,9 +94,11 @@ describe("a features thread", () => {
       },
     });
     try {
-      await expect(own.open().push(shared(syllables(1)))).rejects.toMatchObject({
+      const stalled = expect(own.open().push(shared(syllables(1)))).rejects.toMatchObject({
         code: "features_stalled",
       });
+      await pass(2000);
+      await stalled;
       const next = own.open();
       await next.push(shared(syllables(1)));
       expect((await next.finish()).speaking_rate.syllables).toBe(1);

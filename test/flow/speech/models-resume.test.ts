@@ -3,6 +3,7 @@ import { readFile } from "node:fs/promises";
 import { describe, expect, test } from "vitest";
 import { patience } from "../../../scripts/models/download-file.ts";
 import { PullError } from "../../../scripts/models/pull-error.ts";
+import { holdTheClock } from "./hold-the-clock.ts";
 import { modelOf, noise, sha256 } from "./models-hub.ts";
 import type { Answer } from "./models-hub.ts";
 import {
@@ -97,13 +98,21 @@ describe("a connection that breaks", () => {
   });
 
   test("because the server says nothing more is taken up as well", async () => {
+    const pass = holdTheClock();
     const { answer } = cutAt(HALF);
     forGraph(answer, () => undefined);
     const troubles: string[] = [];
-    await pull({
+    let here = 0;
+    const pulled = pull({
       onTrouble: (message) => troubles.push(message),
+      onBytes: (_, have) => (here = have),
       patience: { ...patience, idleMs: 200, wait: async () => undefined },
     });
+    await expect.poll(() => here).toBe(HALF);
+    await pass(200);
+    await expect.poll(() => ofGraph().length).toBe(2);
+    await pass(200);
+    await pulled;
     await expectInstalled();
     expect(troubles).toHaveLength(2);
     for (const trouble of troubles) expect(trouble).toMatch(/said nothing for/);
