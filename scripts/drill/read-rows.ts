@@ -37,12 +37,19 @@ export async function readRows(
         (select count(*) from results r where r.job_id = wanted.id)::int as results,
         (select count(*) from usage_events u where u.job_id = wanted.id)::int as usage,
         (select count(distinct stage) from usage_events u where u.job_id = wanted.id)::int as stages
-      from unnest(${jobIds as string[]}::text[]) as wanted(id)`;
+      from unnest(${`{${jobIds.join(",")}}`}::text[]) as wanted(id)`;
     return new Map(rows.filter(({ jobs }) => jobs > 0).map((row) => [row.jobId, row]));
   } finally {
     await sql.end({ timeout: 5 });
   }
 }
 
+/** Without the client's own question for types, which nobody catches where its server dies meanwhile: so it knows no arrays. */
 const connect = (url: string) =>
-  postgres(url, { max: 1, connect_timeout: 3, idle_timeout: 5, onnotice: () => undefined });
+  postgres(url, {
+    max: 1,
+    connect_timeout: 3,
+    idle_timeout: 5,
+    fetch_types: false,
+    onnotice: () => undefined,
+  });

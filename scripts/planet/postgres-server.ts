@@ -60,7 +60,7 @@ export type PostgresServer = {
   repoint(primary: PostgresServer, upstream: Upstream): Promise<boolean>;
   /** Kills whatever runs on its data folder, whoever started it. Where there is no /proc, what it was started as has to be killed. */
   killAll(): Promise<void>;
-  /** A superuser's client with one connection; the caller ends it. */
+  /** A superuser's client with one connection, which knows no arrays; the caller ends it. */
   connectAsSuperuser(database?: string): Sql;
   /** The services' URL, straight to this server. */
   url(): string;
@@ -82,6 +82,8 @@ export function createPostgresServer(options: PostgresOptions): PostgresServer {
       password: passwords.superuser,
       max: 1,
       connect_timeout: 5,
+      // A question of the client's own: where its connection is lost, nobody catches that.
+      fetch_types: false,
       onnotice: () => undefined,
     });
   }
