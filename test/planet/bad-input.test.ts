@@ -5,6 +5,7 @@ import { regions } from "../../shared/contracts/regions.ts";
 import {
   analyzeBytes,
   clientOf,
+  eventually,
   fixture,
   planet,
   rows,
@@ -53,6 +54,9 @@ describe("a recording that cannot be analysed ends its job with an error of its 
     expect(job).toMatchObject({ status: "failed", attempt: 1, error: { code } });
     expect(job.result).toBeUndefined();
     expect(job.audio_url).toBeUndefined();
+    await eventually(
+      async () => (await rows("us-east", "select 1 from jobs where id = $1", [job.id]))[0],
+    );
     const results = await rows("us-east", "select 1 from results where job_id = $1", [job.id]);
     expect(results).toEqual([]);
   });

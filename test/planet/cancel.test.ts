@@ -37,4 +37,4 @@ test("a job that runs is canceled, is listed so, and stays so; one that has ende
   const { data, away } = await operator.admin.listDeadLetters({ region: "eu-west" });
   expect(data.filter(({ job_id }) => job_id === id)).toEqual([]);
   expect(away).toEqual([]);
-}, 60_000);
+});

@@ -69,7 +69,8 @@ export async function rows<T extends object>(
   query: string,
   parameters: string[] = [],
 ): Promise<T[]> {
-  const sql = postgres(planet.databases[region]!.postgres, { max: 1, onnotice: () => undefined });
+  const url = planet.databases[region]!.postgres;
+  const sql = postgres(url, { max: 1, fetch_types: false, onnotice: () => undefined });
   try {
     return [...(await sql.unsafe<T[]>(query, parameters))];
   } finally {
@@ -84,6 +85,13 @@ export async function eventually<T>(probe: () => Promise<T | undefined>): Promis
     if (value !== undefined) return value;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
+}
+
+/** Resolves once a region's own Postgres has all that was written until now. */
+export async function replayedIn(region: string): Promise<void> {
+  const [primary] = await rows<{ lsn: string }>("us-east", "select pg_current_wal_lsn()::text lsn");
+  const query = "select 1 where pg_last_wal_replay_lsn() >= $1::pg_lsn";
+  await eventually(async () => (await rows(region, query, [primary!.lsn]))[0]);
 }
 
 /** A call to the planet's control server: take down, bring up, kill, cut, restore. */

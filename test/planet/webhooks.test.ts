@@ -1,7 +1,7 @@
 import { Webhook } from "standardwebhooks";
 import { expect, test } from "vitest";
 import { startEndpoint } from "../flow/webhooks/start-endpoint.ts";
-import { clientOf, eventually, newSample } from "./planet-under-test.ts";
+import { clientOf, eventually, newSample, replayedIn } from "./planet-under-test.ts";
 
 test("a job's end is told to the tenant's endpoint and to the job's own address, and again on demand by the same id", async () => {
   const client = clientOf({ region: "eu-west" });
@@ -9,6 +9,8 @@ test("a job's end is told to the tenant's endpoint and to the job's own address,
   const { id, secret } = await client.webhooks.create({ url: endpoint.url, include_result: true });
   try {
     const { secret: tenantSecret } = await client.webhooks.rotate(undefined, { overlap_s: 0 });
+    // Each region goes by its own copy of endpoints and secrets.
+    await replayedIn("eu-west");
     const bytes = await newSample();
     const upload = await client.createUpload({ content_type: "audio/wav", bytes: bytes.length });
     await client.putUpload(upload, new Blob([bytes]));
@@ -20,7 +22,7 @@ test("a job's end is told to the tenant's endpoint and to the job's own address,
     });
     const told = (by: typeof endpoint) => by.received.filter(({ body }) => body.includes(job.id));
     await expect.poll(() => told(endpoint).length, { timeout: 60_000 }).toBe(1);
-    await expect.poll(() => told(own).length).toBe(1);
+    await expect.poll(() => told(own).length, { timeout: 60_000 }).toBe(1);
     const [first] = told(endpoint);
     expect(new Webhook(secret).verify(first!.body, first!.headers)).toMatchObject({
       type: "job.succeeded",
@@ -33,7 +35,7 @@ test("a job's end is told to the tenant's endpoint and to the job's own address,
       return data.find(({ status }) => status === "delivered");
     });
     await client.webhooks.redeliver(delivery.id);
-    await expect.poll(() => told(endpoint).length).toBe(2);
+    await expect.poll(() => told(endpoint).length, { timeout: 60_000 }).toBe(2);
     const ids = new Set(told(endpoint).map(({ headers }) => headers["webhook-id"]));
     expect([...ids]).toEqual([delivery.webhook_id]);
   } finally {
