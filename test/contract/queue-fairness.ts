@@ -40,7 +40,7 @@ export function queueFairness(bench: () => QueueBench, needing: Needing): void {
         );
         expect((await drain(3)).indexOf("ten_small")).toBeGreaterThanOrEqual(0);
       },
-      30_000,
+      120_000,
     );
 
     needing("tenants")(

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { freePort } from "../../scripts/planet/ports.ts";
 import { createPostgresServer, type PostgresServer } from "../../scripts/planet/postgres-server.ts";
 import { createSupervisor } from "../../scripts/planet/supervisor.ts";
+import { waitFor } from "../../scripts/planet/wait-for.ts";
 
 export interface TestServer {
   server: PostgresServer;
@@ -20,6 +21,18 @@ export interface TestCluster {
   /** All hosts, the replica first, so that taking the first one blindly shows. */
   clusterUrl: string;
   close(): Promise<void>;
+}
+
+/** A replica answers before it has reached its primary; what is confirmed by a replica waits for that. */
+async function untilFollowed(primary: PostgresServer): Promise<void> {
+  const sql = primary.connectAsSuperuser();
+  try {
+    const isFollowed = async () =>
+      (await sql`select from pg_stat_replication where state = 'streaming'`).length > 0;
+    await waitFor(isFollowed, { what: "the replica to follow the primary" });
+  } finally {
+    await sql.end();
+  }
 }
 
 /** A throwaway Postgres with the empty database `antiphon`, on a free port, with a replica when asked for. */
@@ -68,6 +81,7 @@ export async function startPostgres({ replica = false } = {}): Promise<TestClust
         server.spec(() => upstream),
       );
       await second.start();
+      await untilFollowed(primary);
     }
     const hosts = [...(second ? [second.server.port] : []), primary.port].map(
       (port) => `127.0.0.1:${port}`,

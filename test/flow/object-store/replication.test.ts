@@ -1,4 +1,3 @@
-import { createServer } from "node:net";
 import {
   DeleteObjectCommand,
   GetObjectCommand,
@@ -8,6 +7,7 @@ import {
   PutObjectTaggingCommand,
 } from "@aws-sdk/client-s3";
 import { afterEach, expect, test } from "vitest";
+import { freePort } from "../../../scripts/planet/ports.ts";
 import { BUCKET, type RunningStore, startStore } from "./start-store.ts";
 
 const EU = "eu-west-1";
@@ -20,18 +20,6 @@ async function start(...args: Parameters<typeof startStore>) {
   const store = await startStore(...args);
   started.push(store);
   return store;
-}
-
-/** A port that nothing listens on, for a peer that comes later. */
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer();
-    server.once("error", reject);
-    server.listen(0, "127.0.0.1", () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" ? (address?.port ?? 0) : 0));
-    });
-  });
 }
 
 function towardsEu(port: number) {
