@@ -1,6 +1,7 @@
 import type { JobSpec, JobStatus, Priority } from "../../shared/contracts/job.ts";
 import { priorities } from "../../shared/contracts/job.ts";
 import { WorkerLoad } from "../../shared/contracts/load-report.ts";
+import { packEndedRun } from "../../shared/contracts/ended-run.ts";
 import { firstConnection } from "../ops/first-connection.ts";
 import { coalesce } from "./coalesce.ts";
 import { canceled, failed } from "./completion.ts";
@@ -90,13 +91,10 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
       spec.id,
       spec.dispatch,
       JSON.stringify(spec),
-      spec.v,
       spec.tenant_id,
       laneOf(spec),
       Math.max(1, Math.round(estimateS * 1000)),
-      spec.tenant?.max_concurrent ?? "",
-      spec.deadline_at === undefined ? "" : Date.parse(spec.deadline_at),
-      spec.not_before === undefined ? "" : Date.parse(spec.not_before),
+      termsOf(spec),
     ]);
     return pairs<"queued" | "duplicate" | "stale", number>(
       await script("submit", [jobs.length, ...args]),
@@ -229,7 +227,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
       pauseMs,
       attempts,
       record,
-      JSON.stringify(end),
+      packEndedRun(end),
       code,
       reason,
     ])) as "requeued" | "failed" | "fenced" | "canceling";
@@ -238,7 +236,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
 
   async function endAs(run: Run, as: "canceled" | "deadline_exceeded"): Promise<ReleaseOutcome> {
     const end = as === "canceled" ? canceled : overdue;
-    const payload = JSON.stringify(end({ ...run, region, finishedAtMs: timeOf(run) }));
+    const payload = packEndedRun(end({ ...run, region, finishedAtMs: timeOf(run) }));
     return (await finishAll({ run, payload })) === "offered" ? as : "fenced";
   }
 
@@ -251,7 +249,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     if (kind === "overdue") {
       const epoch = { dispatch: job.dispatch, attempt: Number(attempt) + 1 };
       const end = overdue({ spec, epoch, region, startedAtMs: finishedAtMs, finishedAtMs });
-      const ended = await script("end-waiting", [jobId, dispatch, attempt, JSON.stringify(end)]);
+      const ended = await script("end-waiting", [jobId, dispatch, attempt, packEndedRun(end)]);
       return ended === 1 ? { jobId, epoch, outcome: "deadline_exceeded" } : undefined;
     }
     const epoch = { dispatch: job.dispatch, attempt: Number(attempt) };
@@ -263,7 +261,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     const dead = cancelAsked === "" ? ["job_attempts_exhausted", STALLED] : ["", ""];
     const ends = last || cancelAsked !== "";
     const args = [jobId, dispatch, attempt, ends ? "end" : "requeue", JSON.stringify(record)];
-    const outcome = await script("reap", [...args, JSON.stringify(end), ...dead]);
+    const outcome = await script("reap", [...args, packEndedRun(end), ...dead]);
     if (outcome === "requeued") return { jobId, epoch, outcome: "requeued" };
     if (outcome !== "ended") return undefined;
     return { jobId, epoch, outcome: cancelAsked === "" ? "failed" : "canceled" };
@@ -313,7 +311,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
         JSON.stringify(spec),
         spec.tenant_id,
         laneOf(spec),
-        JSON.stringify(complete({ spec, epoch, startedAtMs })),
+        packEndedRun(complete({ spec, epoch, startedAtMs })),
       ]);
       return taken(spec, outcome as string, 0);
     },
@@ -333,7 +331,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
       return (await script("progress", [...named(run), fraction])) === 1;
     },
 
-    finish: (run, completion) => finishAll({ run, payload: JSON.stringify(completion) }),
+    finish: (run, completion) => finishAll({ run, payload: packEndedRun(completion) }),
 
     async release(run, how) {
       if (how.because === "cancel") return endAs(run, "canceled");
@@ -363,7 +361,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
         const { spec } = readSpec(text!, job);
         const epoch = { dispatch: Number(dispatch), attempt: Number(attempt) + 1 };
         const times = { startedAtMs: Number(at), finishedAtMs: Number(at) };
-        const end = JSON.stringify(canceled({ spec, epoch, region, ...times }));
+        const end = packEndedRun(canceled({ spec, epoch, region, ...times }));
         // Else it was claimed in between.
         if ((await script("end-waiting", [jobId, dispatch!, attempt!, end])) === 1) {
           return "canceled";
@@ -462,6 +460,15 @@ type ClaimReply = [
 type ClaimRow = [string, number, number, number, number, string | number, string];
 type StateRow = [string, number, number, string, string, string, number, number];
 type DueRow = ["stalled" | "overdue", string, string, string, string, string, string, string];
+
+/** What few jobs have, for submit.lua. */
+function termsOf({ v, tenant, deadline_at, not_before }: JobSpec): string {
+  const terms = [tenant?.max_concurrent, msOf(deadline_at), msOf(not_before)];
+  if (v === 1 && terms.every((term) => term === undefined)) return "";
+  return [v, ...terms.map((term) => term ?? 0)].join(" ");
+}
+const msOf = (at: string | undefined) =>
+  at === undefined ? undefined : Math.max(1, Date.parse(at));
 
 const named = ({ spec, epoch }: Run) => [spec.id, epoch.dispatch, epoch.attempt];
 

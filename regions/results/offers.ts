@@ -1,9 +1,9 @@
 import { z } from "zod";
 import { CompletionOffer, OutboxEnvelope, RunWebhook } from "../../shared/contracts/completion.ts";
+import { unpackEndedRun } from "../../shared/contracts/ended-run.ts";
 import { compareEpochs } from "../../shared/contracts/epoch.ts";
 
-/** What a finished run leaves on the offers stream, in the field `offer`. */
-export const OfferEntry = z
+const Entry = z
   .strictObject({
     offer: CompletionOffer,
     envelope: OutboxEnvelope,
@@ -19,6 +19,8 @@ export const OfferEntry = z
       compareEpochs(offer.epoch, job.epoch) === 0,
     "offer and envelope are not of the same run",
   );
+/** What a finished run leaves on the offers stream, in the field `offer`. */
+export const OfferEntry = z.preprocess(unpackEndedRun, Entry);
 export type OfferEntry = z.infer<typeof OfferEntry>;
 
 /** Reads JSON by a schema; what is wrong with it comes as text that quotes none of it. */

@@ -1,6 +1,7 @@
 import { Redis } from "ioredis";
 import { afterAll, beforeAll } from "vitest";
 import { queueKeys } from "../../regions/queue/queue-keys.ts";
+import { unpackEndedRun } from "../../shared/contracts/ended-run.ts";
 import type { Completion } from "../../regions/queue/queue-port.ts";
 import { createRedisQueue } from "../../regions/queue/redis-queue.ts";
 import { startRedis, type TestRedis } from "../support/redis.ts";
@@ -52,7 +53,7 @@ queueConformance("Redis", async (now, retry) => {
     },
     offers: async () => {
       const entries = await client.xrange(queueKeys.offers, "-", "+");
-      return entries.map(([, fields]) => JSON.parse(fields[1]!) as Completion);
+      return entries.map(([, fields]) => unpackEndedRun(JSON.parse(fields[1]!)) as Completion);
     },
     close: () => queue.close(),
   };

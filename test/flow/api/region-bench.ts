@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { AwsClient } from "aws4fetch";
 import { Redis } from "ioredis";
 import { pino } from "pino";
+import { unpackEndedRun } from "../../../shared/contracts/ended-run.ts";
 import { uploadKey } from "../../../shared/contracts/object-keys.ts";
 import type { JobSpec } from "../../../shared/contracts/job.ts";
 import { SIGNATURE_HEADER, signLinkRequest } from "../../../shared/signing/link-signature.ts";
@@ -142,7 +143,7 @@ export async function startRegionBench({ leaseMs = 10_000, retry = {} as RetryPa
     },
     async offers(): Promise<Completion[]> {
       const entries = await client.xrange(queueKeys.offers, "-", "+");
-      return entries.map(([, fields]) => JSON.parse(fields[1]!) as Completion);
+      return entries.map(([, fields]) => unpackEndedRun(JSON.parse(fields[1]!)) as Completion);
     },
     async close(): Promise<void> {
       await Promise.all(

@@ -1,5 +1,6 @@
 import { Redis } from "ioredis";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { unpackEndedRun } from "../../../shared/contracts/ended-run.ts";
 import type { JobSpec } from "../../../shared/contracts/job.ts";
 import { failed } from "../../../regions/queue/completion.ts";
 import { createInMemoryQueue } from "../../../regions/queue/in-memory-queue.ts";
@@ -33,7 +34,7 @@ afterAll(async () => {
 
 const offersInRedis = async () => {
   const entries = await client.xrange(queueKeys.offers, "-", "+");
-  return entries.map(([, fields]) => JSON.parse(fields[1]!) as Completion);
+  return entries.map(([, fields]) => unpackEndedRun(JSON.parse(fields[1]!)) as Completion);
 };
 
 const totals = { offered: 0, fenced: 0, canceled: 0, late: 0, failed: 0, restarts: 0 };
