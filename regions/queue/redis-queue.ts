@@ -461,9 +461,13 @@ type ClaimRow = [string, number, number, number, number, string | number, string
 type StateRow = [string, number, number, string, string, string, number, number];
 type DueRow = ["stalled" | "overdue", string, string, string, string, string, string, string];
 
+/** A row keeps a limit in 32 bits. */
+const MOST_CAP = 2 ** 31;
+
 /** What few jobs have, for submit.lua. */
 function termsOf({ v, tenant, deadline_at, not_before }: JobSpec): string {
-  const terms = [tenant?.max_concurrent, msOf(deadline_at), msOf(not_before)];
+  const cap = tenant?.max_concurrent && Math.min(tenant.max_concurrent, MOST_CAP);
+  const terms = [cap, msOf(deadline_at), msOf(not_before)];
   if (v === 1 && terms.every((term) => term === undefined)) return "";
   return [v, ...terms.map((term) => term ?? 0)].join(" ");
 }
