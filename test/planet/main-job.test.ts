@@ -117,8 +117,16 @@ describe.each(regions.map(({ id }) => id))("a recording analysed in %s", (region
 });
 
 test("without a wish the nearest region takes the job", async () => {
-  const job = await analyzeBytes(clientOf(), await sample());
-  expect(job.region).toBe("us-east");
+  const client = clientOf();
+  const declared = { content_type: "audio/wav", bytes: 1000 };
+  // One that was held up a moment ago has a growing share of its requests, so it may take a while until it has had them all.
+  await eventually(async () => {
+    for (let n = 0; n < 15; n++) {
+      if ((await client.createUpload(declared)).region !== "us-east") return undefined;
+    }
+    const job = await analyzeBytes(client, await sample());
+    return job.region === "us-east" ? job : undefined;
+  });
 });
 
 test("the same request with the same idempotency key is one job", async () => {
@@ -172,6 +180,8 @@ test("a recording that was analysed before is answered at accept, and its job is
       headers: {
         authorization: `Bearer ${planet.keys.demo}`,
         "content-type": "audio/wav",
+        // Each region knows what it has analysed itself.
+        "x-antiphon-region": "us-east",
         ...headers,
       },
       body: bytes,
