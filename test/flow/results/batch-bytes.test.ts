@@ -194,8 +194,16 @@ test("results that were too large to come along are read from the bucket, and sh
   expect(Math.max(...largeTogether)).toBe(2);
 });
 
-/** Sizes of the batches that a reader is given until it has had so many entries. */
-async function readAll(of: Redis, stream: string, count: number): Promise<number[][]> {
+/**
+ * Sizes of the batches that a reader is given until it has had so many entries. What a dead one has had for `claimAfterMs` it takes over, and
+ * looks for that now and then.
+ */
+async function readAll(
+  of: Redis,
+  stream: string,
+  count: number,
+  claimAfterMs: number,
+): Promise<number[][]> {
   const batches: number[][] = [];
   const stop = new AbortController();
   await consumeStream(
@@ -207,7 +215,7 @@ async function readAll(of: Redis, stream: string, count: number): Promise<number
       maxBatchBytes: 100_000,
       logger: pino({ level: "silent" }),
       blockMs: 100,
-      youngClaimAfterMs: 0,
+      youngClaimAfterMs: claimAfterMs,
       claimAfterMs: 60_000,
       async handle(entries) {
         batches.push(entries.map(({ fields }) => fields["text"]!.length));
@@ -235,7 +243,8 @@ test("what is read at once is bounded by its bytes from the first batch on, also
       .map(([, calls]) => Number(calls))
       .reduce((sum, calls) => sum + calls, 0);
   const before = await steps();
-  const batches = await readAll(redis, stream, sizes.length);
+  // It looks for what a dead reader had at its start, and then not for long.
+  const batches = await readAll(redis, stream, sizes.length, 60_000);
   expect(batches.flat()).toEqual(sizes);
   // Each step is a write to the disk: one for each batch, besides those that look for what a dead reader had.
   expect((await steps()) - before).toBeLessThanOrEqual(batches.length + 3);
@@ -259,7 +268,7 @@ test("what a dead reader had is taken over within the same bounds, on a cluster 
     await client.xreadgroup("GROUP", "readers", "dead", "COUNT", 200, "STREAMS", stream, ">");
     const first = await client.xrange(stream, "-", "+", "COUNT", 5);
     await client.xdel(stream, ...first.map(([id]) => id));
-    const batches = await readAll(client, stream, 55);
+    const batches = await readAll(client, stream, 55, 0);
     expect(batches.flat()).toEqual(sizes.slice(5));
     expect(batches.slice(1).map((batch) => batch.length)).toEqual([3, 3, 3, 3, 3, 2]);
     expect((await client.xpending(stream, "readers"))[0]).toBe(0);
