@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { readId } from "../../../shared/contracts/ids.ts";
 import { ReadJobAnswer } from "../../../shared/contracts/internal-api.ts";
 import { UsageReport } from "../../../shared/contracts/usage.ts";
 import { UserHistory } from "../../../shared/contracts/user-history.ts";
@@ -15,7 +16,6 @@ let bench: RegionBench;
 let cluster: TestCluster;
 let database: Database;
 let api: Awaited<ReturnType<typeof inProcessApi>>;
-const today = new Date().toISOString().slice(0, 10);
 
 beforeAll(async () => {
   [bench, cluster] = await Promise.all([startRegionBench(), startPostgres()]);
@@ -37,6 +37,7 @@ test("a region tells a tenant's usage, an end user's history and a final job, an
   const run = makeRun({ tenantId: "ten_a", userId: "u-1" });
   await createFinalJobs(database).write([run.envelope]);
   await createUsageRollup(database).roll();
+  const today = new Date(readId(run.offer.job_id)!.createdAtMs).toISOString().slice(0, 10);
   const range = { tenant_id: "ten_a", from: today, to: today, limit: 10 };
 
   const usage = UsageReport.parse(await (await ask("/internal/usage/read", range)).json());

@@ -7,7 +7,7 @@ export async function untilReachable(queue: Queue): Promise<void> {
     try {
       return await queue.ping();
     } catch (error) {
-      if (tries > 500) throw error;
+      if (tries > 3_000) throw error;
       await sleep(10);
     }
   }
