@@ -38,7 +38,7 @@ export type DatabaseAgent = {
 const LONGEST_PERMIT_MS = 60_000;
 const LOOK_EVERY_MS = 100;
 /** So long before a permit ends the primary is told to stop in order, then to stop at once, then killed. */
-export type StopTimes = { inOrderMs: number; atOnceMs: number; byForceMs: number };
+type StopTimes = { inOrderMs: number; atOnceMs: number; byForceMs: number };
 const stopTimes: StopTimes = { inOrderMs: 2_500, atOnceMs: 1_200, byForceMs: 600 };
 
 export function createDatabaseAgent(

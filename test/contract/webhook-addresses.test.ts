@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { describe, expect, test } from "vitest";
 import { createAddressPolicy, isPublicAddress } from "../../regions/webhooks/address-policy.ts";
 import { createPostWebhook } from "../../regions/webhooks/post-webhook.ts";
-import { createResolveNames } from "../../regions/webhooks/resolve-names.ts";
+import { createResolveNames, type Resolve } from "../../regions/webhooks/resolve-names.ts";
 
 const PRIVATE = [
   "0.0.0.0",
@@ -129,19 +129,25 @@ async function startNameServer() {
 test("names are asked of name servers, beside each other; of one that nobody answers for there is an end", async () => {
   const { server, close } = await startNameServer();
   try {
-    const resolve = createResolveNames({ timeoutMs: 500, servers: [server] });
-    const silent = Array.from({ length: 20 }, (_, n) => resolve(`silent-${n}.test`));
+    const names = Array.from({ length: 20 }, (_, n) => `silent-${n}.test`);
+    // None of what is asked of this one comes to an end while a busy machine holds up an answer.
+    const patient = createResolveNames({ timeoutMs: 30_000, servers: [server] });
     let ended = 0;
-    for (const each of silent) each.catch(() => ended++);
-    expect(await resolve("good.test")).toEqual([{ address: "1.2.3.4", family: 4 }]);
+    for (const name of names) patient(name).catch(() => ended++);
+    expect(await patient("good.test")).toEqual([{ address: "1.2.3.4", family: 4 }]);
     expect(ended).toBe(0);
-    for (const each of silent) await expect(each).rejects.toMatchObject({ code: "ETIMEOUT" });
+    const resolve = createResolveNames({ timeoutMs: 500, servers: [server] });
+    const silent = await Promise.allSettled(names.map((name) => resolve(name)));
+    for (const each of silent) expect(each).toMatchObject({ reason: { code: "ETIMEOUT" } });
 
-    const post = createPostWebhook({ addresses: createAddressPolicy({ resolve }) });
-    const send = (host: string) =>
-      post(`https://${host}/`, { body: "{}", headers: {} }, new AbortController().signal);
-    expect(await send("bad.test")).toEqual({ error: "address_refused" });
-    expect(await send("silent.test")).toEqual({ error: "name_not_found" });
+    const send = (host: string, by: Resolve) =>
+      createPostWebhook({ addresses: createAddressPolicy({ resolve: by }) })(
+        `https://${host}/`,
+        { body: "{}", headers: {} },
+        new AbortController().signal,
+      );
+    expect(await send("bad.test", patient)).toEqual({ error: "address_refused" });
+    expect(await send("silent.test", resolve)).toEqual({ error: "name_not_found" });
   } finally {
     close();
   }
