@@ -42,7 +42,8 @@ export async function startSqsLine(toPort: number): Promise<SqsLine> {
       const text = await answer.text();
       if (name === "ReceiveMessage") received(text.includes('"Messages"'));
       return response.writeHead(answer.status, type).end(text);
-    })();
+      // The caller left in the middle of it, or SQS has ended with the tests.
+    })().catch(() => request.socket.destroy());
   });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
