@@ -54,6 +54,7 @@ export async function startRegionBench({ leaseMs = 10_000, retry = {} as RetryPa
     bucket: BUCKET,
     endpoint,
     maxAttempts: 1,
+    connectTimeoutMs: 20_000,
     ...CREDENTIALS,
   });
   const queue = createRedisQueue({ url: redis.url, region: REGION, leaseMs, retry });

@@ -111,6 +111,7 @@ async function startRegion(id: Id, ports: Record<Id, number>, database: Database
     bucket: BUCKET,
     endpoint: store.endpoint,
     maxAttempts: 1,
+    connectTimeoutMs: 20_000,
     ...CREDENTIALS,
   });
   const queue = createRedisQueue({ url: redisServer.url, region: id });
@@ -183,14 +184,22 @@ async function startRegion(id: Id, ports: Record<Id, number>, database: Database
         set: () => redis.smembers(key),
         zset: () => redis.zrange(key, "0", "-1", "WITHSCORES"),
         stream: () => redis.xrange(key, "-", "+"),
+        // It has gone since the keys were listed.
+        none: () => undefined,
       }[type];
-      texts.push(key, JSON.stringify(await held!()));
+      texts.push(key, JSON.stringify(await held!()) ?? "");
     }
     for (const entry of await readdir(store.data, { recursive: true, withFileTypes: true })) {
       texts.push(entry.name);
-      if (entry.isFile()) {
-        texts.push(await readFile(join(entry.parentPath, entry.name), "latin1"));
-      }
+      if (!entry.isFile()) continue;
+      const text = readFile(join(entry.parentPath, entry.name), "latin1");
+      texts.push(
+        await text.catch((error: NodeJS.ErrnoException) => {
+          if (error.code !== "ENOENT") throw error;
+          // So has a file that was being written.
+          return "";
+        }),
+      );
     }
     return texts.join("\n");
   }

@@ -47,6 +47,7 @@ async function startVersioned(
     accessKeyId: "AK",
     secretAccessKey: "secret",
     maxAttempts: 1,
+    connectTimeoutMs: 20_000,
   });
   onTestFinished(() => {
     store.close();

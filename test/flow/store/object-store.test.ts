@@ -19,6 +19,7 @@ const connect = (endpoint: string, secretAccessKey = CREDENTIALS.secretAccessKey
     ...CREDENTIALS,
     secretAccessKey,
     maxAttempts: 1,
+    connectTimeoutMs: 20_000,
   });
 
 beforeAll(async () => {
