@@ -67,13 +67,15 @@ export interface WebhookEndpoints {
     by: Actor,
     options?: ReplayOptions,
   ): Promise<void>;
-  /** Of these tenants, all endpoints but the disabled. */
+  /** Of these tenants, all endpoints but the disabled: as the primary has them, and while that is away as this region's server has. */
   subscriptions(tenantIds: readonly string[]): Promise<Subscription[]>;
-  /** Undefined when it is gone. */
+  /** Undefined when it is gone; asked of the primary too where it is not here. */
   target(endpointId: string): Promise<WebhookTarget | undefined>;
   /** What signs for the `webhook_url` of a tenant's jobs; asked of the primary too while there is none here. */
   tenantSecrets(tenantId: string): Promise<string[]>;
 }
+
+const PRIMARY_RESTS_MS = 5_000;
 
 const noEndpoint = (id: string) => new ApiError("not_found", `There is no webhook endpoint ${id}.`);
 
@@ -96,6 +98,21 @@ export function createWebhookEndpoints(database: Database, box: SecretBox): Webh
     const [row] = await orm.select().from(webhookEndpoints).where(ofTenant(tenantId, id));
     if (!row) throw noEndpoint(id);
     return row;
+  }
+
+  /**
+   * As the primary has it: what was just made is answered once one replica has it, which need not be this region's. A primary that did
+   * not answer is left alone for a while.
+   */
+  let primaryRestsUntil = 0;
+  async function newest<T>(work: (orm: Orm) => Promise<T>): Promise<T> {
+    if (performance.now() < primaryRestsUntil) return database.read(work);
+    try {
+      return await database.readPrimary(work);
+    } catch {
+      primaryRestsUntil = performance.now() + PRIMARY_RESTS_MS;
+      return database.read(work);
+    }
   }
 
   const secretsOf = (tenantId: string) => (orm: Orm) => secrets.valid(orm, tenantId);
@@ -239,7 +256,7 @@ export function createWebhookEndpoints(database: Database, box: SecretBox): Webh
 
     async subscriptions(tenantIds) {
       if (tenantIds.length === 0) return [];
-      const rows = await database.read((orm) =>
+      const ofTenants = (orm: Orm) =>
         orm
           .select()
           .from(webhookEndpoints)
@@ -248,8 +265,8 @@ export function createWebhookEndpoints(database: Database, box: SecretBox): Webh
               inArray(webhookEndpoints.tenant_id, [...tenantIds]),
               sql`${webhookEndpoints.status} <> 'disabled'`,
             ),
-          ),
-      );
+          );
+      const rows = await newest(ofTenants);
       return rows.map(({ id, tenant_id, events }) => ({
         endpointId: id,
         tenantId: tenant_id,
@@ -258,13 +275,14 @@ export function createWebhookEndpoints(database: Database, box: SecretBox): Webh
     },
 
     async target(endpointId) {
-      const found = await database.read(async (orm) => {
+      const byId = async (orm: Orm) => {
         const [row] = await orm
           .select()
           .from(webhookEndpoints)
           .where(eq(webhookEndpoints.id, endpointId));
         return row && { row, valid: await secrets.valid(orm, endpointId) };
-      });
+      };
+      const found = (await database.read(byId)) ?? (await database.readPrimary(byId));
       if (!found) return undefined;
       const { row, valid } = found;
       return {

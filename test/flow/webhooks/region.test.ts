@@ -68,7 +68,7 @@ const order = (n: number, tenant_id = "ten_a") => ({
   endpoint_id: `whe_${idOf(n)}`,
   secret_id: `whs_${idOf(n)}`,
   url: "http://127.0.0.1:9/hook",
-  events: ["job.succeeded"],
+  events: ["job.succeeded" as const],
   include_result: false,
 });
 const create = async (n: number, more: object = {}) =>
@@ -265,6 +265,27 @@ test("the keeper tells an endpoint of an accepted job, and the database how that
   } finally {
     expect(await keeper.end("SIGTERM")).toBe(0);
     await Promise.all([endpoint.close(), edge.close()]);
+  }
+});
+
+test("an endpoint that another region's replica has confirmed is told of what happens before this region's has it", async () => {
+  const replica = cluster.replica!.server.connectAsSuperuser();
+  try {
+    await replica`select pg_wal_replay_pause()`;
+    await expect
+      .poll(async () => (await replica`select pg_get_wal_replay_pause_state() as s`)[0]!["s"])
+      .toBe("paused");
+    const endpoints = createWebhookEndpoints(database, box);
+    // Written, and not confirmed: this cluster has no other replica.
+    await endpoints.store(order(410), by, { timeoutMs: 1 }).catch(() => undefined);
+    const { endpoint_id } = order(410);
+    const subscribed = await endpoints.subscriptions(["ten_a"]);
+    expect(subscribed.map(({ endpointId }) => endpointId)).toContain(endpoint_id);
+    expect(await endpoints.target(endpoint_id)).toMatchObject({ status: "active" });
+    expect(await endpoints.target(`whe_${idOf(411)}`)).toBeUndefined();
+  } finally {
+    await replica`select pg_wal_replay_resume()`;
+    await replica.end();
   }
 });
 
