@@ -67,7 +67,8 @@ const LEAST_AUDIO_S = 1;
 export const emptyHistory: ComputeHistory = { rates: {}, lengths: {} };
 
 export function estimateKey({ kind, parts, model }: JobShape): string {
-  return `${kind}|${parts.toSorted().join("+")}|${model}`;
+  const sorted = parts.length < 2 ? parts : parts.toSorted();
+  return `${kind}|${sorted.join("+")}|${model}`;
 }
 
 /**
