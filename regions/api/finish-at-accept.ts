@@ -38,11 +38,8 @@ export interface FinishAtAcceptParts {
 export type FinishAtAccept = (
   spec: JobSpec,
   upload: ObjectHead,
-  asker?: Asker,
+  signal?: AbortSignal,
 ) => Promise<Complete | undefined>;
-
-/** Whoever waits for the answer, such as a Request. Its signal is made when it is asked for, so only what takes long asks. */
-export type Asker = Pick<Request, "signal">;
 
 /** A job that is being accepted must not wait for its shortcut. */
 const PATIENCE_MS = 1000;
@@ -131,14 +128,13 @@ export function createFinishAtAccept(parts: FinishAtAcceptParts): FinishAtAccept
     return AnalysisResult.parse(JSON.parse(there ?? "null"));
   }
 
-  return async (spec, upload, asker) => {
+  return async (spec, upload, signal) => {
     const sha256 = upload.sha256 ?? spec.audio_sha256;
     // Before a timer is made: most jobs end here.
     if (sha256 === undefined || leavesNoResult(spec)) {
       answers.inc({ outcome: "miss" });
       return undefined;
     }
-    const signal = asker?.signal;
     const patience = AbortSignal.timeout(PATIENCE_MS);
     const limit = signal ? AbortSignal.any([signal, patience]) : patience;
     try {

@@ -54,7 +54,7 @@ export function createJobRoutes(parts: JobRoutesParts): Hono<ApiEnv> {
   return new Hono<ApiEnv>()
     .post("/internal/jobs", async (c) => {
       const stored = readStored(c.req.query("stored"));
-      const answer = await submitJob(readSpec(c), { stored, asker: c.req.raw });
+      const answer = await submitJob(readSpec(c), { stored, signal: c.req.raw.signal });
       const { completion, ...taken } = answer;
       c.set("outcome", { ...taken, finished: completion !== undefined });
       return answerJson(c, answer satisfies SubmitAnswer, 202);

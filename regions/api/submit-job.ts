@@ -17,7 +17,7 @@ import {
 } from "../queue/queue-port.ts";
 import type { ObjectStore } from "../store/object-store-port.ts";
 import type { JobHistoryStore } from "../results/job-history.ts";
-import type { Asker, FinishAtAccept } from "./finish-at-accept.ts";
+import type { FinishAtAccept } from "./finish-at-accept.ts";
 import type { SpeechSource } from "./speech-routes.ts";
 
 export interface SubmitJobParts {
@@ -66,7 +66,7 @@ export function createSubmitJob(parts: SubmitJobParts) {
   async function checkAudio(
     spec: JobSpec,
     stored: StoredUpload | undefined,
-    asker: Asker | undefined,
+    signal?: AbortSignal,
   ): Promise<{ complete: Complete | undefined; estimateS?: number | undefined }> {
     const upload = stored
       ? {
@@ -75,27 +75,27 @@ export function createSubmitJob(parts: SubmitJobParts) {
           contentType: stored.type,
           lastModified: undefined,
         }
-      : await objects.head(inputKeyOf(spec), asker ? { signal: asker.signal } : undefined);
+      : await objects.head(inputKeyOf(spec), signal ? { signal } : undefined);
     if (!upload) throw new ApiError("upload_not_found");
     if (upload.bytes === 0) throw new ApiError("audio_empty");
     if (upload.bytes > MAX_UPLOAD_BYTES) {
       throw new ApiError("upload_too_large", `An upload has at most ${MAX_UPLOAD_BYTES} bytes.`);
     }
-    const complete = await finishAtAccept?.(spec, upload, asker);
+    const complete = await finishAtAccept?.(spec, upload, signal);
     return { complete, estimateS: jobHistory?.estimateS(spec, upload) };
   }
 
   return async (
     spec: JobSpec,
-    { stored, asker }: { stored?: StoredUpload | undefined; asker?: Asker } = {},
+    { stored, signal }: { stored?: StoredUpload | undefined; signal?: AbortSignal } = {},
   ): Promise<SubmitAnswer> => {
     assertPermitted(spec, region);
     if (spec.webhook) await checkWebhook?.(spec.tenant_id, spec.webhook.url);
     if (!spec.webhook && leavesNoResult(spec)) await checkTarget?.(spec.tenant_id);
     const fault = faultOf(spec, region);
     const audio =
-      spec.kind === "analysis" && !fault ? await checkAudio(spec, stored, asker) : undefined;
-    if (spec.speech && !fault) await checkText(spec, spec.speech, asker?.signal);
+      spec.kind === "analysis" && !fault ? await checkAudio(spec, stored, signal) : undefined;
+    if (spec.speech && !fault) await checkText(spec, spec.speech, signal);
     const taken = await take(spec, fault ?? audio?.complete, audio?.estimateS);
     return { job_id: spec.id, dispatch: spec.dispatch, ...taken };
   };

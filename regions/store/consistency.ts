@@ -45,12 +45,13 @@ const scopes = new AsyncLocalStorage<Scope>();
  * Runs a request: its reads see at least what was written up to `after`, and what it writes itself is told by the point that this
  * settles to.
  */
-export function withConsistency(
+export async function withConsistency(
   after: LogPoint | undefined,
   run: () => Promise<unknown>,
 ): Promise<LogPoint | undefined> {
   const scope: Scope = { after, wrote: undefined };
-  return scopes.run(scope, run).then(() => scope.wrote);
+  await scopes.run(scope, run);
+  return scope.wrote;
 }
 
 /** What the reads of the request that runs have to see; undefined when anything will do. */

@@ -67,8 +67,7 @@ const LEAST_AUDIO_S = 1;
 export const emptyHistory: ComputeHistory = { rates: {}, lengths: {} };
 
 export function estimateKey({ kind, parts, model }: JobShape): string {
-  const sorted = parts.length < 2 ? parts : parts.toSorted();
-  return `${kind}|${sorted.join("+")}|${model}`;
+  return `${kind}|${parts.toSorted().join("+")}|${model}`;
 }
 
 /**
