@@ -37,17 +37,27 @@ local function order_of(turn)
   return TURNS[turn % #TURNS + 1]
 end
 -- The lanes of the turns to come, and of each lane the jobs that it will give, when none has to be left where it is.
-local expected, lanes_of_turns = {}, {}
-for turn = book.turn, book.turn + math.min(want, waiting_above(#LANES + 1)) - 1 do
-  local order = order_of(turn)
+local lanes_of_turns, expected, firsts = {}, {}, {}
+local function has_more(lane)
+  return book.j[lane] > (expected[lane] or 0)
+end
+local function first_in(order)
   for place = 1, #LANES do
     local lane = string.byte(order, place) - 48
-    if book.j[lane] > (expected[lane] or 0) then
-      expected[lane] = (expected[lane] or 0) + 1
-      lanes_of_turns[turn] = lane
-      break
+    if has_more(lane) then
+      return lane
     end
   end
+end
+for turn = book.turn, book.turn + math.min(want, waiting_above(#LANES + 1)) - 1 do
+  local order = order_of(turn)
+  local lane = firsts[order]
+  if not lane or not has_more(lane) then
+    lane = first_in(order)
+    firsts[order] = lane
+  end
+  expected[lane] = (expected[lane] or 0) + 1
+  lanes_of_turns[turn] = lane
 end
 
 -- Lanes are read from their heads, in pieces.

@@ -51,6 +51,8 @@ export interface RedisQueueOptions {
 /** An idle claim asks at least so often: a message may get lost, and a delayed job become due. */
 const LOOK_EVERY_MS = 1000;
 const REAP_BATCH = 100;
+/** Requests come one by one: while two steps are under way the next gathers them, so that a busy region does fewer and larger ones. */
+const SUBMITS = { most: 50, atOnce: 1 };
 
 /** A queue on Redis (7 or newer). Every step is one Lua script; see the head of each. */
 export function createRedisQueue(options: RedisQueueOptions): Queue {
@@ -99,7 +101,7 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     return pairs<"queued" | "duplicate" | "stale", number>(
       await script("submit", [jobs.length, ...args]),
     );
-  });
+  }, SUBMITS);
   const renewAll = coalesce(async (runs: Run[]) =>
     pairs<number, 0 | 1>(await script("renew", [leaseMs, runs.length, ...runs.flatMap(named)])),
   );

@@ -32,6 +32,8 @@ const read = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta
 /** `args`: those after now. */
 export type RunScript = (name: ScriptName, args: readonly (string | number)[]) => Promise<unknown>;
 
+const COMMENTS = /^ *--.*\n/gm;
+
 const list = (items: readonly string[]) => `{ ${items.join(", ")} }`;
 const tables = [
   `local LANES = ${list(lanes.map(({ name }) => `'${name}'`))}`,
@@ -51,7 +53,8 @@ export function createRedisScripts(redis: Redis, now: () => number | ""): RunScr
   const scripts = new Map(
     [...taking, ...others].map((name) => {
       const flags = (taking as readonly string[]).includes(name) ? "" : " flags=allow-oom";
-      const source = `#!lua${flags}\n${withJobRows(`${tables}\n${common}\n${read(name)}`)}`;
+      const lua = withJobRows(`${tables}\n${common}\n${read(name)}`).replaceAll(COMMENTS, "");
+      const source = `#!lua${flags}\n${lua}`;
       return [name, { source, sha: createHash("sha1").update(source).digest("hex") }];
     }),
   );

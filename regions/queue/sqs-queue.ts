@@ -279,7 +279,9 @@ export function createSqsQueue(options: SqsQueueOptions): Queue {
   const renewers = new Map(
     lanes.map((_, index) => [
       index + 1,
-      coalesce((handles: string[]) => calls.hide(index + 1, handles, leaseS), MOST_MESSAGES),
+      coalesce((handles: string[]) => calls.hide(index + 1, handles, leaseS), {
+        most: MOST_MESSAGES,
+      }),
     ]),
   );
 

@@ -16,10 +16,13 @@ test("what is asked for in one turn goes out together, and each asker gets its o
 test("askers that each end one thing and ask for the next are served in halves, not in step", async () => {
   const calls: string[] = [];
   const note = (name: string) =>
-    coalesce(async (items: number[]) => {
-      calls.push(`${name} ${items.join()}`);
-      return items;
-    }, 2);
+    coalesce(
+      async (items: number[]) => {
+        calls.push(`${name} ${items.join()}`);
+        return items;
+      },
+      { most: 2 },
+    );
   const end = note("end");
   const begin = note("begin");
   await Promise.all([1, 2, 3, 4].flatMap((asker) => [end(asker), begin(asker)]));
@@ -28,10 +31,53 @@ test("askers that each end one thing and ask for the next are served in halves, 
 });
 
 test("what a call fails with, all in it fail with, and no others", async () => {
-  const call = coalesce(async (items: number[]) => {
-    if (items.includes(2)) throw new Error("no");
-    return items;
-  }, 2);
+  const call = coalesce(
+    async (items: number[]) => {
+      if (items.includes(2)) throw new Error("no");
+      return items;
+    },
+    { most: 2 },
+  );
   const outcomes = await Promise.allSettled([1, 2, 3].map((item) => call(item)));
   expect(outcomes.map(({ status }) => status)).toEqual(["rejected", "rejected", "fulfilled"]);
+});
+
+test("while as many calls as may be are under way what is asked for is gathered, and goes out in calls of the most", async () => {
+  const calls: { items: number[]; end(): void }[] = [];
+  const call = coalesce(
+    (items: number[]) =>
+      new Promise<number[]>((resolve) => calls.push({ items, end: () => resolve(items) })),
+    { most: 3, atOnce: 1 },
+  );
+  const turn = () => new Promise((resolve) => setImmediate(resolve));
+  const answers = [call(1)];
+  await turn();
+  for (let item = 2; item <= 6; item++) {
+    answers.push(call(item));
+    await turn();
+  }
+  expect(calls.map(({ items }) => items)).toEqual([[1]]);
+  for (let at = 0; at < 3; at++) {
+    calls[at]!.end();
+    await answers[[0, 3, 5][at]!];
+    await turn();
+  }
+  expect(calls.map(({ items }) => items)).toEqual([[1], [2, 3, 4], [5, 6]]);
+  expect(await Promise.all(answers)).toEqual([1, 2, 3, 4, 5, 6]);
+});
+
+test("a call that fails lets those go that wait for it", async () => {
+  const first = Promise.withResolvers<number[]>();
+  const call = coalesce(
+    (items: number[]) => (items.includes(1) ? first.promise : Promise.resolve(items)),
+    {
+      atOnce: 1,
+    },
+  );
+  const failed = expect(call(1)).rejects.toThrow("no");
+  await new Promise((resolve) => setImmediate(resolve));
+  const waiting = call(2);
+  first.reject(new Error("no"));
+  await failed;
+  expect(await waiting).toBe(2);
 });
