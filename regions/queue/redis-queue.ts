@@ -183,35 +183,40 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
 
   async function claimMany(terms: ClaimOptions & { max: number }): Promise<Run[]> {
     const { signal, max } = terms;
-    let heard = Promise.withResolvers<void>();
-    const wake = () => heard.resolve();
-    let ignore: (() => void) | undefined;
-    function listen(): void {
-      ignore = events.onWork(wake);
+    let listening: { heard: PromiseWithResolvers<void>; stop(): void } | undefined;
+    const wake = () => listening?.heard.resolve();
+    function listen() {
+      const ignore = events.onWork(wake);
       signal.addEventListener("abort", wake, { once: true });
       closed.signal.addEventListener("abort", wake, { once: true });
+      return {
+        heard: Promise.withResolvers<void>(),
+        stop() {
+          ignore();
+          signal.removeEventListener("abort", wake);
+          closed.signal.removeEventListener("abort", wake);
+        },
+      };
     }
     try {
       while (!signal.aborted && !closed.signal.aborted) {
-        heard = Promise.withResolvers<void>();
+        if (listening) listening.heard = Promise.withResolvers<void>();
         const taken = await take(terms, max);
         if (taken.runs.length > 0) return taken.runs;
         if (taken.metOverdue) await reap();
         if (taken.again || signal.aborted || closed.signal.aborted) continue;
-        if (ignore === undefined) {
+        if (listening === undefined) {
           // Only one that found nothing listens, and then asks again: what came in between is not missed.
-          listen();
+          listening = listen();
           continue;
         }
         const timer = setTimeout(wake, taken.waitMs);
-        await heard.promise;
+        await listening.heard.promise;
         clearTimeout(timer);
       }
       return [];
     } finally {
-      ignore?.();
-      signal.removeEventListener("abort", wake);
-      closed.signal.removeEventListener("abort", wake);
+      listening?.stop();
     }
   }
 

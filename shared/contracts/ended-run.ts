@@ -1,4 +1,5 @@
 import type { CompletionOffer, OutboxEnvelope } from "./completion.ts";
+import { compareEpochs } from "./epoch.ts";
 
 type EnvelopeJob = OutboxEnvelope["job"];
 
@@ -35,13 +36,12 @@ function saidByOffer(offer: CompletionOffer): Partial<EnvelopeJob> {
 export function packEndedRun(run: EndedRun): string {
   const { offer, envelope } = run;
   const said: Record<string, unknown> = saidByOffer(offer);
-  const { epoch } = envelope.job;
-  const isSameEpoch =
-    epoch.dispatch === offer.epoch.dispatch && epoch.attempt === offer.epoch.attempt;
+  const all: Record<string, unknown> = envelope.job;
   const job: Record<string, unknown> = {};
-  for (const [field, value] of Object.entries(envelope.job)) {
-    if (field === "epoch" ? !isSameEpoch : said[field] !== value) job[field] = value;
+  for (const field of Object.keys(all)) {
+    if (all[field] !== said[field]) job[field] = all[field];
   }
+  if (compareEpochs(envelope.job.epoch, offer.epoch) === 0) delete job["epoch"];
   return JSON.stringify({ ...run, envelope: { ...envelope, job } });
 }
 
