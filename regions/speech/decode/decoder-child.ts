@@ -25,6 +25,8 @@ export class DecoderChild {
   readonly #reader: ReturnType<typeof createFrameReader>;
   readonly #exited: Promise<void>;
   #stderr = "";
+  /** Killed for its silence. What it had sent just before may still be read, and its end comes with a later frame then. */
+  #stalled = false;
 
   constructor() {
     this.#child = fork(ENTRY, [], {
@@ -62,10 +64,11 @@ export class DecoderChild {
    * @throws {DecoderError} `decoder_crashed`, or `decoder_stalled` after `stallMs` without one; the process is then dead
    */
   async next({ stallMs, signal, makeBlock }: NextOptions): Promise<DecoderFrame> {
-    let stalled = false;
     const kill = () => this.#child.kill("SIGKILL");
+    const stall = () =>
+      new DecoderError("decoder_stalled", `The decoder was silent for ${stallMs} ms.`);
     const timer = setTimeout(() => {
-      stalled = true;
+      this.#stalled = true;
       kill();
     }, stallMs);
     // The kill ends the pipe, which ends the wait below.
@@ -75,13 +78,14 @@ export class DecoderChild {
       const frame = await this.#reader.next(makeBlock);
       signal.throwIfAborted();
       if (frame !== undefined) return frame;
-      if (stalled)
-        throw new DecoderError("decoder_stalled", `The decoder was silent for ${stallMs} ms.`);
+      if (this.#stalled) throw stall();
       await this.kill();
       throw new DecoderError("decoder_crashed", this.#lastWords());
     } catch (error) {
       kill();
       if (error instanceof DecoderError || signal.aborted) throw error;
+      // Killed in the middle of a frame.
+      if (this.#stalled) throw stall();
       throw new DecoderError("decoder_crashed", "The decoder sent what is not in its protocol.");
     } finally {
       clearTimeout(timer);
