@@ -30,7 +30,7 @@ local function int(number)
   return format('%d', number)
 end
 
--- The number that an argument is, or false. To read one costs more than to look it up, and few are many jobs'.
+-- The number that an argument is, or false. To read one costs more than to look it up, and most stand for many jobs.
 local numbers = {}
 local function number_of(text)
   local number = numbers[text]
@@ -58,7 +58,7 @@ local function held_key(lane, tenant)
 end
 
 -- A call costs more than what it does, so a step reads many jobs at once, and writes what has changed once, in close.
-local jobs, changed, writes = {}, {}, {}
+local jobs, changed, told, writes = {}, {}, {}, {}
 
 -- Rows of jobs into `jobs`, by their ids, or false.
 local function read_jobs(ids)
@@ -95,6 +95,9 @@ end
 -- Keeps it as it is now, as a new version of which those who watch it are told.
 local function save(job)
   job[VER] = job[VER] + 1
+  if job[WATCHED] == 1 then
+    told[job[ID]] = true
+  end
   keep(job)
 end
 
@@ -381,12 +384,12 @@ local function close()
     local job = changed[i]
     writes[n + 1], writes[n + 2] = job[KEY], record_of(job)
     n = n + 2
-    if job[WATCHED] == 1 then
-      call('SPUBLISH', EVENTS, 's' .. job[ID])
-    end
   end
   if n > 0 then
     call('MSET', unpack(writes))
+  end
+  for id in pairs(told) do
+    call('SPUBLISH', EVENTS, 's' .. id)
   end
   if rung then
     call('SPUBLISH', EVENTS, 'w')

@@ -13,9 +13,7 @@ for i, id in ipairs(ids) do
     kept[#kept + 1] = int(until_ms)
     kept[#kept + 1] = id
     job[EXPIRES] = until_ms
-    -- Nothing that anybody is told of.
-    writes[#writes + 1] = job[KEY]
-    writes[#writes + 1] = record_of(job)
+    keep(job)
     out[2 * i - 1], out[2 * i] = until_ms, job[CANCEL]
   end
 end

@@ -9,6 +9,7 @@ end
 local status = job[STATUS]
 local progress = job[PROGRESS]
 if progress == '' then
+  -- Nothing was said of it: a run begins with none, and one that was finished has all.
   progress = status == 'running' and '0' or (job[FINISHED] > 0 and '1') or ''
 end
 local started = job[STARTED] > 0 and tostring(job[STARTED]) or ''
