@@ -24,20 +24,20 @@ export function coalesce<Item, Answer>(
   let underWay = 0;
 
   function send(): void {
-    if (underWay >= atOnce) return;
-    const batch = gathered.slice(0, most);
-    gathered = gathered.slice(most);
-    if (batch.length === 0) return;
-    underWay++;
-    call(batch.map(({ item }) => item))
-      .finally(() => {
-        underWay--;
-        if (gathered.length > 0) setImmediate(send);
-      })
-      .then(
-        (answers) => batch.forEach(({ resolve }, index) => resolve(answers[index]!)),
-        (error: unknown) => batch.forEach(({ reject }) => reject(error)),
-      );
+    while (gathered.length > 0 && underWay < atOnce) {
+      const batch = gathered.slice(0, most);
+      gathered = gathered.slice(most);
+      underWay++;
+      call(batch.map(({ item }) => item))
+        .finally(() => {
+          underWay--;
+          if (gathered.length > 0) setImmediate(send);
+        })
+        .then(
+          (answers) => batch.forEach(({ resolve }, index) => resolve(answers[index]!)),
+          (error: unknown) => batch.forEach(({ reject }) => reject(error)),
+        );
+    }
   }
 
   return (item) =>

@@ -12,7 +12,6 @@ import { QueueUnsafeError, StaleDispatchError } from "./queue-port.ts";
 import type {
   AttemptRecord,
   CancelOutcome,
-  ClaimOptions,
   ClassLoad,
   Completion,
   JobSnapshot,
@@ -23,7 +22,8 @@ import type {
   Run,
   SubmitOutcome,
 } from "./queue-port.ts";
-import { readSpec, SPEC_VERSION } from "./read-spec.ts";
+import { readSpec } from "./read-spec.ts";
+import { createRedisClaims } from "./redis-claims.ts";
 import { openConnection } from "./redis-connection.ts";
 import { createRedisDeadLetters } from "./redis-dead-letters.ts";
 import { createRedisEvents } from "./redis-events.ts";
@@ -48,10 +48,8 @@ export interface RedisQueueOptions {
   onError?: (error: Error) => void;
 }
 
-/** An idle claim asks at least so often: a message may get lost, and a delayed job become due. */
-const LOOK_EVERY_MS = 1000;
 const REAP_BATCH = 100;
-/** Requests come one by one: while two steps are under way the next gathers them, so that a busy region does fewer and larger ones. */
+/** Requests come one by one: while a step is under way they gather for the next, so that a busy region does fewer and larger ones. */
 const SUBMITS = { most: 50, atOnce: 1 };
 
 /** A queue on Redis (7 or newer). Every step is one Lua script; see the head of each. */
@@ -110,42 +108,6 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     return (await script("finish", [ends.length, ...args])) as ("offered" | "fenced")[];
   });
 
-  /** One claim for all that ask at the same moment and on the same terms. */
-  const claimers = new Map<string, (claimer: Claimer) => Promise<Taken>>();
-  function take(terms: ClaimOptions, max: number): Promise<Taken> {
-    const { signal, workerId, maxEstimateS, maxVersion = SPEC_VERSION } = terms;
-    const key = JSON.stringify([workerId, maxEstimateS, maxVersion]);
-    let claimer = claimers.get(key);
-    if (!claimer) {
-      claimer = coalesce(async (all) => {
-        claimers.delete(key);
-        // What nobody waits for any more would only have to be handed back.
-        const wants = all.map((one) => (one.signal.aborted ? 0 : one.max));
-        const want = wants.reduce((sum, one) => sum + one, 0);
-        if (want === 0) return all.map(() => tookNothing);
-        const most = maxEstimateS === undefined ? "" : Math.round(maxEstimateS * 1000);
-        const reply = await script("claim", [leaseMs, workerId, want, most, maxVersion]);
-        const [now, due, met, specs, ...rest] = reply as ClaimReply;
-        const waitMs = Math.min(LOOK_EVERY_MS, due === "" ? Infinity : Math.max(5, +due - now));
-        const read = await Promise.all(
-          specs.map((text, n) =>
-            toRun(text ?? "", rest.slice(7 * n, 7 * n + 7) as ClaimRow, workerId, now),
-          ),
-        );
-        const runs = read.filter((run) => run !== undefined);
-        const again = met !== "" || runs.length < specs.length;
-        return wants.map((one) => ({
-          runs: runs.splice(0, one),
-          waitMs,
-          again,
-          metOverdue: met === "overdue",
-        }));
-      });
-      claimers.set(key, claimer);
-    }
-    return claimer({ max, signal });
-  }
-
   /** The queue's time: as it was when the run was claimed, and what has passed since. Our own clock may be wrong. */
   const claimedAt = new WeakMap<Run, number>();
   function timeOf(run: Run): number {
@@ -154,71 +116,20 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
     return Math.round(run.startedAtMs + performance.now() - since);
   }
 
-  async function toRun(
-    text: string,
-    row: ClaimRow,
-    workerId: string,
-    now: number,
-  ): Promise<Run | undefined> {
-    const [id, dispatch, attempt, triedBefore, cost, deadline, tenantId] = row;
-    const { spec, unreadable: bad } = readSpec(text, { id, tenantId, dispatch });
-    const run: Run = {
-      workerId,
-      spec,
-      epoch: { dispatch, attempt },
-      triedBefore,
-      estimateS: cost / 1000,
-      startedAtMs: now,
-      leaseExpiresAtMs: now + leaseMs,
-      ...(deadline === "" ? {} : { deadlineInMs: Number(deadline) - now }),
-    };
-    claimedAt.set(run, performance.now());
-    if (!bad) return run;
-    const reason = "its specification could not be read";
-    const end = unreadable({ ...run, region, finishedAtMs: now });
-    // Should this fail, the lease runs out, and the next claim tries again.
-    await giveUp(run, { pauseMs: 0, attempts: 0, reason, end }).catch(onError);
-    return undefined;
-  }
-
-  async function claimMany(terms: ClaimOptions & { max: number }): Promise<Run[]> {
-    const { signal, max } = terms;
-    let listening: { heard: PromiseWithResolvers<void>; stop(): void } | undefined;
-    const wake = () => listening?.heard.resolve();
-    function listen() {
-      const ignore = events.onWork(wake);
-      signal.addEventListener("abort", wake, { once: true });
-      closed.signal.addEventListener("abort", wake, { once: true });
-      return {
-        heard: Promise.withResolvers<void>(),
-        stop() {
-          ignore();
-          signal.removeEventListener("abort", wake);
-          closed.signal.removeEventListener("abort", wake);
-        },
-      };
-    }
-    try {
-      while (!signal.aborted && !closed.signal.aborted) {
-        if (listening) listening.heard = Promise.withResolvers<void>();
-        const taken = await take(terms, max);
-        if (taken.runs.length > 0) return taken.runs;
-        if (taken.metOverdue) await reap();
-        if (taken.again || signal.aborted || closed.signal.aborted) continue;
-        if (listening === undefined) {
-          // Only one that found nothing listens, and then asks again: what came in between is not missed.
-          listening = listen();
-          continue;
-        }
-        const timer = setTimeout(wake, taken.waitMs);
-        await listening.heard.promise;
-        clearTimeout(timer);
-      }
-      return [];
-    } finally {
-      listening?.stop();
-    }
-  }
+  const claimMany = createRedisClaims({
+    script,
+    onWork: events.onWork,
+    closed: closed.signal,
+    leaseMs,
+    reap,
+    onClaimed: (run) => void claimedAt.set(run, performance.now()),
+    async onUnreadable(run) {
+      const reason = "its specification could not be read";
+      const end = unreadable({ ...run, region, finishedAtMs: run.startedAtMs });
+      // Should this fail, the lease runs out, and the next claim tries again.
+      await giveUp(run, { pauseMs: 0, attempts: 0, reason, end }).catch(onError);
+    },
+  });
 
   /** Ends an attempt by an error. */
   async function giveUp(
@@ -447,24 +358,6 @@ export function createRedisQueue(options: RedisQueueOptions): Queue {
   };
 }
 
-interface Taken {
-  runs: Run[];
-  /** Until asking again can bring something, though nobody says so. */
-  waitMs: number;
-  /** Whether asking again at once can bring something. */
-  again: boolean;
-  metOverdue: boolean;
-}
-const tookNothing: Taken = { runs: [], waitMs: LOOK_EVERY_MS, again: false, metOverdue: false };
-type Claimer = Pick<ClaimOptions, "signal"> & { max: number };
-type ClaimReply = [
-  number,
-  string,
-  "overdue" | "more" | "",
-  (string | null)[],
-  ...(string | number)[],
-];
-type ClaimRow = [string, number, number, number, number, string | number, string];
 type StateRow = [string, number, number, string, string, string, number, number];
 type DueRow = ["stalled" | "overdue", string, string, string, string, string, string, string];
 

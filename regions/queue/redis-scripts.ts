@@ -32,6 +32,7 @@ const read = (name: string) => readFileSync(new URL(`./${name}.lua`, import.meta
 /** `args`: those after now. */
 export type RunScript = (name: ScriptName, args: readonly (string | number)[]) => Promise<unknown>;
 
+/** Redis has to read what it is sent. */
 const COMMENTS = /^ *--.*\n/gm;
 
 const list = (items: readonly string[]) => `{ ${items.join(", ")} }`;
