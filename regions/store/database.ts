@@ -27,7 +27,7 @@ export interface DatabaseOptions {
   connectTimeoutMs?: number;
   /** Connections to each, at most. */
   max?: number;
-  /** How long a replica that did not answer is left alone. */
+  /** How long a replica that did not answer is left alone, and for readNewest the primary. */
   replicaRestMs?: number;
 }
 
@@ -38,6 +38,11 @@ export interface Database {
    * (see consistency.ts).
    */
   read<T>(work: (orm: Orm) => Promise<T>): Promise<T>;
+  /**
+   * Reads from the primary, or from this region's server while that is away: a control write is answered once one replica has it, which
+   * need not be this region's.
+   */
+  readNewest<T>(work: (orm: Orm) => Promise<T>): Promise<T>;
   /** Reads from the primary. */
   readPrimary<T>(work: (orm: Orm) => Promise<T>): Promise<T>;
   /**
@@ -70,24 +75,38 @@ export function createDatabase(options: DatabaseOptions): Database {
   const replicaOrm = drizzle(replica, { schema });
   const hasReplayed = createHasReplayed(replica);
   let replicaRestsUntil = 0;
+  let primaryRestsUntil = 0;
 
   const readPrimary = <T>(work: (orm: Orm) => Promise<T>) => orUnavailable(() => work(primaryOrm));
 
+  async function read<T>(work: (orm: Orm) => Promise<T>): Promise<T> {
+    if (performance.now() < replicaRestsUntil) return readPrimary(work);
+    try {
+      const after = readsAfter();
+      if (after && !(await hasReplayed(after))) return await readPrimary(work);
+      return await work(replicaOrm);
+    } catch (error) {
+      const schemaIsMissing = databaseErrorCode(error) === "42P01";
+      if (error instanceof ApiError) throw error;
+      if (!isDatabaseAway(error) && !schemaIsMissing) throw new DatabaseError(error);
+      replicaRestsUntil = performance.now() + replicaRestMs;
+      return readPrimary(work);
+    }
+  }
+
   return {
     primary,
+    read,
     readPrimary,
-    async read(work) {
-      if (performance.now() < replicaRestsUntil) return readPrimary(work);
+    async readNewest(work) {
+      if (performance.now() < primaryRestsUntil) return read(work);
       try {
-        const after = readsAfter();
-        if (after && !(await hasReplayed(after))) return await readPrimary(work);
-        return await work(replicaOrm);
+        return await readPrimary(work);
       } catch (error) {
-        const schemaIsMissing = databaseErrorCode(error) === "42P01";
-        if (error instanceof ApiError) throw error;
-        if (!isDatabaseAway(error) && !schemaIsMissing) throw new DatabaseError(error);
-        replicaRestsUntil = performance.now() + replicaRestMs;
-        return readPrimary(work);
+        // Away: any other fault is no ApiError.
+        if (!(error instanceof ApiError)) throw error;
+        primaryRestsUntil = performance.now() + replicaRestMs;
+        return read(work);
       }
     },
     async controlWrite(work, replayOptions) {

@@ -67,15 +67,13 @@ export interface WebhookEndpoints {
     by: Actor,
     options?: ReplayOptions,
   ): Promise<void>;
-  /** Of these tenants, all endpoints but the disabled: as the primary has them, and while that is away as this region's server has. */
+  /** Of these tenants, all endpoints but the disabled, those included that were made a moment ago. */
   subscriptions(tenantIds: readonly string[]): Promise<Subscription[]>;
   /** Undefined when it is gone; asked of the primary too where it is not here. */
   target(endpointId: string): Promise<WebhookTarget | undefined>;
   /** What signs for the `webhook_url` of a tenant's jobs; asked of the primary too while there is none here. */
   tenantSecrets(tenantId: string): Promise<string[]>;
 }
-
-const PRIMARY_RESTS_MS = 5_000;
 
 const noEndpoint = (id: string) => new ApiError("not_found", `There is no webhook endpoint ${id}.`);
 
@@ -98,21 +96,6 @@ export function createWebhookEndpoints(database: Database, box: SecretBox): Webh
     const [row] = await orm.select().from(webhookEndpoints).where(ofTenant(tenantId, id));
     if (!row) throw noEndpoint(id);
     return row;
-  }
-
-  /**
-   * As the primary has it: what was just made is answered once one replica has it, which need not be this region's. A primary that did
-   * not answer is left alone for a while.
-   */
-  let primaryRestsUntil = 0;
-  async function newest<T>(work: (orm: Orm) => Promise<T>): Promise<T> {
-    if (performance.now() < primaryRestsUntil) return database.read(work);
-    try {
-      return await database.readPrimary(work);
-    } catch {
-      primaryRestsUntil = performance.now() + PRIMARY_RESTS_MS;
-      return database.read(work);
-    }
   }
 
   const secretsOf = (tenantId: string) => (orm: Orm) => secrets.valid(orm, tenantId);
@@ -266,7 +249,7 @@ export function createWebhookEndpoints(database: Database, box: SecretBox): Webh
               sql`${webhookEndpoints.status} <> 'disabled'`,
             ),
           );
-      const rows = await newest(ofTenants);
+      const rows = await database.readNewest(ofTenants);
       return rows.map(({ id, tenant_id, events }) => ({
         endpointId: id,
         tenantId: tenant_id,

@@ -9,7 +9,7 @@ test("a job's end is told to the tenant's endpoint and to the job's own address,
   const { id, secret } = await client.webhooks.create({ url: endpoint.url, include_result: true });
   try {
     const { secret: tenantSecret } = await client.webhooks.rotate(undefined, { overlap_s: 0 });
-    // Each region goes by its own copy of endpoints and secrets.
+    // A region signs by its own copy of the secrets.
     await replayedIn("eu-west");
     const bytes = await newSample();
     const upload = await client.createUpload({ content_type: "audio/wav", bytes: bytes.length });
