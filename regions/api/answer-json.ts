@@ -1,5 +1,6 @@
 import type { Context } from "hono";
 import type { ApiEnv } from "./api-context.ts";
+import { commonHeaders } from "./common-headers.ts";
 
 /**
  * A JSON answer that has what identifyRequests adds to every answer from the start: for calls that come by the thousand, since adding
@@ -9,10 +10,6 @@ export function answerJson(c: Context<ApiEnv>, body: unknown, status: number): R
   c.set("isHeaded", true);
   return new Response(JSON.stringify(body), {
     status,
-    headers: {
-      "content-type": "application/json",
-      "x-request-id": c.get("requestId"),
-      "cache-control": "no-store",
-    },
+    headers: { "content-type": "application/json", ...commonHeaders(c.get("requestId")) },
   });
 }

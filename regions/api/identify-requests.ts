@@ -5,6 +5,7 @@ import { uuidv7 } from "../../shared/contracts/uuidv7.ts";
 import type { Logger } from "../ops/logger.ts";
 import type { Metrics } from "../ops/metrics.ts";
 import type { ApiEnv } from "./api-context.ts";
+import { commonHeaders } from "./common-headers.ts";
 
 /** Gives each request an id (the edge's own, when it sent one), a line in the log and its metrics. */
 export function identifyRequests(logger: Logger, metrics: Metrics) {
@@ -24,8 +25,8 @@ export function identifyRequests(logger: Logger, metrics: Metrics) {
     const start = performance.now();
     await next();
     if (!c.get("isHeaded")) {
-      c.res.headers.set("x-request-id", requestId);
-      c.res.headers.set("cache-control", "no-store");
+      const all = Object.entries(commonHeaders(requestId));
+      for (const [name, value] of all) c.res.headers.set(name, value);
     }
     const route = routePath(c, -1);
     const ms = performance.now() - start;

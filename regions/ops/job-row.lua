@@ -1,5 +1,5 @@
 -- What is kept of a job in Redis: a row with a place for each field, given by its name: job[STATUS]. Goes before every script that reads
--- or writes one; job-row.ts knows the fields, and puts in what is in capitals here.
+-- or writes one; job-row.ts knows the fields, and puts in what stands here in capitals.
 local struct_pack, struct_unpack, first_byte = struct.pack, struct.unpack, string.byte
 -- The first bytes of records: of the usual fields alone, and of all.
 local USUAL, WHOLE = 1, 2
@@ -35,7 +35,7 @@ end
 
 local function record_of(row)
   if IS_USUAL then
-    return struct_pack(WRITE_USUAL, USUAL, unpack(row, FROM_USUAL, TO_LAST))
+    return struct_pack(WRITE_USUAL, USUAL, unpack(row, FIRST_USUAL, LAST))
   end
-  return struct_pack(WRITE_WHOLE, WHOLE, unpack(row, FROM, TO_LAST))
+  return struct_pack(WRITE_WHOLE, WHOLE, unpack(row, FIRST, LAST))
 end

@@ -1,9 +1,6 @@
 import { readFileSync } from "node:fs";
 
-/**
- * What is kept of a job in Redis, field by field: how each is stored (as Lua's `struct` names it) and what it is where there is
- * nothing. The queue's steps and those of the relay read and write it.
- */
+/** A field of what is kept of a job in Redis: how it is stored (as Lua's `struct` names it), and what it is where there is nothing. */
 type Field = readonly [stored: "B" | "I4" | "d" | "s", nothing: number | string];
 
 /** Stored where at least one of them is something. */
@@ -63,29 +60,31 @@ const names = [...ofScripts, ...Object.keys(rare), ...Object.keys(usual)];
 const places = new Map(names.map((name, n) => [name, n + 1]));
 const named = new RegExp(String.raw`\[(${names.join("|")})\]`, "g");
 
-const formOf = (fields: Record<string, Field>) =>
-  Object.values(fields)
-    .map(([stored]) => stored)
-    .join("");
+type Fields = Record<string, Field>;
 const literal = (value: number | string) => (typeof value === "string" ? `'${value}'` : value);
-const nothings = (fields: Record<string, Field>) =>
-  Object.values(fields)
-    .map(([, nothing]) => literal(nothing))
-    .join(", ");
-const isUsual = Object.entries<Field>(rare).map(
-  ([name, [, nothing]]) => `row[${name}] == ${literal(nothing)}`,
+const formOf = (fields: Fields) => Object.values(fields).map(([stored]) => stored);
+const nothingOf = (fields: Fields) => Object.values(fields).map(([, value]) => literal(value));
+const form = (...parts: string[]) => `'<${parts.join("")}'`;
+
+/** What stands in job-row.lua in capitals. */
+const inserted: Record<string, string> = {
+  READ_USUAL: form(...formOf(usual)),
+  READ_WHOLE: form(...formOf(rare), ...formOf(usual)),
+  WRITE_USUAL: form("B", ...formOf(usual)),
+  WRITE_WHOLE: form("B", ...formOf(rare), ...formOf(usual)),
+  RARE_NOTHINGS: nothingOf(rare).join(", "),
+  USUAL_NOTHINGS: nothingOf(usual).join(", "),
+  IS_USUAL: Object.entries<Field>(rare)
+    .map(([name, [, value]]) => `row[${name}] == ${literal(value)}`)
+    .join(" and "),
+  FIRST: String(ofScripts.length + 1),
+  FIRST_USUAL: String(ofScripts.length + Object.keys(rare).length + 1),
+  LAST: String(names.length),
+};
+const lua = readFileSync(new URL("./job-row.lua", import.meta.url), "utf8").replaceAll(
+  /\b[A-Z_]{4,}\b/g,
+  (word) => inserted[word] ?? word,
 );
-const lua = readFileSync(new URL("./job-row.lua", import.meta.url), "utf8")
-  .replaceAll("READ_USUAL", `'<${formOf(usual)}'`)
-  .replaceAll("READ_WHOLE", `'<${formOf(rare)}${formOf(usual)}'`)
-  .replaceAll("WRITE_USUAL", `'<B${formOf(usual)}'`)
-  .replaceAll("WRITE_WHOLE", `'<B${formOf(rare)}${formOf(usual)}'`)
-  .replaceAll("RARE_NOTHINGS", nothings(rare))
-  .replaceAll("USUAL_NOTHINGS", nothings(usual))
-  .replaceAll("FROM_USUAL", String(ofScripts.length + Object.keys(rare).length + 1))
-  .replaceAll("FROM", String(ofScripts.length + 1))
-  .replaceAll("TO_LAST", String(names.length))
-  .replaceAll("IS_USUAL", isUsual.join(" and "));
 
 /**
  * A Lua script that knows rows: `new_row`, `row_of` and `record_of` go before it, and in brackets the names of fields become their

@@ -26,8 +26,8 @@ const KEEP_FINAL_S = 86_400;
 
 /** Registers the scripts on this connection (sent once, called by hash afterwards). */
 export function createScripts(redis: Redis): Scripts {
-  const settle = define(redis, "settle", 5, import.meta.url, withJobRows);
-  const discard = define(redis, "discard", 3, import.meta.url, withJobRows);
+  const settle = define(redis, "settle", 5, { prepare: withJobRows });
+  const discard = define(redis, "discard", 3, { prepare: withJobRows });
   const bury = define(redis, "bury", 2);
   const trim = define(redis, "trim", 1);
   const { offers, deadOffers, outbox, deadOutbox } = resultKeys;
@@ -68,16 +68,19 @@ export function createScripts(redis: Redis): Scripts {
 
 export type Command = (...args: string[]) => Promise<unknown>;
 
-/**
- * A script beside this module (or another) as a command of the connection: keys first, then arguments.
- * @param prepare what goes with the script's text before it is sent
- */
+export interface DefineOptions {
+  /** URL of the module that the script lies beside; this one, unless given. */
+  beside?: string;
+  /** Makes the text that is sent out of the script's. */
+  prepare?(script: string): string;
+}
+
+/** A script as a command of the connection: keys first, then arguments. */
 export function define(
   redis: Redis,
   name: string,
   numberOfKeys: number,
-  beside: string = import.meta.url,
-  prepare: (script: string) => string = (script) => script,
+  { beside = import.meta.url, prepare = (script) => script }: DefineOptions = {},
 ): Command {
   const lua = prepare(readFileSync(new URL(`./${name}.lua`, beside), "utf8"));
   const command = `antiphon_${name.replaceAll("-", "_")}`;

@@ -37,10 +37,10 @@ export interface Recorded {
 
 /** The atomic steps of webhooks in a region's Redis. */
 export function createWebhookScripts(redis: Redis) {
-  const plan = define(redis, "plan", 4, import.meta.url);
-  const claim = define(redis, "claim", 1, import.meta.url);
-  const record = define(redis, "record", 3, import.meta.url);
-  const redeliver = define(redis, "redeliver", 2, import.meta.url);
+  const plan = define(redis, "plan", 4, { beside: import.meta.url });
+  const claim = define(redis, "claim", 1, { beside: import.meta.url });
+  const record = define(redis, "record", 3, { beside: import.meta.url });
+  const redeliver = define(redis, "redeliver", 2, { beside: import.meta.url });
   const { lanes, pending, rows, prefix } = webhookKeys;
 
   return {
